@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test slow check docs clean
+
+## set up, bring in the demo clip, and label it
+demo: $(INSTALLED) data/demo/JPEGImages/480p/bunny
+	$(BIN)/luigi --module tasks RefineSequence --seq bunny
+	$(BIN)/luigi --module tasks ReportSequence --seq bunny
+	@echo "masks: outputs/bunny/masks/   page: outputs/bunny/report/index.html"
+
+## set up, and run the fast tests
+test: $(INSTALLED)
+	$(BIN)/pytest -n 2
+
+## the long tests
+slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
+
+## linting, types, the contract between the layers
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(INSTALLED)
+	$(BIN)/python -m tasks options > docs/options.md
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
+	touch $@
+
+data/demo/JPEGImages/480p/bunny: | $(INSTALLED)
+	$(BIN)/luigi --module tasks ImportSequence --dataset demo --seq bunny --source "$$($(BIN)/python -m tasks demo)"
+
+clean:
+	rm -rf $(VENV) outputs/* data/demo/JPEGImages

@@ -1,0 +1,1 @@
+"""The work: arrays and paths in, arrays and paths out. Nothing here knows Luigi."""

@@ -1,0 +1,193 @@
+"""The three plug points: what an engine must do, and which engine a name stands for.
+
+An engine's name is `engine` or `engine:network` (`grabcut`, `fbrs:lite`). Modules of engines are imported only when
+one is built, so that knowing the names costs nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages import weights
+from stages.errors import InputError
+from stages.scribbles import FrameScribbles
+
+Frame = NDArray[np.uint8]
+"""A picture: (H, W, 3) uint8 RGB."""
+Probability = NDArray[np.float32]
+"""Soft masks: (H, W) or (objects, H, W) float32 in [0, 1]."""
+
+
+class Segmenter(Protocol):
+    """Anchor masks from scribbles."""
+
+    def segment(self, frame: Frame, scribbles: FrameScribbles) -> Probability:
+        """Segment every object that has a line on the frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            scribbles: the lines on this frame; object 0 is background.
+
+        Returns:
+            (objects, H, W) float32 in [0, 1], in the order of `scribbles.object_ids`.
+        """
+        ...
+
+
+class Anchor(NamedTuple):
+    """A frame whose masks are known: where propagation starts."""
+
+    index: int
+    frame: Frame
+    masks: Probability
+    """(objects, H, W) float32 in [0, 1]; an object that is absent here is all zero."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What one direction of a two-directional engine saw of every object on one frame."""
+
+    box_xyxy: NDArray[np.float32]
+    """(objects, 4) pixels, right and bottom exclusive; zeros where the object is lost or absent."""
+    score: NDArray[np.float32]
+    """(objects,) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class SegmentFrame:
+    """The joined result of a segment on one frame."""
+
+    index: int
+    probability: Probability
+    """(objects, H, W) float32 in [0, 1]."""
+    score: NDArray[np.float32]
+    """(objects,) in [0, 1]: how sure the engine is."""
+    agreement: NDArray[np.float32]
+    """(objects,) IoU of the forward and the backward mask; NaN where only one direction exists."""
+    reasons: tuple[str, ...]
+    """(objects,) why a mask is empty ("absent", "lost: ..."); "" where there is one."""
+    directions: dict[str, Direction] = field(default_factory=dict)
+    """"forward" and "backward", for engines that have them."""
+
+
+class Propagator(Protocol):
+    """Masks between two anchors."""
+
+    def propagate(self, frames: Sequence[Frame], left: Anchor | None, right: Anchor | None) -> Iterator[SegmentFrame]:
+        """Carry the anchors' masks over the frames strictly between them, in order.
+
+        Args:
+            frames: the whole video, by frame index; read lazily, in any order.
+            left: the anchor before the stretch, or None: the stretch starts at frame 0.
+            right: the anchor after it, or None: the stretch ends with the video. Not both may be None;
+                if both are given, they hold the same objects in the same order.
+
+        Yields:
+            One SegmentFrame per frame, index ascending.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """One object on one frame, seen from one direction."""
+
+    probability: Probability
+    """(H, W) float32 in [0, 1]; all zero when the object is lost."""
+    box_xyxy: tuple[float, float, float, float]
+    """Pixels, right and bottom exclusive."""
+    score: float
+    """In [0, 1]."""
+    reason: str = ""
+    """Why the mask is empty, if it is."""
+
+
+class Tracker(Protocol):
+    """One object, one direction, frame by frame. Light: networks are shared between trackers."""
+
+    def start(self, frame: Frame, mask: Probability) -> None:
+        """Begin with the object's soft mask (H, W) on its anchor frame; the mask is not empty."""
+        ...
+
+    def step(self, frame: Frame) -> TrackResult:
+        """Follow the object to the next frame (the neighbour of the last one, in either direction of time)."""
+        ...
+
+
+class Refiner(Protocol):
+    """A sharper boundary for one object on one frame."""
+
+    def refine(self, frame: Frame, probability: Probability) -> Probability:
+        """Refine a soft mask (H, W) float32 in [0, 1] to another of the same shape; an empty mask stays empty."""
+        ...
+
+
+_WEIGHT_FREE = {
+    "segmenter": {"grabcut": "stages.segmenters.grabcut:GrabCut"},
+    "propagator": {"flow": "stages.propagators.flow:Flow"},
+    "refiner": {"guided": "stages.refiners.guided:Guided", "none": "stages.refiners:Unrefined"},
+}
+_WITH_WEIGHTS = {
+    "segmenter": {"fbrs": "stages.segmenters.fbrs.segmenter:FBRS"},
+    "propagator": {"siammask": "stages.propagators.siammask.tracker:bidirectional"},
+    "refiner": {"cascadepsp": "stages.refiners.cascadepsp.refiner:CascadePSP"},
+}
+
+
+def names(kind: str) -> list[str]:
+    """Every engine's name of a plug point (`segmenter`, `propagator` or `refiner`)."""
+    with_weights = [entry.engine for entry in weights.entries() if entry.engine.split(":")[0] in _WITH_WEIGHTS[kind]]
+    return [*_WEIGHT_FREE[kind], *with_weights]
+
+
+def modules(kind: str, name: str) -> tuple[str, ...]:
+    """What building and running the engine imports."""
+    module = _place(kind, name).partition(":")[0]
+    return (module, "torch") if weights.entry(name) else (module,)
+
+
+def segmenter(name: str, weights_root: Path, device: str, click_spacing_px: float) -> Segmenter:
+    """Build the engine for anchor masks; see `_build`."""
+    return cast(Segmenter, _build("segmenter", name, weights_root, device, spacing_px=click_spacing_px))
+
+
+def propagator(name: str, weights_root: Path, device: str) -> Propagator:
+    """Build the engine that carries masks along; see `_build`."""
+    return cast(Propagator, _build("propagator", name, weights_root, device))
+
+
+def refiner(name: str, weights_root: Path, device: str) -> Refiner:
+    """Build the engine that sharpens boundaries; see `_build`."""
+    return cast(Refiner, _build("refiner", name, weights_root, device))
+
+
+def _build(kind: str, name: str, weights_root: Path, device: str, **options: Any) -> object:
+    """Build an engine by name.
+
+    Args:
+        kind: the plug point.
+        name: `engine` or `engine:network`.
+        weights_root: folder of the checkpoints.
+        device: `auto`, `cpu` or `cuda`; for networks only.
+        options: passed on to the engine.
+
+    Raises:
+        InputError: no such engine.
+        WeightsError: its checkpoint is missing, damaged, or belongs to another network.
+    """
+    module, attribute = _place(kind, name).split(":")
+    make: Callable[..., object] = getattr(import_module(module), attribute)
+    if weights.entry(name) is None:
+        return make(**options)
+    return make(weights.load_network(name, weights_root), device=device, **options)
+
+
+def _place(kind: str, name: str) -> str:
+    if name not in names(kind):
+        raise InputError(f"no {kind} is called `{name}`; there are: {', '.join(names(kind))}.")
+    return _WEIGHT_FREE[kind].get(name) or _WITH_WEIGHTS[kind][name.partition(":")[0]]

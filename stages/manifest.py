@@ -1,0 +1,213 @@
+"""A stage's folder: published by one rename, described by its `manifest.json`.
+
+    {"schema": 1, "stage": "tracks", "key": {...}, "content": "<sha256>", "weights": {...}, "objects": [1, 2],
+     "files": {"count": 3, "bytes": 81234, "sha256": {"mask.png": "...", ...}}, "run": {...}}
+
+`key` says what the result was made from, `content` what came out (a digest of `files` and `objects`), `run` how the run
+went; only `run` differs between two runs on the same input.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from stages.errors import StageError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+_TEMPORARY = ".tmp-"
+_DISCARDED = ".old-"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a published folder says about itself."""
+
+    stage: str
+    key: Json
+    content: str
+    weights: Json
+    objects: list[int]
+    files: Json
+    run: Json
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a complete folder, or None: nothing published, another schema, unreadable, or files missing."""
+    path = folder / MANIFEST
+    try:
+        stat = path.stat()
+        manifest = _parse(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if manifest is None or not _present(folder, manifest.files["sha256"]):
+        return None
+    return manifest
+
+
+@lru_cache(maxsize=4096)
+def _parse(path: str, _mtime_ns: int, _size: int, _inode: int) -> Manifest | None:
+    fields = json.loads(Path(path).read_text(encoding="utf-8"))
+    if fields.pop("schema") != SCHEMA:
+        return None
+    return Manifest(**fields)
+
+
+def _present(folder: Path, names: Mapping[str, str]) -> bool:
+    """Whether every listed file is still there: one directory listing per folder, no stat per file."""
+    listed: dict[str, set[str]] = {}
+    for name in names:
+        parent, _, leaf = name.rpartition("/")
+        if parent not in listed:
+            try:
+                listed[parent] = set(os.listdir(folder / parent))  # noqa: PTH208 - names only, and often
+            except OSError:
+                return False
+        if leaf not in listed[parent]:
+            return False
+    return True
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[Path]:
+    """Give a temporary sibling of `folder` to write into; it disappears if the block fails.
+
+    The block ends with `publish`, so that a kill at any moment leaves the old folder, no folder, or the new one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f"{_TEMPORARY}{folder.name}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def publish(
+    temporary: Path, folder: Path, *, stage: str, key: Json, weights: Json, objects: list[int], run: Json
+) -> None:
+    """Describe the files under `temporary`, make them durable, and put them in the place of `folder`.
+
+    Raises:
+        StageError: the stage wrote no file.
+        OSError: the disk refused; nothing was published.
+    """
+    paths = sorted(path for path in temporary.rglob("*") if path.is_file())
+    if not paths:
+        raise StageError(f"{stage} wrote no file into {folder}: nothing to publish. This is a fault of the program.")
+    digests = {path.relative_to(temporary).as_posix(): sha256(path) for path in paths}
+    files = {"count": len(paths), "bytes": sum(path.stat().st_size for path in paths), "sha256": digests}
+    content = hashlib.sha256(json.dumps([digests, objects], sort_keys=True).encode()).hexdigest()
+    write_json(
+        temporary / MANIFEST,
+        {
+            "schema": SCHEMA,
+            "stage": stage,
+            "key": key,
+            "content": content,
+            "weights": weights,
+            "objects": objects,
+            "files": files,
+            "run": run,
+        },
+    )
+    for path in [*paths, *(path for path in temporary.rglob("*") if path.is_dir()), temporary]:
+        _fsync(path)
+    remove(
+        folder
+    )  # before the rename: a kill in between costs one recomputation, and leaves no litter behind a success
+    temporary.rename(folder)
+    _fsync(folder.parent)
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder so that no half-deleted one is ever seen under its name."""
+    if folder.exists():
+        discarded = folder.parent / f"{_DISCARDED}{folder.name}-{os.getpid()}"
+        folder.rename(discarded)
+        shutil.rmtree(discarded)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what killed runs left under a sequence's folder; call it with the sequence's lock held."""
+    for level in ("*", "*/*"):
+        for path in folder.glob(level):
+            if path.name.startswith((_TEMPORARY, _DISCARDED)):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys, by one rename, so that readers see the old text or the new."""
+    temporary = path.parent / f"{_TEMPORARY}{path.name}-{os.getpid()}"
+    try:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class DigestCache:
+    """Digests of outside files, remembered by size and time of change, so that a finished run is recognised fast.
+
+    `touch` changes a file's time, not its digest: it costs one more reading and nothing else.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._changed = False
+        try:
+            self._known: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self._known = {}
+
+    def digest(self, file: Path) -> str:
+        """Hex SHA-256 of a file's bytes.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        stat = file.stat()
+        seen = [stat.st_size, stat.st_mtime_ns]
+        known = self._known.get(str(file))
+        if known is not None and known[:2] == seen:
+            return str(known[2])
+        self._changed = True
+        self._known[str(file)] = [*seen, sha256(file)]
+        return str(self._known[str(file)][2])
+
+    def save(self) -> None:
+        """Write what was learnt; a disk that refuses costs time at the next run, no more."""
+        if self._changed:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(self._path, self._known)
+                self._changed = False
+            except OSError:
+                pass
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,120 @@
+"""Asking people for scribbles, and picking up what they painted.
+
+`outputs/<seq>/requests.json` says which frames wait, and remembers what was asked; `outputs/<seq>/requests/` holds a
+picture of each to paint on. A painted picture is read once: `requests/read.json` keeps the digests of those that were.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from stages.anchors import Plan
+from stages.errors import InputError
+from stages.manifest import Json, sha256, write_json
+from stages.scribbles import ScribbleSet, merge, write_scribbles
+
+_PAINTED = re.compile(r"(\d{5,})\.(strokes|empty)\.png")
+
+
+def issued_anchors(root: Path, terms: Json) -> tuple[int, ...]:
+    """The anchors of an earlier request, if it was made under the same terms; they never move.
+
+    Args:
+        root: the sequence's folder of results.
+        terms: scribble set, number of requests, placement and frame count.
+    """
+    try:
+        earlier = json.loads((root / "requests.json").read_text(encoding="utf-8"))
+        return tuple(earlier["anchors"]) if earlier["terms"] == terms else ()
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def write_requests(root: Path, terms: Json, plan: Plan, frames: list[Path]) -> None:
+    """Say which frames wait for scribbles, and lay out the pictures to paint on.
+
+    Args:
+        root: the sequence's folder of results.
+        terms: what the requests hold under, see `issued_anchors`.
+        plan: the anchors.
+        frames: the video's pictures, in order.
+    """
+    from PIL import Image  # noqa: PLC0415 - the graph is built without it
+
+    folder = root / "requests"
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = [
+        {
+            "frame": index,
+            "name": frames[index].name,
+            "why": "an anchor of the plan without scribbles",
+            "paint_on": f"requests/{index:05d}.png",
+            "save_as": f"requests/{index:05d}.strokes.png",
+            "or_if_nothing_is_there": f"requests/{index:05d}.empty.png",
+        }
+        for index in plan.requested
+    ]
+    for index in plan.requested:
+        picture = folder / f"{index:05d}.png"
+        if not picture.exists():
+            temporary = folder / f".tmp-{picture.name}"
+            Image.open(frames[index]).convert("RGB").save(temporary, format="PNG")
+            temporary.replace(picture)
+    write_json(root / "requests.json", {"terms": terms, "anchors": plan.anchors, "waiting": waiting})
+
+
+def pending_strokes(root: Path) -> dict[int, Path]:
+    """Painted pictures that were not read yet, or have changed since: frame index -> file."""
+    folder = root / "requests"
+    painted = {}
+    for path in sorted(folder.glob("*.png")):
+        if match := _PAINTED.fullmatch(path.name):
+            painted[path] = int(match[1])
+    if not painted:
+        return {}
+    read = _read_before(folder)
+    return {index: path for path, index in painted.items() if read.get(path.name) != sha256(path)}
+
+
+def import_painted(root: Path, scribble_file: Path, scribbles: ScribbleSet, frames: list[Path]) -> list[int]:
+    """Merge every painted picture that waits into the scribble set; its strokes replace the frame's former ones.
+
+    Args:
+        root: the sequence's folder of results.
+        scribble_file: where the set is written.
+        scribbles: the set as it is.
+        frames: the video's pictures, in order.
+
+    Returns:
+        The frame indices that were read.
+
+    Raises:
+        InputError: a picture of another size, without any stroke, for a frame that does not exist, or both painted and
+            declared empty. Nothing is merged then.
+    """
+    from stages.strokes import strokes_from_png  # noqa: PLC0415 - the graph is built without it
+
+    folder = root / "requests"
+    pending = pending_strokes(root)
+    for index, path in pending.items():
+        if index >= len(frames):
+            raise InputError(f"{path}: the video has the frames 0 to {len(frames) - 1}. Rename or delete the picture.")
+        other = {"strokes": "empty", "empty": "strokes"}[path.name.split(".")[1]]
+        if (folder / f"{index:05d}.{other}.png").exists():
+            raise InputError(
+                f"{path} and {index:05d}.{other}.png contradict each other: a frame has strokes or holds nothing. "
+                "Delete one of them."
+            )
+        lines = () if path.name.endswith(".empty.png") else strokes_from_png(path, frames[index])
+        scribbles = merge(scribbles, index, lines)
+    scribble_file.parent.mkdir(parents=True, exist_ok=True)
+    write_scribbles(scribble_file, scribbles)
+    write_json(folder / "read.json", {**_read_before(folder), **{path.name: sha256(path) for path in pending.values()}})
+    return sorted(pending)
+
+
+def _read_before(folder: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((folder / "read.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}

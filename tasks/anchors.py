@@ -1,0 +1,81 @@
+"""From scribbles to masks on the anchor frames."""
+
+from pathlib import Path
+
+import luigi
+
+from stages import engines
+from stages.errors import InputError
+from stages.manifest import Json
+from tasks import config
+from tasks.base import StageTask
+from tasks.inputs import Frames, ImportScribbles, ScribbledTask, Scribbles
+
+
+class SelectAnchors(StageTask, ScribbledTask):
+    """Record which frames are anchors."""
+
+    stage = "anchors"
+
+    def requires(self) -> list[luigi.Task]:
+        """Painted strokes count as annotations."""
+        return [self.clone(ImportScribbles)]
+
+    def folder(self) -> Path:
+        """One per sequence."""
+        return Path("anchors")
+
+    def uses(self) -> Json:
+        """The annotations and the rule."""
+        return {**self.request_terms, "anchors": self.plan.anchors, "annotated": self.scribble_set.annotated}
+
+    def work(self, folder: Path) -> list[int]:
+        """Write anchors.json."""
+        from stages.anchors import write_plan
+
+        write_plan(folder / "anchors.json", self.plan)
+        return list(self.scribble_set.object_ids)
+
+
+class AnchorMask(config.AnchorOptions, StageTask, ScribbledTask):
+    """The masks of every object on one anchor frame."""
+
+    frame = luigi.IntParameter(description="frame index of the anchor")
+    stage = "anchor_masks"
+
+    def modules(self) -> tuple[str, ...]:
+        """The work, and the engine's code."""
+        return ("stages.anchor_masks", *engines.modules("segmenter", self.segmenter))
+
+    def requires(self) -> list[luigi.Task]:
+        """The picture, and a person's strokes on it."""
+        if not 0 <= self.frame < self.frame_count:
+            raise InputError(f"{self.seq} has no frame {self.frame}: its frames are 0 to {self.frame_count - 1}.")
+        return [self.clone(Frames), self.clone(ImportScribbles), self.clone(Scribbles)]
+
+    def folder(self) -> Path:
+        """One per anchor."""
+        return Path("anchor_masks") / f"{self.frame:05d}"
+
+    def weights(self) -> Json:
+        """The segmenter's checkpoint."""
+        return self.checkpoint(self.segmenter)
+
+    def uses(self) -> Json:
+        """This frame's picture and strokes, and how they are turned into masks."""
+        return {
+            "frame": self.clone(Frames).digest(self.frame, self.frame),
+            "strokes": self.scribble_set.strokes_digest(self.frame),
+            "segmenter": self.segmenter,
+            "click_spacing_px": self.click_spacing_px,
+            "weights": self.weights(),
+        }
+
+    def work(self, folder: Path) -> list[int]:
+        """Write mask.png, probabilities.h5 and clicks.json."""
+        from stages.anchor_masks import segment_anchor
+
+        engine = engines.segmenter(self.segmenter, Path(self.weights_root), self.device, self.click_spacing_px)
+        scribbles = self.scribble_set.frame(self.frame)
+        segment_anchor(folder, self.video[self.frame], scribbles, engine, self.click_spacing_px)
+        return list(scribbles.object_ids)

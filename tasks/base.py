@@ -1,0 +1,256 @@
+"""What every stage of a sequence has in common: when its result is stale, and how it is made and published."""
+
+import contextlib
+import contextvars
+import errno
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import luigi
+from luigi.task import flatten
+from tqdm import tqdm
+
+from stages import weights
+from stages.errors import LisError, StageError
+from stages.frames import Frames as VideoFrames
+from stages.frames import list_frames
+from stages.lookup import SequencePaths, find_sequence
+from stages.manifest import DigestCache, Json, Manifest, publish, publishing, read_manifest
+from tasks import config, process
+from tasks.targets import StageFolder
+
+logger = logging.getLogger("lis")
+T = TypeVar("T")
+Progress = Callable[[Iterable[T], int], Iterator[T]]
+
+_checked: contextvars.ContextVar[dict[str, bool] | None] = contextvars.ContextVar("checked", default=None)
+
+
+class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
+    """A task that reports a user's mistake when it runs, not as a stack trace from inside the scheduler."""
+
+    def modules(self) -> tuple[str, ...]:
+        """What its work imports; imported once in the parent, before the first fork."""
+        return ()
+
+    def is_complete(self) -> bool:
+        """Whether the result is there and up to date, given that everything required is."""
+        raise NotImplementedError
+
+    def complete(self) -> bool:
+        """Whether the result and everything it rests on are up to date; each task is looked at once per question."""
+        checked = _checked.get()
+        if checked is None:
+            token = _checked.set({})
+            try:
+                return self.complete()
+            finally:
+                _checked.reset(token)
+        if self.task_id not in checked:
+            try:
+                checked[self.task_id] = all(t.complete() for t in flatten(self.requires())) and self.is_complete()
+            except LisError:
+                checked[self.task_id] = False  # run() meets the same error and tells it
+        return checked[self.task_id]
+
+    def deps(self) -> list[luigi.Task]:
+        """Called by Luigi for incomplete tasks only, while it schedules, and again in the task's own process."""
+        try:
+            required = super().deps()
+        except LisError:
+            return []
+        return list(required)
+
+    @property
+    def worker_timeout(self) -> None:  # type: ignore[override]
+        """No timeout of its own. Luigi asks for it in the parent just before it forks: the last moment to import."""
+        process.import_before_fork(self.modules())
+
+    def on_failure(self, exception: BaseException) -> str:
+        """What the bulk summary shows as the reason."""
+        return str(exception) if isinstance(exception, LisError) else str(super().on_failure(exception))
+
+
+class SequenceTask(LisTask):
+    """A task that works on one sequence."""
+
+    seq = luigi.Parameter(description="name of the sequence: a folder below data/<dataset>/JPEGImages/480p")
+
+    @property
+    def paths(self) -> SequencePaths:
+        """Where the sequence's pictures, ground truth and scribbles lie."""
+        return find_sequence(Path(self.data_root), self.seq, self.dataset or None)
+
+    @property
+    def frame_files(self) -> list[Path]:
+        """The pictures, in order."""
+        folder = self.paths.frames
+        return _listing(folder, folder.stat().st_mtime_ns)
+
+    @property
+    def video(self) -> VideoFrames:
+        """The pictures, decoded when asked for."""
+        return VideoFrames(self.frame_files)
+
+    @property
+    def root(self) -> Path:
+        """The sequence's folder of results."""
+        paths = self.paths
+        return Path(self.outputs_root) / (f"{paths.dataset}/{paths.name}" if paths.shared else paths.name)
+
+    def deps(self) -> list[luigi.Task]:
+        """Take the sequence's lock before anything of it runs."""
+        required = super().deps()
+        with contextlib.suppress(LisError, OSError):  # run() meets the same error and tells it
+            process.claim(self.root)
+        return required
+
+    def note(self, message: str) -> None:
+        """One line on the terminal and in the sequence's log.txt."""
+        logger.info("%s: %s", self.seq, message)
+        with (self.root / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+
+    def progress(self, items: Iterable[T], total: int) -> Iterator[T]:
+        """Pass items through, and show how far we are: on luigid's page, and on a terminal if one worker runs."""
+        bar = bool(self.progress_bars) and sys.stderr.isatty() and luigi.interface.core().workers == 1
+        report = self.set_progress_percentage
+        step = max(1, total // 20)
+        for done, item in enumerate(tqdm(items, total=total, desc=str(self), leave=False, disable=not bar)):
+            if report is not None and done % step == 0:
+                report(100 * done // max(1, total))
+            yield item
+
+
+@lru_cache(maxsize=256)
+def _listing(folder: Path, _mtime_ns: int) -> list[Path]:
+    return list_frames(folder)
+
+
+class StageTask(SequenceTask):
+    """A stage: a folder made from what `uses` names, complete while its manifest's key says the same."""
+
+    stage: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raise it when the stage's code gives another result."""
+
+    def folder(self) -> Path:
+        """Where the result lies, below the sequence's folder."""
+        raise NotImplementedError
+
+    def uses(self) -> Json:
+        """Parameters, digests of outside files and of upstream results: everything the result depends on, no more."""
+        raise NotImplementedError
+
+    def weights(self) -> Json:
+        """Name and sha256 of the checkpoints it uses."""
+        return {}
+
+    def work(self, folder: Path) -> list[int]:
+        """Write the result's files into a folder; return the ids of the objects it holds."""
+        raise NotImplementedError
+
+    def output(self) -> StageFolder:
+        """The stage's folder."""
+        return StageFolder(self.root / self.folder())
+
+    def key(self) -> Json:
+        """What the result is made from, as its manifest records it."""
+        key: Json = json.loads(json.dumps({"stage": self.stage, "version": self.version, **self.uses()}))
+        return key
+
+    def is_complete(self) -> bool:
+        """Whether the published key equals the one computed now."""
+        manifest = read_manifest(self.output().path)
+        return manifest is not None and manifest.key == self.key()
+
+    def manifest(self) -> Manifest:
+        """The published manifest.
+
+        Raises:
+            StageError: nothing is published.
+        """
+        manifest = read_manifest(self.output().path)
+        if manifest is None:
+            raise StageError(
+                f"{self.output()} holds no complete result of the stage `{self.stage}`. Run the command again."
+            )
+        return manifest
+
+    def run(self) -> None:
+        """Make and publish the result, unless what lies there turns out to be right after all."""
+        process.end_with_parent()
+        flatten(self.requires())  # raises what complete() kept for itself
+        if self.complete():
+            return
+        process.require(self.root)
+        started, cpu_started = time.time(), time.process_time()
+        target, key = self.output().path, self.key()  # before the work: an input that changes meanwhile is not claimed
+        try:
+            _limit_threads(self.threads)
+            with publishing(target) as folder:
+                objects = self.work(folder)
+                seconds = time.time() - started
+                run = {**_run_block(seconds, time.process_time() - cpu_started), "threads": self.threads}
+                publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)
+            self.note(f"{self.folder()} done in {seconds:.1f} s")
+        except OSError as error:
+            raise _disk_error(error, target) from error
+
+    def checkpoint(self, engine: str) -> Json:
+        """Name and digest of an engine's checkpoint; nothing for an engine without one.
+
+        Raises:
+            WeightsError: it is missing.
+        """
+        if weights.entry(engine) is None:
+            return {}
+        path = weights.locate(engine, Path(self.weights_root))
+        cache = DigestCache(Path(self.outputs_root) / ".digests.json")
+        digest = cache.digest(path)
+        cache.save()
+        return {path.name: digest}
+
+
+def _limit_threads(threads: int) -> None:
+    """One core per task: OpenCV and torch would each take all of them."""
+    if cv2 := sys.modules.get("cv2"):
+        cv2.setNumThreads(threads)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+
+
+def _run_block(seconds: float, cpu_seconds: float) -> dict[str, Any]:
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    packages = ("lis", "numpy", "opencv-python-headless", "torch")
+    return {
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu_seconds, 3),
+        "peak_memory_mib": round(peak_kib / 1024, 1),
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": platform.node(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+    }
+
+
+def _disk_error(error: OSError, target: Path) -> OSError | StageError:
+    """Say in plain words that there was no room; leave any other error as it is."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return error
+    existing = next(parent for parent in target.absolute().parents if parent.exists())
+    free_mib = shutil.disk_usage(existing).free / 2**20
+    return StageError(
+        f"no room to write {target}: {os.strerror(error.errno)} ({free_mib:.0f} MiB free). "
+        "Nothing half-written was kept. Make room, and run the same command again."
+    )

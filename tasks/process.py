@@ -1,0 +1,153 @@
+"""The life of a process that runs tasks: signals, orphans, locks, imports before a fork, and quiet logs."""
+
+import fcntl
+import importlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import luigi.parameter
+import luigi.task_register
+
+from stages.errors import LisError, StageError
+from stages.manifest import sweep
+
+logger = logging.getLogger("lis")
+
+_USER_ERRORS = (LisError, luigi.parameter.ParameterException, luigi.task_register.TaskClassException)
+
+
+def prepare() -> None:
+    """Make this process behave when it is told to stop, when it forks, and when it reports a user's mistake."""
+    if threading.current_thread() is threading.main_thread():
+        # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.excepthook = _explain
+    logging.getLogger("luigi-interface").addFilter(_quiet)
+
+
+# --- imports ---------------------------------------------------------------------------------------------------------
+
+_imported: set[str] = set()
+
+
+def import_before_fork(modules: tuple[str, ...]) -> None:
+    """Import in the parent what a task's process is about to need: every child would otherwise pay for torch again.
+
+    Nothing is computed: a parent whose thread pools have started must not fork.
+    """
+    for module in modules:
+        if module not in _imported:
+            importlib.import_module(module)
+            _imported.add(module)
+
+
+# --- orphans ---------------------------------------------------------------------------------------------------------
+
+
+def end_with_parent() -> None:
+    """End this task's process as soon as its parent is gone, however the parent died (kill -9 included)."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+# --- one run at a time works on a sequence ---------------------------------------------------------------------------
+
+_locks: dict[Path, IO[str] | None] = {}
+_PATIENCE_S = 3.0  # a run that was killed a moment ago may have children that are just ending
+
+
+def claim(root: Path) -> bool:
+    """Take a sequence's lock for this run, if it is free; children inherit it, and a dead process keeps nothing.
+
+    What killed runs left behind is swept at that moment: nobody else can be writing.
+    """
+    if _locks.get(root) is None:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / ".lock").open("a+", encoding="utf-8")
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if root in _locks or time.monotonic() > deadline:
+                    file.close()
+                    _locks[root] = None
+                    return False
+                time.sleep(0.1)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        _locks[root] = file
+        sweep(root)
+    return True
+
+
+def require(root: Path) -> None:
+    """Check that this run holds a sequence's lock.
+
+    Raises:
+        StageError: another run holds it.
+    """
+    if not claim(root):
+        holder = (root / ".lock").read_text(encoding="utf-8").strip() or "unknown"
+        raise StageError(
+            f"another run (process {holder}) works on {root}. Wait for it, or stop it; nothing was changed by this run."
+        )
+
+
+def release_all() -> None:
+    """Give back every lock of this run."""
+    for file in _locks.values():
+        if file is not None:
+            file.close()
+    _locks.clear()
+
+
+# --- what people read ------------------------------------------------------------------------------------------------
+
+_NOISE = (
+    "Informed scheduler that task",
+    "Data for ",
+    "Running Worker with",
+    "Done scheduling tasks",
+    "logging configured",
+    "Loaded ",
+    "Worker Worker(",
+)
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    """Drop Luigi's bookkeeping, and the stack trace of a mistake that its message explains."""
+    if record.exc_info and isinstance(record.exc_info[1], _USER_ERRORS):
+        record.msg, record.args = str(record.exc_info[1]), ()
+        record.exc_info = record.exc_text = None
+    message = record.getMessage()
+    return record.levelno >= logging.ERROR or not (
+        message.startswith(_NOISE)
+        or (message.startswith("[pid ") and (" running   " in message or " done   " in message))
+    )
+
+
+def _explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("stopped; finished stages are kept: the same command goes on from here\n")
+    elif issubclass(kind, _USER_ERRORS):
+        sys.stderr.write(f"{error}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -1,0 +1,78 @@
+"""From anchor masks to masks on the frames between them."""
+
+from pathlib import Path
+
+import luigi
+
+from stages import engines
+from stages.anchors import Segment
+from stages.errors import InputError
+from stages.manifest import Json
+from tasks import config
+from tasks.anchors import AnchorMask
+from tasks.base import StageTask
+from tasks.inputs import Frames, ScribbledTask
+
+
+class SegmentTask(config.TrackOptions, StageTask, ScribbledTask):
+    """A stage that works on the stretch between two neighbouring anchors."""
+
+    start = luigi.IntParameter(description="first frame index of the stretch: an anchor, or 0")
+    stop = luigi.IntParameter(description="last frame index of the stretch: an anchor, or the video's last frame")
+
+    @property
+    def segment(self) -> Segment:
+        """The stretch, as planned."""
+        segments = self.plan.segments
+        for segment in segments:
+            if (segment.start, segment.stop) == (self.start, self.stop):
+                return segment
+        names = ", ".join(segment.name for segment in segments) or "none"
+        raise InputError(
+            f"{self.seq} has no stretch {self.start}-{self.stop}. Its anchors make these stretches: {names}."
+        )
+
+
+class TrackSegment(SegmentTask):
+    """Masks on every frame of a stretch: forward from its left anchor, backward from its right one, fused."""
+
+    stage = "tracks"
+
+    def modules(self) -> tuple[str, ...]:
+        """The work, and the engine's code."""
+        return ("stages.tracks", *engines.modules("propagator", self.propagator))
+
+    def requires(self) -> list[luigi.Task]:
+        """The masks of the one or two anchors."""
+        return [self.clone(Frames), *self.anchor_masks()]
+
+    def anchor_masks(self) -> list[AnchorMask]:
+        """The tasks that make them, left first."""
+        return [self.clone(AnchorMask, frame=index) for index in self.segment.anchors]
+
+    def folder(self) -> Path:
+        """One per stretch."""
+        return Path("tracks") / self.segment.name
+
+    def weights(self) -> Json:
+        """The propagator's checkpoint."""
+        return self.checkpoint(self.propagator)
+
+    def uses(self) -> Json:
+        """The stretch's pictures, its anchors' masks, and the engine."""
+        return {
+            "frames": self.clone(Frames).digest(self.start, self.stop),
+            "left": self.segment.left,
+            "right": self.segment.right,
+            "anchor_masks": [task.manifest().content for task in self.anchor_masks()],
+            "propagator": self.propagator,
+            "weights": self.weights(),
+        }
+
+    def work(self, folder: Path) -> list[int]:
+        """Write tracks.h5 and masks/*.png."""
+        from stages.tracks import track_segment
+
+        engine = engines.propagator(self.propagator, Path(self.weights_root), self.device)
+        sources = {task.frame: task.output().path for task in self.anchor_masks()}
+        return track_segment(folder, self.video, self.segment, sources, engine, self.progress)

@@ -1,0 +1,157 @@
+"""A small real clip, and the literal command that people type."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[1]
+LUIGI = Path(sys.executable).with_name("luigi")
+
+
+@dataclass
+class Clip:
+    """Two objects move over a textured background: a red square (1), and a blue disc (2) that leaves half-way."""
+
+    frame_count: int = 12
+    height: int = 96
+    width: int = 128
+
+    def centres(self, index: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
+        """(x, y) of the square and of the disc; None once the disc has left."""
+        return (30 + 3 * index, 34), (90 - 2 * index, 70) if index < 7 else None
+
+    def truth(self, index: int) -> np.ndarray:
+        """(H, W) uint8 ids."""
+        y, x = np.mgrid[: self.height, : self.width]
+        square, disc = self.centres(index)
+        labels = np.zeros((self.height, self.width), dtype=np.uint8)
+        labels[(abs(x - square[0]) <= 14) & (abs(y - square[1]) <= 14)] = 1
+        if disc is not None:
+            labels[(x - disc[0]) ** 2 + (y - disc[1]) ** 2 <= 13**2] = 2
+        return labels
+
+    def frame(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        rng = np.random.default_rng(7)
+        texture = rng.integers(60, 120, (self.height // 4, self.width // 4, 3)).astype(np.uint8)
+        picture = np.array(Image.fromarray(texture).resize((self.width, self.height), Image.Resampling.BICUBIC))
+        grain = rng.integers(0, 30, picture.shape)
+        labels = self.truth(index)
+        picture[labels == 1] = (200, 40, 30)
+        picture[labels == 2] = (40, 60, 210)
+        return np.clip(picture + np.roll(grain, 3 * index, axis=1), 0, 255).astype(np.uint8)
+
+    def lines(self, index: int) -> list[dict]:
+        """A stroke through the middle of each object."""
+        lines = []
+        for object_id, centre in enumerate(self.centres(index), start=1):
+            if centre is not None:
+                path = [[(centre[0] + d) / self.width, centre[1] / self.height] for d in range(-9, 10)]
+                lines.append({"path": path, "object_id": object_id, "start_time": 0, "end_time": 1})
+        return lines
+
+
+@dataclass
+class Project:
+    """A folder with the settings, one dataset and its results; commands run in it as a user runs them."""
+
+    folder: Path
+    clip: Clip
+    seq: str = "toy"
+    _log_read: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> Path:
+        return self.folder / "data" / "set" / "JPEGImages" / "480p" / self.seq
+
+    @property
+    def scribble_file(self) -> Path:
+        return self.folder / "data" / "set" / "Scribbles" / self.seq / "001.json"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "outputs" / self.seq
+
+    def write_frames(self) -> None:
+        self.frames.mkdir(parents=True)
+        for index in range(self.clip.frame_count):
+            Image.fromarray(self.clip.frame(index)).save(self.frames / f"{index:05d}.png")
+
+    def scribble(self, *frames: int, **changes: object) -> None:
+        """Write the scribble set: lines on these frames."""
+        lines = [self.clip.lines(i) if i in frames else [] for i in range(self.clip.frame_count)]
+        content = {"scribbles": lines, "sequence": self.seq, "annotated_frames": list(frames), **changes}
+        self.scribble_file.parent.mkdir(parents=True, exist_ok=True)
+        self.scribble_file.write_text(json.dumps(content))
+
+    def command(self, task: str, *arguments: str) -> list[str]:
+        """The literal command line."""
+        name = [] if "--list" in arguments else ["--seq", self.seq]
+        return [str(LUIGI), "--module", "tasks", task, *name, "--requests", "3", *arguments]
+
+    def run(self, task: str = "RefineSequence", *arguments: str, expect: int = 0) -> str:
+        """Run to the end; return what was printed."""
+        done = subprocess.run(
+            self.command(task, *arguments), cwd=self.folder, capture_output=True, text=True, timeout=300, check=False
+        )
+        output = done.stdout + done.stderr
+        assert done.returncode == expect, output
+        return output
+
+    def ran(self) -> list[str]:
+        """The stage folders that were made since this was last asked, sorted."""
+        log = self.root / "log.txt"
+        lines = log.read_text().splitlines() if log.exists() else []
+        new = lines[self._log_read.get(self.seq, 0) :]
+        self._log_read[self.seq] = len(lines)
+        return sorted(line.split()[2] for line in new if " done in " in line)
+
+    def snapshot(self) -> dict[str, bytes]:
+        """Every result file's bytes; manifests without the block that tells how the run went."""
+        files = {}
+        for path in sorted(self.root.rglob("*")):
+            name = path.relative_to(self.root).as_posix()
+            if path.is_file() and not name.startswith((".", "log.txt", "report/")):
+                content = path.read_bytes()
+                if path.name == "manifest.json":
+                    content = json.dumps({**json.loads(content), "run": None}).encode()
+                files[name] = content
+        return files
+
+    def litter(self) -> list[str]:
+        """Leftovers of killed runs."""
+        return [str(path) for path in self.folder.rglob(".*") if path.name.startswith((".tmp-", ".old-"))]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The toy clip in a dataset, without scribbles."""
+    shutil.copy(REPOSITORY / "luigi.cfg", tmp_path)
+    made = Project(tmp_path, Clip())
+    made.write_frames()
+    return made
+
+
+@pytest.fixture
+def finished(project: Project) -> Project:
+    """The toy clip, labelled: anchors 2, 5, 8 and 11."""
+    project.scribble(2, 5, 8, 11)
+    project.run()
+    project.ran()
+    return project
+
+
+def outside(variable: str) -> Path:
+    """A folder of outside data, named by an environment variable; without it the test is skipped, and counted."""
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"{variable} is not set")
+    return Path(value)

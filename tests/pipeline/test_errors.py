@@ -1,0 +1,80 @@
+"""A user's mistake gets a message and an exit code, never a stack trace."""
+
+import pytest
+from tests.conftest import Project
+
+
+def check(output: str, *expected: str) -> None:
+    assert "Traceback" not in output
+    for text in expected:
+        assert text in output
+
+
+def test_unknown_sequence_names_the_nearest(project: Project) -> None:
+    project.seq = "toi"
+    check(project.run(expect=30), "toi", "toy")
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden"])
+def test_a_name_cannot_leave_the_roots(project: Project, name: str) -> None:
+    project.seq = name
+    check(project.run(expect=30), "letters")
+
+
+def test_damaged_picture_is_named(project: Project) -> None:
+    path = project.frames / "00004.png"
+    path.write_bytes(path.read_bytes()[:500])
+    project.scribble(2, 5, 8, 11)
+    check(project.run(expect=30), "00004.png")
+
+
+def test_scribbles_of_another_length_are_refused(project: Project) -> None:
+    project.scribble(2, 5, 8, 11, scribbles=[[]] * 9)
+    check(project.run(expect=30), "001.json", "9", "12")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--segmenter", "grabcat"), "grabcut"),
+        (("--placement", "middle"), "eq1"),
+        (("--guard-iou", "1.5"), "1.5"),
+    ],
+)
+def test_impossible_option_is_refused_before_work(
+    project: Project, arguments: tuple[str, str], expected: str
+) -> None:
+    check(project.run("RefineSequence", *arguments, expect=40), expected)
+    assert not project.root.exists()
+
+
+def test_misspelt_task_is_refused(project: Project) -> None:
+    check(project.run("RefineSequense", expect=1), "RefineSequence")
+
+
+def test_stretch_that_is_none_is_refused(project: Project) -> None:
+    project.scribble(2, 5, 8, 11)
+    check(project.run("TrackSegment", "--start", "3", "--stop", "5", expect=30), "00002-00005")
+
+
+def test_unknown_settings_are_reported(project: Project) -> None:
+    settings = project.folder / "luigi.cfg"
+    settings.write_text(settings.read_text().replace("propagator =", "propagater =") + "\n[lus]\nrefiner = none\n")
+    output = project.run(expect=20)
+    check(output, "propagater", "did you mean `propagator`", "[lus]")
+
+
+def test_a_failure_wins_over_waiting(project: Project) -> None:
+    path = project.frames / "00006.png"
+    path.write_bytes(path.read_bytes()[:500])
+    project.run(expect=30)
+
+
+def test_name_in_two_datasets_needs_the_dataset(project: Project) -> None:
+    other = project.folder / "data" / "other" / "JPEGImages" / "480p" / "toy"
+    other.mkdir(parents=True)
+    for path in project.frames.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    check(project.run(expect=30), "set", "other", "--dataset")
+    project.run("RefineSequence", "--dataset", "set", expect=20)
+    assert (project.folder / "outputs" / "set" / "toy" / "requests.json").exists()

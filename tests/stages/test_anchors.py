@@ -1,0 +1,86 @@
+"""Which frames are asked for, and the stretches between them."""
+
+from itertools import combinations
+
+import pytest
+
+from stages.anchors import plan
+from stages.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("frame_count", "annotated", "requests", "anchors"),
+    [
+        (132, [], 7, (15, 32, 48, 65, 81, 98, 114, 131)),  # all members of Eq. 1
+        (50, [20], 7, (5, 11, 20, 24, 30, 36, 42, 49)),  # 17 is nearest to the given frame, and gives way
+        (50, [24], 7, (5, 11, 17, 24, 30, 36, 42, 49)),  # the given frame is a member itself
+        (3, [], 7, (0, 1, 2)),
+        (3, [1], 7, (0, 1, 2)),
+        (1, [], 7, (0,)),
+        (10, [], 0, (9,)),
+        (10, [4], 0, (4,)),
+        (10, [1, 2, 3], 1, (1, 2, 3)),  # more annotated than asked for: all are used
+    ],
+)
+def test_equation_1(frame_count: int, annotated: list[int], requests: int, anchors: tuple[int, ...]) -> None:
+    result = plan(frame_count, annotated, requests, "eq1")
+    assert result.anchors == anchors
+    assert result.requested == tuple(sorted(set(anchors) - set(annotated)))
+
+
+@pytest.mark.parametrize("placement", ["eq1", "spread"])
+@pytest.mark.parametrize("frame_count", [1, 2, 7, 8, 9, 40])
+def test_always_min_n_k_distinct_frames(placement: str, frame_count: int) -> None:
+    for annotated in [[], [0], [frame_count - 1], [frame_count // 2]]:
+        result = plan(frame_count, annotated, 7, placement)
+        assert len(set(result.anchors)) == len(result.anchors) == min(frame_count, 8)
+        assert set(annotated) <= set(result.anchors) <= set(range(frame_count))
+
+
+@pytest.mark.parametrize("fixed", [[], [2], [0, 5], [8]])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_spread_is_the_best_of_all_choices(fixed: list[int], count: int) -> None:
+    def cost(anchors: tuple[int, ...]) -> int:
+        return sum(min(abs(t - a) for a in anchors) for t in range(11))
+
+    choices = [c for c in combinations(range(11), count) if set(fixed) <= set(c)]
+    assert cost(plan(11, fixed, count - 1, "spread").anchors) == min(map(cost, choices))
+
+
+def test_annotating_what_was_asked_for_never_moves_the_rest() -> None:
+    asked = plan(100, [30], 7, "eq1")
+    annotated = [30]
+    for frame in asked.requested:
+        annotated.append(frame)
+        assert plan(100, annotated, 7, "eq1").anchors == asked.anchors
+
+
+def test_issued_requests_stay_and_other_frames_join() -> None:
+    issued = plan(100, [], 7, "eq1").anchors
+    result = plan(100, [3], 7, "eq1", issued)
+    assert set(result.anchors) == {*issued, 3}
+
+
+def test_given_asks_for_nothing() -> None:
+    assert plan(20, [4, 9], 7, "given").requested == ()
+    with pytest.raises(InputError, match="none is"):
+        plan(20, [], 7, "given")
+
+
+def test_frames_outside_the_video_are_refused() -> None:
+    with pytest.raises(InputError, match="frame 20"):
+        plan(20, [20], 7, "eq1")
+
+
+def test_stretches_own_every_frame_that_is_no_anchor_exactly_once() -> None:
+    for annotated in [[0, 5, 6, 11], [3], [0], [11], list(range(12))]:
+        result = plan(12, annotated, 0, "given")
+        owned = [index for segment in result.segments for index in segment.frames]
+        assert sorted([*owned, *result.anchors]) == list(range(12))
+
+
+def test_outer_stretches_have_one_side_and_own_the_videos_ends() -> None:
+    first, inner, last = plan(12, [3, 7], 0, "given").segments
+    assert (first.name, first.left, first.right, list(first.frames)) == ("00000-00003", None, 3, [0, 1, 2])
+    assert (inner.name, inner.anchors, list(inner.frames)) == ("00003-00007", (3, 7), [4, 5, 6])
+    assert (last.name, last.left, last.right, list(last.frames)) == ("00007-00011", 7, None, [8, 9, 10, 11])
