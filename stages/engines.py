@@ -42,7 +42,7 @@ class Segmenter(Protocol):
 class Anchor(NamedTuple):
     """A frame whose masks are known: where propagation starts."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     frame: Frame
     masks: Probability
     """(objects, H, W) float32 in [0, 1]; an object that is absent here is all zero."""

@@ -123,8 +123,8 @@ def _not_found(data_root: Path, seq: str, dataset: str | None, owners: list[str]
     where = f"the dataset {dataset!r} of {data_root}" if dataset else f"any dataset of {data_root}"
     if owners:
         return f"found no frames of the sequence {seq!r} in {where}; {', '.join(owners)} has a sequence of this name"
-    known = [name for each in searched for name in list_sequences(data_root, each)]
-    near = list(dict.fromkeys(difflib.get_close_matches(seq, known, cutoff=0.5)))
+    known = sorted({name for each in searched for name in list_sequences(data_root, each)})
+    near = difflib.get_close_matches(seq, known, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} others are there."
     scribbled = [name for name in searched if _layout(data_root, name, seq).scribbles.is_dir()]
     if scribbled:

@@ -179,19 +179,19 @@ class DigestCache:
         except (OSError, ValueError):
             self._known = {}
 
+    def knows(self, file: Path) -> bool:
+        """Whether the file was read before and has not changed since."""
+        return self._known.get(str(file), [])[:2] == _seen(file)
+
     def digest(self, file: Path) -> str:
         """Hex SHA-256 of a file's bytes.
 
         Raises:
             OSError: the file cannot be read.
         """
-        stat = file.stat()
-        seen = [stat.st_size, stat.st_mtime_ns]
-        known = self._known.get(str(file))
-        if known is not None and known[:2] == seen:
-            return str(known[2])
-        self._changed = True
-        self._known[str(file)] = [*seen, sha256(file)]
+        if not self.knows(file):
+            self._changed = True
+            self._known[str(file)] = [*_seen(file), sha256(file)]
         return str(self._known[str(file)][2])
 
     def save(self) -> None:
@@ -203,6 +203,11 @@ class DigestCache:
                 self._changed = False
             except OSError:
                 pass
+
+
+def _seen(file: Path) -> list[int]:
+    stat = file.stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _fsync(path: Path) -> None:

@@ -123,6 +123,7 @@ def longest_paths(pixels_yx: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 def _draw(canvas: NDArray[np.uint8], line: Line, colour: tuple[int, int, int], thickness_px: int) -> None:
     height, width = canvas.shape[:2]
     points = np.rint(path_pixels(line, (width, height))).astype(np.int32)
+    points = np.concatenate([points, points[-1:]])  # a single point is drawn, too
     cv2.polylines(canvas, [points], isClosed=False, color=colour, thickness=thickness_px, lineType=cv2.LINE_8)
 
 
@@ -188,9 +189,11 @@ def _say_empty(painted: Path) -> str:
 
 def _centre_lines(stroke: NDArray[np.bool_]) -> Iterator[list[tuple[float, float]]]:
     """Trace the centre lines of one object's strokes (H, W): lists of (x, y) pixels, at least two points each."""
-    filled = cv2.morphologyEx(stroke.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    radius_px = cv2.distanceTransform(np.pad(filled, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    pixels_yx = np.argwhere(skeletonize(filled > 0))  # type: ignore[no-untyped-call]
+    filled = cv2.morphologyEx(stroke.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
+    radius_px = cv2.distanceTransform(np.pad(filled, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[
+        1:-1, 1:-1
+    ]
+    pixels_yx = np.argwhere(skeletonize(filled))  # type: ignore[no-untyped-call]
     branches = False
     while len(pixels_yx):
         paths = longest_paths(pixels_yx)
@@ -204,8 +207,8 @@ def _centre_lines(stroke: NDArray[np.bool_]) -> Iterator[list[tuple[float, float
         branches = True
 
 
-def _to_the_ends(path_xy: NDArray[np.intp], filled: NDArray[np.uint8], radius_px: float) -> NDArray[np.float64]:
-    """Make a path as long as its stroke: thinning eats the ends, so go on straight until a brush's radius before them."""
+def _to_the_ends(path_xy: NDArray[np.intp], filled: NDArray[np.bool_], radius_px: float) -> NDArray[np.float64]:
+    """Make a path as long as its stroke: thinning eats the ends, so go straight on to a brush's radius before them."""
     looked_back = min(len(path_xy) - 1, round(2 * radius_px) + 4)
     longer: NDArray[np.float64] = path_xy.astype(np.float64)
     for _ in range(2 if looked_back > 1 else 0):
@@ -214,7 +217,7 @@ def _to_the_ends(path_xy: NDArray[np.intp], filled: NDArray[np.uint8], radius_px
         ahead = longer[-1] + np.arange(1, 4 * radius_px + 8)[:, None] * direction
         columns, rows = np.rint(ahead).astype(int).T
         inside = (columns >= 0) & (rows >= 0) & (columns < filled.shape[1]) & (rows < filled.shape[0])
-        inside[inside] = filled[rows[inside], columns[inside]] > 0
+        inside[inside] = filled[rows[inside], columns[inside]]
         free_px = int(np.argmin(np.append(inside, False)))
         longer = np.concatenate([longer, ahead[: max(0, round(free_px - radius_px + 1))]])
     return longer

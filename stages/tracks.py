@@ -115,17 +115,17 @@ class _TrackWriter:
         for number, object_id in enumerate(self._object_ids):
             group = self._file[f"objects/{object_id}"]
             self._masks[number].close()
-            group.create_dataset("score", data=np.float32([score[number] for score, *_ in self._results]))
+            group.create_dataset("score", data=[score[number] for score, *_ in self._results], dtype=np.float32)
             group.create_dataset(
-                "agreement", data=np.float32([agreement[number] for _, agreement, *_ in self._results])
+                "agreement", data=[agreement[number] for _, agreement, *_ in self._results], dtype=np.float32
             )
             reasons = [reasons[number] for *_, reasons, _ in self._results]
             group.create_dataset("reason", data=reasons, dtype=h5py.string_dtype())
             for name in self._results[0][3]:
                 seen = [directions[name] for *_, directions in self._results]
                 direction = group.create_group(name)
-                direction.create_dataset("box_xyxy", data=np.float32([item.box_xyxy[number] for item in seen]))
-                direction.create_dataset("score", data=np.float32([item.score[number] for item in seen]))
+                direction.create_dataset("box_xyxy", data=[item.box_xyxy[number] for item in seen], dtype=np.float32)
+                direction.create_dataset("score", data=[item.score[number] for item in seen], dtype=np.float32)
 
 
 def count_frames(folder: Path) -> int:

@@ -46,7 +46,7 @@ def options(_arguments: list[str]) -> int:
     lines = [
         "# Options",
         "",
-        "Made by `python -m tasks options`. Each is a key of `[lis]` in `luigi.cfg` and a flag of the tasks that use it;",
+        "Made by `python -m tasks options`. Each is a key of `[lis]` in `luigi.cfg` and a flag of tasks that use it;",
         "the command line wins over `luigi.cfg`, which wins over the default.",
         "",
         "| key in luigi.cfg | flag | default | what it does |",

@@ -5,6 +5,7 @@ import contextvars
 import errno
 import json
 import logging
+import multiprocessing
 import os
 import platform
 import resource
@@ -12,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -211,16 +213,27 @@ class StageTask(SequenceTask):
     def checkpoint(self, engine: str) -> Json:
         """Name and digest of an engine's checkpoint; nothing for an engine without one.
 
+        A file that was not met before is loaded once, in a process of its own (this one may still fork), to see that it
+        holds the engine's network.
+
         Raises:
-            WeightsError: it is missing.
+            WeightsError: it is missing, damaged, or belongs to another network.
         """
         if weights.entry(engine) is None:
             return {}
-        path = weights.locate(engine, Path(self.weights_root))
+        root = Path(self.weights_root)
+        path = weights.locate(engine, root)
         cache = DigestCache(Path(self.outputs_root) / ".digests.json")
+        if not cache.knows(path):
+            with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+                pool.submit(_try_to_load, engine, root).result()
         digest = cache.digest(path)
         cache.save()
         return {path.name: digest}
+
+
+def _try_to_load(engine: str, weights_root: Path) -> None:
+    weights.load_network(engine, weights_root)
 
 
 def _limit_threads(threads: int) -> None:

@@ -80,7 +80,9 @@ class RefineSequence(RefineTask):
     stage = "masks"
 
     def requires(self) -> list[luigi.Task]:
-        """Every anchor, every stretch."""
+        """Every anchor, every stretch; first of all, checkpoints that can be used."""
+        for engine in (self.segmenter, self.propagator, self.refiner):
+            self.checkpoint(engine)
         return [self.clone(Frames), self.clone(SelectAnchors), *self.anchor_masks(), *self.segments()]
 
     def anchor_masks(self) -> list[AnchorMask]:

@@ -95,7 +95,8 @@ class Project:
     def command(self, task: str, *arguments: str) -> list[str]:
         """The literal command line."""
         name = [] if "--list" in arguments else ["--seq", self.seq]
-        return [str(LUIGI), "--module", "tasks", task, *name, "--requests", "3", *arguments]
+        requests = [] if task == "ImportSequence" else ["--requests", "3"]
+        return [str(LUIGI), "--module", "tasks", task, *name, *requests, *arguments]
 
     def run(self, task: str = "RefineSequence", *arguments: str, expect: int = 0) -> str:
         """Run to the end; return what was printed."""

@@ -1,6 +1,7 @@
 """A user's mistake gets a message and an exit code, never a stack trace."""
 
 import pytest
+
 from tests.conftest import Project
 
 
@@ -41,9 +42,7 @@ def test_scribbles_of_another_length_are_refused(project: Project) -> None:
         (("--guard-iou", "1.5"), "1.5"),
     ],
 )
-def test_impossible_option_is_refused_before_work(
-    project: Project, arguments: tuple[str, str], expected: str
-) -> None:
+def test_impossible_option_is_refused_before_work(project: Project, arguments: tuple[str, str], expected: str) -> None:
     check(project.run("RefineSequence", *arguments, expect=40), expected)
     assert not project.root.exists()
 

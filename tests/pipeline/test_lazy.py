@@ -3,8 +3,9 @@
 import json
 
 import numpy as np
-from tests.conftest import Project
 from PIL import Image
+
+from tests.conftest import Project
 
 
 def paint(project: Project, frame: int) -> None:

@@ -5,10 +5,12 @@ import os
 import shutil
 
 import pytest
+
 from tests.conftest import Project
 
 ALL = [
-    "anchor_masks/00002", "anchor_masks/00005", "anchor_masks/00008", "anchor_masks/00011", "anchors", "frames", "masks",
+    "anchor_masks/00002", "anchor_masks/00005", "anchor_masks/00008", "anchor_masks/00011", "anchors", "frames",
+    "masks",
     "refined/00000-00002", "refined/00002-00005", "refined/00005-00008", "refined/00008-00011",
     "tracks/00000-00002", "tracks/00002-00005", "tracks/00005-00008", "tracks/00008-00011",
 ]  # fmt: skip

@@ -3,15 +3,17 @@
 import configparser
 import subprocess
 import sys
-
-from tests.conftest import REPOSITORY
+from itertools import pairwise
 
 from tasks import config
+from tests.conftest import REPOSITORY
 
 
 def test_importing_tasks_imports_no_heavy_library() -> None:
-    """A parent that has started torch's or OpenCV's threads must not fork; and a look at a finished night must be fast."""
-    code = "import sys, tasks; print([m for m in ('torch', 'cv2', 'h5py', 'scipy', 'skimage', 'av') if m in sys.modules])"
+    """A parent that has started threads of torch or OpenCV must not fork, and a look at a finished night is fast."""
+    code = (
+        "import sys, tasks; print([m for m in ('torch', 'cv2', 'h5py', 'scipy', 'skimage', 'av') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -26,7 +28,7 @@ def test_luigi_cfg_names_every_option_with_its_default_and_a_comment() -> None:
     for name, value in written.items():
         assert value == defaults[name] or float(value) == float(defaults[name])
     lines = path.read_text().splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if line.partition(" =")[0] in defaults:
             assert before.startswith("#"), line
 

@@ -1,11 +1,10 @@
-"""The same network, arranged for speed; equal to `network.py` within rounding.
+"""The same networks arranged for speed; equal to those of `network.py` within rounding.
 
-What is saved, against the original procedure: the template's kernels are made once and not in every frame; the heads of
-the three branches share one convolution; the mask branch looks only at the cell that the box was found in, and its
-3969-channel head is not computed when its result would be refined anyway; convolutions are fused (see `fused.py`).
+What is saved, against the original procedure: the template's kernels are made once, not in every frame; branches that
+see the same input share a convolution; the mask branch works on the one cell whose mask is wanted, without its
+3969-channel head where that mask is refined; convolutions are fused (see `fused.py`).
 """
 
-from copy import copy
 from typing import NamedTuple, cast
 
 import torch
@@ -13,12 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.propagators.siammask.fused import FusedConvolution, fuse
-from stages.propagators.siammask.network import (
-    SiamMask,
-    SiamMaskSharp,
-    correlate_depthwise,
-    windows,
-)
+from stages.propagators.siammask.network import COARSE_SIDE, SiamMask, SiamMaskSharp, correlate_depthwise, windows
 
 
 class FastMaskState(NamedTuple):
@@ -33,8 +27,13 @@ class FastMaskState(NamedTuple):
     """(N, 256, 5, 5) the mask branch's template."""
 
 
+def accelerate(network: SiamMask) -> "FastSiamMask":
+    """Rearrange a network that is in eval mode and on its device; it isn't changed."""
+    return FastSiamMaskSharp(network) if isinstance(network, SiamMaskSharp) else FastSiamMask(network)
+
+
 class FastSiamMask(nn.Module):
-    """Made from a network in eval mode, which it doesn't change; takes and gives what the network does."""
+    """Takes and gives what `SiamMask` does, but for the kind of template and state."""
 
     def __init__(self, network: SiamMask) -> None:
         super().__init__()
@@ -46,8 +45,7 @@ class FastSiamMask(nn.Module):
         self.mask_search = side_by_side(mask.conv_search)
         self.cls_head = fuse(cls.head)
         self.loc_head = fuse(loc.head)
-        self.coarse_head = fuse(mask.head)
-        self.refine_model = fuse(network.refine_model) if isinstance(network, SiamMaskSharp) else None
+        self.mask_head = fuse(mask.head)
 
     def template(self, z: Tensor) -> Tensor:
         """(N, 3, 127, 127) float BGR, 0..255 -> (N, 768, 5, 5): the kernels of classes, boxes and masks."""
@@ -64,21 +62,38 @@ class FastSiamMask(nn.Module):
         loc = self.loc_head(correlate_depthwise(loc_search, loc_kernel))
         return cls, loc, FastMaskState(p0, p1, p2, search, mask_kernel)
 
-    def refine(self, state: FastMaskState, y: int, x: int) -> Tensor:
-        """The mask that belongs to cell (y, x), both 0..24: logits (N, side, side)."""
+    def correlation(self, state: FastMaskState, y: int, x: int) -> Tensor:
+        """The mask branch at cell (y, x), before its head: (N, 256, 1, 1)."""
         seen = state.search[:, :, y : y + 7, x : x + 7]
-        correlation = correlate_depthwise(self.mask_search(seen), state.kernel)
-        if self.refine_model is None:
-            coarse: Tensor = self.coarse_head(correlation)
-            return coarse.reshape(-1, self.mask_side, self.mask_side)
-        refined: Tensor = self.refine_model(correlation, *windows(state.p0, state.p1, state.p2, y, x))
+        return correlate_depthwise(self.mask_search(seen), state.kernel)
+
+    def refine(self, state: FastMaskState, y: int, x: int) -> Tensor:
+        """As `SiamMask.refine`."""
+        coarse: Tensor = self.mask_head(self.correlation(state, y, x))
+        return coarse.reshape(-1, COARSE_SIDE, COARSE_SIDE)
+
+
+class FastSiamMaskSharp(FastSiamMask):
+    """Takes and gives what `SiamMaskSharp` does."""
+
+    def __init__(self, network: SiamMaskSharp) -> None:
+        super().__init__(network)
+        self.deconv = network.refine_model.deconv
+        self.refine_model = fuse(network.refine_model)
+
+    def refine(self, state: FastMaskState, y: int, x: int) -> Tensor:
+        """As `SiamMaskSharp.refine`."""
+        weight, bias = self.deconv.weight, cast(Tensor, self.deconv.bias)
+        # Of a single pixel, a transposed convolution is one matrix product.
+        grown = self.correlation(state, y, x).flatten(1) @ weight.flatten(1)
+        grown = grown.reshape(-1, *weight.shape[1:]) + bias[:, None, None]
+        refined: Tensor = self.refine_model(grown, *windows(state.p0, state.p1, state.p2, y, x))
         return refined
 
 
 def side_by_side(*branches: nn.Sequential) -> FusedConvolution:
     """Convolution, batch norm and relu of several branches that see the same input, as one convolution."""
-    folded = [fuse_conv_bn_eval(cast(nn.Conv2d, branch[0]), cast(nn.BatchNorm2d, branch[1])) for branch in branches]
-    joined = copy(folded[0])
-    joined.weight = nn.Parameter(torch.cat([convolution.weight for convolution in folded]))
-    joined.bias = nn.Parameter(torch.cat([cast(Tensor, convolution.bias) for convolution in folded]))
+    joined, *others = (fuse_conv_bn_eval(cast(nn.Conv2d, part[0]), cast(nn.BatchNorm2d, part[1])) for part in branches)
+    joined.weight = nn.Parameter(torch.cat([joined.weight, *(other.weight for other in others)]))
+    joined.bias = nn.Parameter(torch.cat([cast(Tensor, part.bias) for part in (joined, *others)]))
     return FusedConvolution(joined, relu=True)

@@ -94,8 +94,8 @@ class SiamMaskSharp(SiamMask):
 
     def refine(self, state: MaskState, y: int, x: int) -> Tensor:
         """The mask that belongs to cell (y, x), both 0..24: logits (N, 127, 127)."""
-        correlation = state.correlation[:, :, y : y + 1, x : x + 1]
-        refined: Tensor = self.refine_model(correlation, *windows(state.p0, state.p1, state.p2, y, x))
+        grown = self.refine_model.deconv(state.correlation[:, :, y : y + 1, x : x + 1])
+        refined: Tensor = self.refine_model(grown, *windows(state.p0, state.p1, state.p2, y, x))
         return refined
 
 
@@ -272,7 +272,7 @@ def correlate_depthwise(search: Tensor, kernel: Tensor) -> Tensor:
 
 
 class Refine(nn.Module):
-    """One cell's correlation vector grows to 127x127, helped by ever finer features.
+    """One cell's correlation vector, grown to 15x15 by `deconv`, becomes 127x127 with the help of ever finer features.
 
     The windows are cut first and convolved after, so `v*` see zeros around the window and not what lies beside it:
     they can't be computed once for the whole crop.
@@ -291,10 +291,9 @@ class Refine(nn.Module):
         self.post1 = nn.Conv2d(16, 4, 3, padding=1)
         self.post2 = nn.Conv2d(4, 1, 3, padding=1)
 
-    def forward(self, correlation: Tensor, f0: Tensor, f1: Tensor, f2: Tensor) -> Tensor:
-        """(N, 256, 1, 1) and the windows of `windows` -> logits (N, 127, 127)."""
-        a = self.deconv(correlation)
-        a = self.post0(enlarge(self.h2(a) + self.v2(f2), 31))
+    def forward(self, grown: Tensor, f0: Tensor, f1: Tensor, f2: Tensor) -> Tensor:
+        """(N, 32, 15, 15) and the windows of `windows` -> logits (N, 127, 127)."""
+        a = self.post0(enlarge(self.h2(grown) + self.v2(f2), 31))
         a = self.post1(enlarge(self.h1(a) + self.v1(f1), 61))
         a = self.post2(enlarge(self.h0(a) + self.v0(f0), REFINED_SIDE))
         logits: Tensor = a.squeeze(1)

@@ -17,7 +17,7 @@ from torch import Tensor
 from stages.engines import Frame, Probability, TrackResult
 from stages.errors import InputError, StageError
 from stages.propagators.siammask import crops, postprocess
-from stages.propagators.siammask.fast import FastSiamMask
+from stages.propagators.siammask.fast import accelerate
 from stages.propagators.siammask.network import SiamMask
 from stages.propagators.siammask.postprocess import CONFIGURATIONS, Candidate, Configuration
 
@@ -254,5 +254,5 @@ def siammask(
         raise InputError(f"found a padding of {padding} for SiamMask's first box; expected a share of it, 0 or more")
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     network = network.to(place)
-    runner: Network = network if exact else FastSiamMask(network)
+    runner: Network = network if exact else accelerate(network)
     return lambda: SiamMaskTracker(runner, CONFIGURATIONS[configuration], place, padding, gate)

@@ -81,7 +81,7 @@ class CascadePSP:
             longest_side: of what the global step sees, in pixels; at least 66.
             margin: added to each side of the object's box, as a share of the box (the authors' 0.125 for scenes with
                 small objects), though never less than 32 pixels. Unused if `exact`.
-            device: where to compute ("cpu", "cuda").
+            device: where to compute: "cpu", "cuda", or "auto" (a GPU if there is one).
 
         Raises:
             InputError: `longest_side` or `margin` is too small.
@@ -92,8 +92,10 @@ class CascadePSP:
         self.exact = exact
         self.longest_side = longest_side
         self.margin = margin
-        self.device = device
-        self.network = (network if exact else folded(network)).to(device)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        self.network = (network if exact else folded(network)).to(self.device)
 
     def refine(self, frame: Frame, probability: Probability) -> Probability:
         """Refine one object's mask on one frame.
@@ -141,8 +143,8 @@ def object_window(mask: Mask, margin: float, least_margin_px: int = 32) -> Windo
         The window, inside the picture; its sides are multiples of 8 where the picture has room for that, since the
         network would pad them.
     """
-    left, right = _widened(mask.any(axis=0), margin, least_margin_px)
-    top, bottom = _widened(mask.any(axis=1), margin, least_margin_px)
+    left, right = _widened(np.any(mask, axis=0), margin, least_margin_px)
+    top, bottom = _widened(np.any(mask, axis=1), margin, least_margin_px)
     return Window(left, top, right, bottom)
 
 
@@ -173,7 +175,7 @@ def refine_picture(
     mask: Mask,
     longest_side: int = LONGEST_SIDE,
     fast: bool = False,
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
 ) -> Probability:
     """The authors' `Refiner.refine`.
 

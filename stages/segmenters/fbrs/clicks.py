@@ -44,19 +44,19 @@ def points_tensor(click_lists: Sequence[Sequence[Click]], limit: int | None = No
         limit: only so many first clicks, counted over both signs, reach the network; None = all.
 
     Returns:
-        (N, 2K, 2) float64, (row, column): K rows for positive clicks, K for negative ones, padded with (-1, -1).
+        (N, 2K, 2) float32, (row, column): K rows for positive clicks, K for negative ones, padded with (-1, -1).
     """
     most = max(
         (sum(click.is_positive is sign for click in clicks) for clicks in click_lists for sign in (True, False)),
         default=0,
     )
     k = max(1, most if limit is None else min(limit, most))
-    points = torch.tensor(PADDING, dtype=torch.float64).repeat(len(click_lists), 2 * k, 1)
+    points = torch.tensor(PADDING).repeat(len(click_lists), 2 * k, 1)
     for n, clicks in enumerate(click_lists):
         for first_row, sign in ((0, True), (k, False)):
             chosen = [(click.row, click.column) for click in clicks[:limit] if click.is_positive is sign]
             if chosen:
-                points[n, first_row : first_row + len(chosen)] = torch.tensor(chosen, dtype=torch.float64)
+                points[n, first_row : first_row + len(chosen)] = torch.tensor(chosen)
     return points
 
 

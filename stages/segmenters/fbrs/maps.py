@@ -13,7 +13,7 @@ def distance_maps(points: Tensor, size_hw: tuple[int, int], norm_radius_px: floa
     """Draw clicks as distance maps (f-BRS, CVPR 2020, section 4; closed form of the official evaluation code).
 
     Args:
-        points: (N, 2K, 2) float, (row, column) in pixels; the first K rows are positive clicks, the rest negative.
+        points: (N, 2K, 2) float32, (row, column) in pixels, fractions allowed; the first K rows are positive clicks, the rest negative.
             A row whose two coordinates are both negative is padding. This also hides a real click above *and* left of
             a crop: a fault of the original that parity asks for.
         size_hw: height and width of the maps.
@@ -23,12 +23,11 @@ def distance_maps(points: Tensor, size_hw: tuple[int, int], norm_radius_px: floa
         (N, 2, H, W) float32 in [0, 1): positive and negative clicks; 0 at a click, 1 far from all.
     """
     height, width = size_hw
-    # (N, 2, K, 2); coordinates may be fractions, so differences are taken in float64 and only then rounded.
-    clicks = points.to(torch.float64).view(len(points), 2, -1, 2)
-    row_px = torch.arange(height, dtype=torch.float64, device=points.device)
-    column_px = torch.arange(width, dtype=torch.float64, device=points.device)
-    rows = ((row_px - clicks[..., 0, None]).float() / norm_radius_px).square()
-    columns = ((column_px - clicks[..., 1, None]).float() / norm_radius_px).square()
+    clicks = points.float().view(len(points), 2, -1, 2)
+    row_px = torch.arange(height, dtype=torch.float32, device=points.device)
+    column_px = torch.arange(width, dtype=torch.float32, device=points.device)
+    rows = ((row_px - clicks[..., 0, None]) / norm_radius_px).square()
+    columns = ((column_px - clicks[..., 1, None]) / norm_radius_px).square()
     valid = clicks.amax(dim=-1) >= 0
 
     nearest = torch.full((*clicks.shape[:2], height, width), FAR, device=points.device)

@@ -1,0 +1,67 @@
+"""What a night costs besides the work: seconds a sequence for scheduling and forking, and to re-check a finished night.
+
+python -m benchmarks.bulk --counts 20,500 --workers 2 --json bulk.json
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.toy import PROJECT, write_sequence
+
+
+def measure(count: int, workers: int) -> dict[str, float]:
+    """Label `count` sequences of six frames of 48x32 pixels, then look at them again."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        for number in range(count):
+            write_sequence(root / "data", f"s{number:04d}", 6)
+        command = [str(Path(sys.executable).with_name("luigi")), "--module", "tasks", "BulkRefine", "--dataset", "toy",
+                   "--data-root", str(root / "data"), "--outputs-root", str(root / "outputs"), "--placement", "given",
+                   "--workers", str(workers)]  # fmt: skip
+        seconds = []
+        for _ in range(2):
+            started = time.perf_counter()
+            subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+            seconds.append(time.perf_counter() - started)
+        work = sum(
+            json.loads(path.read_text())["run"]["seconds"]
+            for level in ("*", "*/*")
+            for path in (root / "outputs").glob(f"s*/{level}/manifest.json")
+        )
+    return {
+        "sequences": count,
+        "first_s": seconds[0],
+        "first_s_per_sequence": seconds[0] / count,
+        "work_s_per_sequence": work / count,
+        "overhead_s_per_sequence": (seconds[0] - work / workers) / count,
+        "recheck_s": seconds[1],
+    }
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", default="20,500")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = [measure(int(count), options.workers) for count in options.counts.split(",")]
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(f"{value:.3f}" for value in row.values()))
+    Console().print(table)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

