@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stages.anchors import Plan
 from stages.errors import InputError
+from stages.frames import read_frame
 from stages.manifest import Json, sha256, write_json
 from stages.scribbles import ScribbleSet, merge, write_scribbles
 
@@ -58,7 +59,7 @@ def write_requests(root: Path, terms: Json, plan: Plan, frames: list[Path]) -> N
         picture = folder / f"{index:05d}.png"
         if not picture.exists():
             temporary = folder / f".tmp-{picture.name}"
-            Image.open(frames[index]).convert("RGB").save(temporary, format="PNG")
+            Image.fromarray(read_frame(frames[index])).save(temporary, format="PNG")
             temporary.replace(picture)
     write_json(root / "requests.json", {"terms": terms, "anchors": plan.anchors, "waiting": waiting})
 

@@ -128,9 +128,10 @@ def _draw(canvas: NDArray[np.uint8], line: Line, colour: tuple[int, int, int], t
 
 
 def _stroke_labels(rgba: NDArray[np.uint8], frame: Frame) -> _StrokeLabels:
-    ids = np.arange(MAX_OBJECT_ID + 1, dtype=np.int16)
+    colours = davis_palette()[: MAX_OBJECT_ID + 1]
+    colours[0] = BACKGROUND_RGB
     id_of_colour = np.full(2**24, NO_STROKE, np.int16)
-    id_of_colour[_colour_code(np.array([stroke_rgb(object_id) for object_id in ids.tolist()], np.uint8))] = ids
+    id_of_colour[_colour_code(colours)] = np.arange(len(colours))
     labels = id_of_colour[_colour_code(rgba[..., :3])]
     alpha = rgba[..., 3]
     labels[alpha < 255] = NO_STROKE

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import shlex
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def locate(engine: str, weights_root: Path) -> Path:
     instead = f" (or {', '.join(wanted.substitutes)})" if wanted.substitutes else ""
     raise WeightsError(
         f"{engine}: the checkpoint {wanted.file}{instead} is missing; it was expected in {weights_root}. "
-        f"Get it with: {download_command(wanted, weights_root)}"
+        f"To get it: {download_command(wanted, weights_root)}"
     )
 
 
@@ -125,7 +126,7 @@ def download_command(wanted: Entry, weights_root: Path) -> str:
     if source.url is None and source.substitutes:
         source = next(each for each in entries() if each.file == wanted.substitutes[0])
     if source.url is None:
-        return f"(nobody publishes this checkpoint: train one and save it as {weights_root / wanted.file})"
+        return f"nobody publishes this checkpoint: train one and save it as {weights_root / wanted.file}"
     path = weights_root / source.file
     return shlex.join(["curl", "--fail", "--location", "--create-dirs", "--output", str(path), source.url])
 
@@ -200,7 +201,7 @@ def load_network(engine: str, weights_root: Path, device: str = "cpu") -> nn.Mod
     """
     wanted = _needed(engine)
     path = locate(engine, weights_root)
-    remedy = f"Replace it: {download_command(wanted, weights_root)}"
+    remedy = f"To replace it: {download_command(wanted, weights_root)}"
     if wanted.sha256 and (found := _digest(path, "sha256")) != wanted.sha256:
         raise WeightsError(f"{path} has the sha256 {found}, expected {wanted.sha256}. {remedy}")
     network = build_network(wanted.network)
@@ -288,7 +289,9 @@ def _read_pickled(path: Path) -> object:
             damaged = archive.testzip()  # torch reads over a wrong checksum
         if damaged:
             raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the file, to torch's developers
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
 
 
 def _check_tensor(path: Path, name: object, value: object) -> None:
@@ -326,7 +329,7 @@ def _form(value: Tensor) -> str:
 
 
 def _describe(value: object) -> str:
-    return f"a {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"
 
 
 def _shorten(names: list[str]) -> str:

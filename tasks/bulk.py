@@ -3,16 +3,17 @@
 import contextlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import luigi
+import luigi.worker
 from luigi.interface import core
 from luigi.rpc import RemoteScheduler
 from luigi.scheduler import Scheduler
-from luigi.worker import Worker
 
 from stages.errors import InputError, LisError, StageError
 from stages.lookup import list_sequences
@@ -72,6 +73,7 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         process.end_with_parent()
         process.import_before_fork(self.clone(RefineSequence, seq="any").modules())
         logging.getLogger("luigi-interface").setLevel(logging.ERROR)  # the chunks' own summaries
+        luigi.worker.fork_lock = threading.Lock()  # held when this process was forked, so never to be released here
         started = time.time()
         outcomes: MutableSequence[Outcome] = []
         names = self.sequences()
@@ -154,8 +156,10 @@ class _LocalServices:
     def create_remote_scheduler(self, url: str) -> RemoteScheduler:
         raise NotImplementedError("a bulk run schedules its chunks itself")
 
-    def create_worker(self, scheduler: Scheduler, worker_processes: int, assistant: bool = False) -> Worker:
-        return Worker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
+    def create_worker(
+        self, scheduler: Scheduler, worker_processes: int, assistant: bool = False
+    ) -> luigi.worker.Worker:
+        return luigi.worker.Worker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
 
     def failures(self) -> dict[str, str]:
         """Sequence -> why its first failed task failed."""

@@ -8,7 +8,7 @@ import luigi
 
 from stages.anchors import Plan, plan
 from stages.frames import inspect_frames
-from stages.lookup import check_name
+from stages.lookup import check_name, sequence_paths
 from stages.manifest import DigestCache, Json, write_json
 from stages.requests import import_painted, issued_anchors, pending_strokes, write_requests
 from stages.scribbles import ScribbleSet, read_scribbles
@@ -30,9 +30,7 @@ class ImportSequence(config.ImportOptions, LisTask):
     @property
     def folder(self) -> Path:
         """Where the frames go."""
-        check_name(self.seq)
-        check_name(self.dataset)
-        return Path(self.data_root) / self.dataset / "JPEGImages" / "480p" / self.seq
+        return sequence_paths(Path(self.data_root), self.dataset, self.seq).frames
 
     def is_complete(self) -> bool:
         """Whether the frames lie there and were made from this source with these parameters."""
@@ -67,7 +65,7 @@ class Frames(StageTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write frames.json."""
-        size_wh = inspect_frames(self.frame_files)
+        size_wh = inspect_frames(self.frame_files, self.progress)
         write_json(folder / "frames.json", {"size_wh": size_wh, **self.uses()})
         return []
 

@@ -101,7 +101,7 @@ class Project:
     def run(self, task: str = "RefineSequence", *arguments: str, expect: int = 0) -> str:
         """Run to the end; return what was printed."""
         done = subprocess.run(
-            self.command(task, *arguments), cwd=self.folder, capture_output=True, text=True, timeout=300, check=False
+            self.command(task, *arguments), cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
         )
         output = done.stdout + done.stderr
         assert done.returncode == expect, output

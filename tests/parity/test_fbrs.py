@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,10 @@ from stages.segmenters.fbrs.clicker import click_until, clicks_needed, next_clic
 from stages.segmenters.fbrs.clicks import Click, click_squares, mirrored, points_tensor, square_masks
 from stages.segmenters.fbrs.fold import folded
 from stages.segmenters.fbrs.maps import distance_maps
-from stages.segmenters.fbrs.network import ClickNetwork, resize
+from stages.segmenters.fbrs.network import ClickNetwork
 from stages.segmenters.fbrs.predictor import INSERTIONS, Mode, Predictor, normalise
 from stages.segmenters.fbrs.windows import WindowObjective
-from stages.segmenters.fbrs.zoom import Roi, ZoomIn, ZoomSettings, clamp, expand, object_roi, roi_iou
+from stages.segmenters.fbrs.zoom import Roi, ZoomIn, ZoomSettings, expand, object_roi, roi_iou
 from tests.parity.filled import fill, picture
 
 Arrays = dict[str, NDArray]
@@ -59,7 +59,7 @@ def rows_of(clicks: list[Click]) -> NDArray:
     return np.array([[click.is_positive, click.row, click.column] for click in clicks], dtype=np.float64)
 
 
-@cache
+@lru_cache(maxsize=2)
 def network(name: str, exact: bool = True) -> ClickNetwork:
     """Filled, and prepared as the segmenter does it."""
     net = fill(NETWORKS[name]()) if exact else folded(network(name))
@@ -106,7 +106,8 @@ def test_forward(name: str, exact: bool) -> None:
     image, points = normalise(picture(160, 224, seed=1)), torch.from_numpy(expected["points"])
     is_deeplab = "fbrs_b_input" in expected
 
-    a, b, c = (net.features(image, points, at)[0] for at in ("A", "B", "C"))
+    features = {at: net.features(image, points, at) for at in ("A", "B", "C")}
+    a, b, c = (scaled for scaled, *_ in features.values())
     stages = {"fbrs_c_input": c} | ({"c4": a, "fbrs_b_input": b} if is_deeplab else {"fbrs_a_input": a})
     for key, found in stages.items():
         step = int(expected[f"{key}__chstep"])
@@ -118,8 +119,8 @@ def test_forward(name: str, exact: bool) -> None:
         net.mix_clicks(image, points)[:, :, ::4, ::4], expected["rgb_conv"], rtol=0, atol=features_atol
     )
 
-    for at in ("A", "B", "C"):  # wherever the network is cut, the two halves give the whole
-        low = net.low_logits(net.features(image, points, at), at)
+    for at, half in features.items():  # wherever the network is cut, the two halves give the whole
+        low = net.low_logits(half, at)
         np.testing.assert_allclose(low, expected["low_logits"], rtol=0, atol=logits_atol)
     np.testing.assert_allclose(net(image, points), expected["logits"], rtol=0, atol=logits_atol)
 

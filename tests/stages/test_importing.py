@@ -28,7 +28,6 @@ def film(
         stream.width, stream.height, stream.pix_fmt = *size_wh, "yuv420p"
         if rotation:
             stream.set_display_rotation(rotation)
-        container.start_encoding()
         for grey in greys:
             pixels = np.full((size_wh[1], size_wh[0], 3), grey, np.uint8)
             if quarter:
@@ -97,6 +96,21 @@ def silence(path: Path) -> None:
         sound.writeframes(bytes(8000))
 
 
+def sound_without_pictures(path: Path) -> None:
+    with av.open(str(path), "w", format="matroska") as container:
+        pictures = container.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 32, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        samples.sample_rate = 8000
+        container.mux(sound.encode(samples))
+
+
+def change_of_size(path: Path) -> None:
+    parts = [film(path.with_suffix(".h264"), [0, 99], size_wh).read_bytes() for size_wh in ((64, 32), (96, 32))]
+    path.write_bytes(b"".join(parts))
+
+
 def cut_off(path: Path) -> None:
     random = np.random.default_rng(0)
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
@@ -116,7 +130,8 @@ def cut_off(path: Path) -> None:
         (lambda path: path.write_bytes(b""), ["no readable video after 0 frames"]),
         (silence, ["no video stream"]),
         (cut_off, ["no readable video after"]),
-        (lambda path: film(path.with_suffix(".mkv"), []).rename(path), ["without a single frame"]),
+        (change_of_size, ["frame 2", "96x32", "64x32"]),
+        (sound_without_pictures, ["without a single frame"]),
     ],
 )
 def test_what_is_no_whole_video_is_refused(

@@ -103,6 +103,7 @@ def test_a_transparent_layer_says_the_same(painted: Path, clean: Path) -> None:
 def test_on_a_layer_the_frame_s_own_colours_do_not_matter(painted: Path, clean: Path) -> None:
     layer = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     layer[9:12, 100:200] = (*BACKGROUND_RGB, 255)  # white over the white sky
+    layer[100:103, 100:200] = (*stroke_rgb(5), 128)  # half transparent: the edge of a soft brush
     Image.fromarray(layer).save(painted)
     assert [line.object_id for line in strokes_from_png(painted, clean)] == [0]
 
@@ -147,6 +148,27 @@ def test_a_brush_with_a_soft_edge_makes_no_other_objects(
 # The shapes of strokes
 
 
+@pytest.mark.parametrize("thickness_px", [2, 3, 5, 9])
+@pytest.mark.parametrize("degrees", range(0, 180, 20))
+def test_thinning_does_not_shorten_strokes(painted: Path, clean: Path, thickness_px: int, degrees: int) -> None:
+    x, y = 50 * np.cos(np.radians(degrees)), 50 * np.sin(np.radians(degrees))
+    line = straight(1, (150 - x, 120 - y), (150 + x, 120 + y))
+    paint(painted, clean, FrameScribbles((line,)), thickness_px)
+    lines = strokes_from_png(painted, clean)
+    assert len(lines) == 1
+    assert farthest_px([line], list(lines)) <= 2.0
+
+
+def test_a_thick_stroke_with_square_ends_is_one_line(painted: Path, clean: Path) -> None:
+    frame = read_frame(clean)
+    frame[100:117, 50:200] = stroke_rgb(1)
+    Image.fromarray(frame).save(painted)
+    (line,) = strokes_from_png(painted, clean)
+    x, y = path_pixels(line, SIZE_WH).T
+    assert np.ptp(x) > 130
+    assert np.abs(y - 108).max() <= 8
+
+
 @pytest.mark.parametrize("thickness_px", [1, 3, 7])
 def test_branches_become_lines_of_their_own(painted: Path, clean: Path, thickness_px: int) -> None:
     tee = (straight(1, (40, 60), (240, 60)), straight(1, (120, 60), (120, 150)))
@@ -154,6 +176,20 @@ def test_branches_become_lines_of_their_own(painted: Path, clean: Path, thicknes
     lines = strokes_from_png(painted, clean)
     assert len(lines) == 2
     assert farthest_px(list(tee), list(lines)) <= 2.0 + thickness_px / 2  # the branch begins at the stem's edge
+
+
+def test_bumps_of_an_uneven_brush_are_no_branches(painted: Path, clean: Path) -> None:
+    line = arc(1, (150, 120), 80, 0.5, 4.0)
+    paint(painted, clean, FrameScribbles((line,)), thickness_px=9)
+    frame = read_frame(painted)
+    for number, angle in enumerate(np.linspace(0.7, 4.3, 14)):
+        radius_px = 80 + (6 if number % 2 else -6)
+        centre_xy = round(150 + radius_px * np.cos(angle)), round(120 + radius_px * np.sin(angle))
+        cv2.circle(frame, centre_xy, 2, stroke_rgb(1), -1)
+    Image.fromarray(frame).save(painted)
+    lines = strokes_from_png(painted, clean)
+    assert len(lines) == 1
+    assert farthest_px([line], list(lines)) <= 4.0
 
 
 def test_a_ring_is_traced_all_around(painted: Path, clean: Path) -> None:

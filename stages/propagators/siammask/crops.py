@@ -54,7 +54,7 @@ def context_side(width: _Numbers, height: _Numbers) -> _Numbers:
 
 def search_area(centre_xy: tuple[float, float], size_wh: tuple[float, float]) -> SearchArea:
     """Where to look for a target that was last seen with this centre and size (frame pixels)."""
-    side = context_side(*size_wh)
+    side = float(context_side(*size_wh))
     scale = TEMPLATE_SIDE_PX / side
     side += 2 * ((SEARCH_SIDE_PX - TEMPLATE_SIDE_PX) / 2 / scale)
     return SearchArea(centre_xy, round(side), side, scale)

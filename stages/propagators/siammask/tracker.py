@@ -200,7 +200,11 @@ class SiamMaskTracker:
             frame: (H, W, 3) uint8 RGB, of the size of the first one.
 
         Returns:
-            The mask (0.5 is the configuration's threshold), the box and the score; or an empty mask and the reason.
+            The mask (0.5 is the configuration's threshold), the box (it may reach beyond the frame) and the score; or, if
+            the object is lost, an empty mask, no box, the score and the reason.
+
+        Raises:
+            StageError: `start` was not called.
         """
         if self._target is None:
             raise StageError("SiamMask was asked to step before it was started; call start(frame, mask) first")

@@ -76,7 +76,7 @@ class CascadePSP:
         """Prepare a network.
 
         Args:
-            network: called as `CascadePSPNetwork`, in eval mode, its weights loaded. Left as it is.
+            network: called as `CascadePSPNetwork`, in eval mode, its weights loaded.
             exact: reproduce the authors' package step by step.
             longest_side: of what the global step sees, in pixels; at least 66.
             margin: added to each side of the object's box, as a share of the box (the authors' 0.125 for scenes with

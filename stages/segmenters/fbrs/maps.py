@@ -13,7 +13,7 @@ def distance_maps(points: Tensor, size_hw: tuple[int, int], norm_radius_px: floa
     """Draw clicks as distance maps (f-BRS, CVPR 2020, section 4; closed form of the official evaluation code).
 
     Args:
-        points: (N, 2K, 2) float32, (row, column) in pixels, fractions allowed; the first K rows are positive clicks, the rest negative.
+        points: (N, 2K, 2) float32, (row, column) in pixels; the first K rows are positive clicks, the rest negative.
             A row whose two coordinates are both negative is padding. This also hides a real click above *and* left of
             a crop: a fault of the original that parity asks for.
         size_hw: height and width of the maps.

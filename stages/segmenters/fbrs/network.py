@@ -48,7 +48,7 @@ class ClickNetwork(nn.Module):
 
         Args:
             image: (N, 3, H, W) float32 RGB, normalised by `predictor.normalise`; any size.
-            points: (N, 2K, 2) float, (row, column), as `clicks.points_tensor` gives them.
+            points: (N, 2K, 2) float32, (row, column), as `clicks.points_tensor` gives them.
 
         Returns:
             (N, 1, H, W) float32 logits.

@@ -1,0 +1,174 @@
+"""What a refined frame costs: CPU seconds of CascadePSP in exact and default mode, measured in turns in one run.
+
+LIS_DAVIS_ROOT=/data/davis python -m benchmarks.cascadepsp --sequences 10 --json cascadepsp.json
+
+Three ways for the middle frame of each sequence, its true mask perturbed:
+
+* exact: as the authors' package, the whole picture at longest side 900;
+* folded: the same steps, hence equal results, with the network prepared for speed;
+* default: what the pipeline does, the object's box and a margin at the picture's scale, with the same network.
+
+Weights are random, since time does not depend on them, except through one decision: the local step runs where the object
+fills a tenth of the picture. The last bias is set so that each frame's true share decides it, as a trained network would.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from stages.engines import Frame, Probability
+from stages.refiners.cascadepsp.network import CascadePSPNetwork
+from stages.refiners.cascadepsp.refiner import (
+    BOUNDARY_SHARE,
+    LONGEST_SIDE,
+    CascadePSP,
+    Mask,
+    global_step,
+    normalised_picture,
+    refine_picture,
+    signed_mask,
+)
+from stages.weights import build_network
+
+WAYS = ("exact", "folded", "default")
+
+
+def measure(davis_root: Path, sequences: int = 2, longest_side: int = LONGEST_SIDE) -> dict[str, float]:
+    """Time one frame of each sequence, the three ways in turns.
+
+    Args:
+        davis_root: folder in DAVIS layout (JPEGImages/480p, Annotations/480p).
+        sequences: how many, spread evenly over the sorted names; 0 for all.
+        longest_side: of exact and folded, in pixels.
+
+    Returns:
+        CPU seconds per frame `exact`, `folded`, `default`; their ratios `folded_ratio` and `default_ratio` to exact;
+        `frames`; calls of the network `exact_calls`, `folded_calls`, `default_calls`; the pixels it was given
+        `exact_megapixels`, `default_megapixels`; and `difference`, the largest between the results of exact and folded.
+    """
+    seconds, calls, pixels = (dict.fromkeys(WAYS, 0.0) for _ in range(3))
+    difference, frames = 0.0, 0
+    network = random_network()
+    exact, default = CascadePSP(network, exact=True, longest_side=longest_side), CascadePSP(network)
+    ways: dict[str, Callable[[Frame, Probability], Probability]] = {
+        "exact": exact.refine,
+        "folded": lambda frame, mask: refine_picture(default.network, frame, mask > 0.5, longest_side),
+        "default": default.refine,
+    }
+    sizes: list[int] = []
+    for prepared in (exact.network, default.network):
+        prepared.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-2] * inputs[0].shape[-1]))
+    for frame, mask in middle_frames(davis_root, sequences):
+        set_share(network, default.network, frame, mask)
+        probability = mask.astype(np.float32)
+        results = {}
+        for way, refine in ways.items():
+            sizes.clear()
+            started = time.process_time()
+            results[way] = refine(frame, probability)
+            seconds[way] += time.process_time() - started
+            if not sizes:
+                raise RuntimeError(f"{way} returned without calling the network: its time means nothing")
+            calls[way] += len(sizes)
+            pixels[way] += sum(sizes)
+        difference = max(difference, float(np.abs(results["exact"] - results["folded"]).max()))
+        frames += 1
+    if calls["exact"] != calls["folded"]:
+        raise RuntimeError(f"exact and folded called the network {calls['exact']} and {calls['folded']} times")
+    return {
+        "frames": frames,
+        **{way: total / frames for way, total in seconds.items()},
+        "folded_ratio": seconds["exact"] / seconds["folded"],
+        "default_ratio": seconds["exact"] / seconds["default"],
+        **{f"{way}_calls": total for way, total in calls.items()},
+        "exact_megapixels": pixels["exact"] / 1e6,
+        "default_megapixels": pixels["default"] / 1e6,
+        "difference": difference,
+    }
+
+
+def middle_frames(davis_root: Path, sequences: int) -> Iterator[tuple[Frame, Mask]]:
+    """The middle frame of each sequence with its true mask, perturbed."""
+    rng = np.random.default_rng(0)
+    folders = sorted((davis_root / "Annotations" / "480p").iterdir())
+    for folder in folders if sequences == 0 else spread(folders, sequences):
+        masks = sorted(folder.glob("*.png"))
+        chosen = masks[len(masks) // 2]
+        picture = davis_root / "JPEGImages" / "480p" / folder.name / f"{chosen.stem}.jpg"
+        frame = cv2.cvtColor(cast(Frame, cv2.imread(str(picture))), cv2.COLOR_BGR2RGB)
+        mask = cast(Frame, cv2.imread(str(chosen))).any(axis=2)
+        yield cast(Frame, frame), perturbed(mask, rng)
+
+
+def spread(folders: Sequence[Path], count: int) -> list[Path]:
+    """Some of them, evenly."""
+    return [folders[len(folders) * i // count] for i in range(count)]
+
+
+def perturbed(mask: Mask, rng: np.random.Generator) -> Mask:
+    """Shift by some pixels, then grow or shrink: what a tracker leaves to be refined."""
+    radius, grow, (dx, dy) = int(rng.integers(2, 6)), bool(rng.integers(2)), rng.integers(-4, 5, 2)
+    shifted = cv2.warpAffine(mask.astype(np.uint8), np.float32([[1, 0, dx], [0, 1, dy]]), mask.shape[::-1])  # type: ignore[arg-type]
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return (cv2.dilate if grow else cv2.erode)(shifted, disc) > 0
+
+
+def random_network() -> CascadePSPNetwork:
+    """Weights that keep the activations of an ordinary size."""
+    torch.manual_seed(0)
+    network = cast(CascadePSPNetwork, build_network("cascadepsp"))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.weight, 0.6)
+    return network
+
+
+def set_share(network: CascadePSPNetwork, folded: nn.Module, frame: Frame, mask: Mask) -> None:
+    """Let the networks find as much foreground as to decide about the local step as the mask would."""
+    with torch.inference_mode():
+        result = global_step(folded, normalised_picture(frame), signed_mask(mask), longest_side=128)["pred_224"]
+        level = float(torch.logit(result.double(), eps=1e-12).quantile(0.5))
+    low, high = BOUNDARY_SHARE
+    shift = -level if low <= mask.mean() <= high else -level - 1e3
+    for prepared in (network, cast(CascadePSPNetwork, folded)):
+        assert prepared.final_21.bias is not None
+        prepared.final_21.bias += shift
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--davis-root", type=Path, default=os.environ.get("LIS_DAVIS_ROOT"))
+    parser.add_argument("--sequences", type=int, default=2, help="0 for all")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.davis_root is None:
+        parser.error("set LIS_DAVIS_ROOT, or give --davis-root: a folder in DAVIS layout")
+    torch.set_num_threads(1)
+    result = measure(options.davis_root, options.sequences)
+    table = Table("way", "CPU s per frame", "times faster", "calls of the network", title="480p, longest side 900")
+    for way in WAYS:
+        ratio = result.get(f"{way}_ratio", 1.0)
+        table.add_row(way, f"{result[way]:.1f}", f"{ratio:.2f}", f"{result[f'{way}_calls']:.0f}")
+    Console().print(table)
+    Console().print(f"{result['frames']} frames; exact and folded differ by {result['difference']:.1e} at most")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

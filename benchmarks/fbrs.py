@@ -1,0 +1,128 @@
+"""What a click costs: CPU seconds of f-BRS in exact and in default mode, measured in turns in one run.
+
+python -m benchmarks.fbrs --networks resnet34_dh128,resnet50_dh128 --json fbrs.json
+
+The early stops are off, so that the number of evaluations is set by the limits alone; ZoomIn is off, so that both modes
+see the same pixels. Weights are random: time does not depend on them.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from stages.segmenters.fbrs import NETWORKS
+from stages.segmenters.fbrs.brs import StopRules
+from stages.segmenters.fbrs.clicks import Click, points_tensor
+from stages.segmenters.fbrs.fold import folded
+from stages.segmenters.fbrs.predictor import Mode, Predictor, normalise
+
+CLICKS = [Click(True, 200, 300), Click(False, 240, 340), Click(True, 80, 150), Click(False, 330, 520)]
+
+
+def cpu_seconds(run: Callable[[], object]) -> float:
+    """Of all threads of this process."""
+    started = time.process_time()
+    run()
+    return time.process_time() - started
+
+
+def random_network(name: str, image: Tensor, points: Tensor) -> nn.Module:
+    """Weights whose logits spread around zero, so that the optimiser has slopes to walk on."""
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    for convolution in convolutions:
+        nn.init.kaiming_normal_(convolution.weight)
+    logits = network(image, points)
+    last = next(convolution for convolution in convolutions if convolution.out_channels == 1)
+    assert last.bias is not None
+    last.weight /= logits.std()
+    last.bias -= last.bias + (logits.mean() - last.bias) / logits.std()
+    return network
+
+
+def measure(
+    name: str = "resnet34_dh128",
+    mode: Mode = "f-BRS-B",
+    size_hw: tuple[int, int] = (400, 600),
+    iterations: int = 40,
+    rounds: int = 2,
+) -> dict[str, float]:
+    """Time one optimised click, exact and default in turns.
+
+    Args:
+        name: a key of `NETWORKS`.
+        mode: with an insertion point.
+        size_hw: what the network sees, at least 400x600.
+        iterations: of L-BFGS at most; 40 leaves the end to the limit of 20 evaluations.
+        rounds: how often each mode is measured; the means are returned.
+
+    Returns:
+        CPU seconds: `forward` (the network as published, one picture, no flip), `exact` and `default` (a click, both
+        flips); `evaluations` of the objective in each; and the `ratio` of exact to default.
+    """
+    frame = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    image, points = normalise(frame), points_tensor([CLICKS])
+    with torch.no_grad():
+        network = random_network(name, image, points)
+        forward = min(cpu_seconds(lambda: network(image, points)) for _ in range(2))
+    prepared = {True: network, False: folded(network)}
+    never = StopRules(threshold=0.0, min_iou_change=0.0)
+    rules = replace(never, max_iterations=iterations)
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    evaluations: dict[bool, int] = {}
+
+    def click(exact: bool) -> None:
+        predictor = Predictor(prepared[exact], frame, mode, exact=exact, zoom=None, rules=rules)
+        predictor.predict(CLICKS)
+        evaluations[exact] = len(predictor.optimum.trace) if predictor.optimum else 0
+
+    for _ in range(rounds):
+        for exact in (True, False):
+            seconds[exact].append(cpu_seconds(lambda exact=exact: click(exact)))  # type: ignore[misc]
+    exact_s, default_s = float(np.mean(seconds[True])), float(np.mean(seconds[False]))
+    return {
+        "forward": forward,
+        "exact": exact_s,
+        "default": default_s,
+        "exact_evaluations": evaluations[True],
+        "default_evaluations": evaluations[False],
+        "ratio": exact_s / default_s,
+    }
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="resnet34_dh128,resnet50_dh128")
+    parser.add_argument("--modes", default="f-BRS-B")
+    parser.add_argument("--iterations", default="4,40", help="a click that stops early, and one that does not")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    results = {}
+    for name in options.networks.split(","):
+        for mode in options.modes.split(","):
+            for iterations in options.iterations.split(","):
+                results[f"{name} {mode} {iterations}"] = measure(name, cast(Mode, mode), iterations=int(iterations))
+    table = Table("network, mode, iterations", *next(iter(results.values())), title="CPU seconds per click, 400x600")
+    for key, row in results.items():
+        table.add_row(key, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console(width=120).print(table)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,313 @@
+"""Checkpoints: what fits is loaded, in every form the authors store it; what does not is refused, and says why."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stages import weights
+from stages.errors import InputError, WeightsError
+from tests.parity.filled import fill
+
+ENGINE = "fbrs:hrnet18s_ocr48"  # the smallest of the networks
+State = dict[str, Tensor]
+
+
+@cache
+def filled_state(network: str) -> State:
+    return dict(fill(weights.build_network(network)).state_dict())
+
+
+def state_of(engine: str) -> State:
+    return dict(filled_state(needed(engine).network))
+
+
+def needed(engine: str) -> weights.Entry:
+    entry = weights.entry(engine)
+    assert entry is not None
+    return entry
+
+
+def place(root: Path, content: object, engine: str = ENGINE, **how: object) -> Path:
+    """Save as the file of an engine."""
+    path = root / needed(engine).file
+    torch.save(content, path, **how)
+    return path
+
+
+def without_counters(state: State) -> State:
+    return {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+
+
+def changed(state: State, **entries: Tensor | None) -> State:
+    """Replace, add, or (None) take away entries; `__` stands for the dot."""
+    state = dict(state)
+    for name, value in entries.items():
+        state.pop(name.replace("__", "."), None)
+        if value is not None:
+            state[name.replace("__", ".")] = value
+    return state
+
+
+# -- the list ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_engine_of_the_list_names_a_network_that_can_be_built() -> None:
+    names = {entry.network for entry in weights.entries()}
+    assert {"fbrs_resnet34_dh128", "fbrs_hrnet18s_ocr48", "siammask_sharp", "siammask_base", "cascadepsp"} <= names
+    for name in names:
+        network = weights.build_network(name)
+        assert not network.training
+        assert all(value.dtype == torch.float32 and not value.requires_grad for value in network.parameters())
+
+
+def test_engines_and_files_are_listed_once_and_downloads_are_complete() -> None:
+    entries = weights.entries()
+    assert len({entry.engine for entry in entries}) == len({entry.file for entry in entries}) == len(entries)
+    for entry in entries:
+        assert entry.licence
+        assert entry.url or entry.engine in ("siammask:base", ENGINE)
+        command = weights.download_command(entry, Path("data/weights"))
+        if entry.url:
+            assert entry.url in command
+            assert f"data/weights/{entry.file}" in command
+
+
+def test_a_path_with_a_space_survives_the_shell() -> None:
+    assert "'my data/cascadepsp.pth'" in weights.download_command(needed("cascadepsp:official"), Path("my data"))
+
+
+@pytest.mark.parametrize("engine", ["grabcut", "flow", "guided", "none"])
+def test_engines_without_weights_have_no_entry(engine: str) -> None:
+    assert weights.entry(engine) is None
+    with pytest.raises(InputError, match="has no weights"):
+        weights.locate(engine, Path("data/weights"))
+
+
+def test_an_unknown_name_gets_the_nearest_ones() -> None:
+    with pytest.raises(InputError, match=r"fbrs:resnet50_dh128"):
+        weights.entry("fbrs:resnet50")
+    with pytest.raises(InputError, match=r"siammask_sharp"):
+        weights.build_network("siammask_shrap")
+    with pytest.raises(InputError, match=r"fbrs_resnet101_dh256"):
+        weights.build_network("resnet101_dh256")
+
+
+def test_knowing_the_list_imports_no_torch() -> None:
+    code = "import sys, stages.weights as w; w.entries(); w.status(__import__('pathlib').Path('/nowhere'))"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
+
+
+# -- what fits ---------------------------------------------------------------------------------------------------------
+
+FORMS: dict[str, Callable[[State], object]] = {
+    "bare": lambda state: state,
+    "module prefix": lambda state: {f"module.{name}": value for name, value in state.items()},
+    "training": lambda state: {"epoch": 20, "arch": "custom", "state_dict": state, "best_acc": 0.5, "optimizer": {}},
+    "training with prefix": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+    "without counters": without_counters,
+    "half precision": lambda state: {
+        name: value.half() if value.is_floating_point() else value for name, value in state.items()
+    },
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_storage_gives_the_same_network(form: str, zipped: bool, tmp_path: Path) -> None:
+    state = state_of(ENGINE)
+    place(tmp_path, FORMS[form](state), _use_new_zipfile_serialization=zipped)
+    network = weights.load_network(ENGINE, tmp_path)
+    assert not network.training
+    for name, value in without_counters(dict(network.state_dict())).items():
+        stored = state[name].half().float() if form == "half precision" else state[name]
+        assert torch.equal(value, stored), name
+
+
+@pytest.mark.parametrize(
+    ("engine", "form"),
+    [
+        ("fbrs:resnet34_dh128", "without counters"),
+        ("siammask:davis", "training with prefix"),
+        ("cascadepsp:official", "module prefix"),
+    ],
+)
+def test_the_original_form_of_each_family(engine: str, form: str, tmp_path: Path) -> None:
+    state = state_of(engine)
+    place(tmp_path, FORMS[form](state), engine)
+    loaded = without_counters(dict(weights.load_network(engine, tmp_path).state_dict()))
+    assert all(torch.equal(value, state[name]) for name, value in loaded.items())
+
+
+def test_a_loaded_network_does_not_hang_on_its_file(tmp_path: Path) -> None:
+    path = place(tmp_path, state_of(ENGINE))
+    network = weights.load_network(ENGINE, tmp_path)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    path.write_bytes(b"\0" * path.stat().st_size)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_entries_that_the_specifications_name_are_ignored(tmp_path: Path) -> None:
+    resnet = "fbrs:resnet34_dh128"
+    place(tmp_path, changed(state_of(resnet), aspp_dropout=torch.tensor(0.2)), resnet)
+    weights.load_network(resnet, tmp_path)
+    place(tmp_path, changed(state_of(ENGINE), aspp_dropout=torch.tensor(0.2)))
+    with pytest.raises(WeightsError, match="aspp_dropout"):
+        weights.load_network(ENGINE, tmp_path)
+
+
+def test_the_base_network_of_siammask_takes_a_file_of_the_sharp_one(tmp_path: Path) -> None:
+    state = state_of("siammask:davis")
+    path = place(tmp_path, state, "siammask:vot")
+    assert weights.locate("siammask:base", tmp_path) == path
+    network = weights.load_network("siammask:base", tmp_path)
+    loaded = without_counters(dict(network.state_dict()))
+    assert all(torch.equal(value, state[name]) for name, value in loaded.items())
+    assert not any(name.startswith("refine_model") for name in loaded)
+
+    place(tmp_path, changed(state, features__extra=torch.zeros(1)), "siammask:base")  # its own file comes first
+    with pytest.raises(WeightsError, match=r"1 unexpected: features\.extra"):
+        weights.load_network("siammask:base", tmp_path)
+
+
+def test_safetensors_are_read_and_checked_like_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "network.safetensors"
+    state = {name: value.contiguous() for name, value in state_of(ENGINE).items()}
+    save_file(state, path)
+    loaded = weights.read_checkpoint(path)
+    assert loaded.keys() == state.keys()
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(WeightsError, match="cannot be read"):
+        weights.read_checkpoint(path)
+
+
+# -- what does not -----------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_comes_with_its_download_command(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        weights.load_network("cascadepsp:official", tmp_path)
+    for part in ("cascadepsp.pth", str(tmp_path), "curl", "releases/download/v1.0/model"):
+        assert part in str(caught.value)
+    with pytest.raises(WeightsError, match="nobody publishes"):
+        weights.locate(ENGINE, tmp_path)
+
+
+class Payload:
+    """Pickled as a call that leaves a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+def test_a_hostile_pickle_is_refused_and_does_not_run(zipped: bool, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    place(tmp_path, changed(state_of(ENGINE)) | {"evil": Payload(trace)}, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match="something other than tensors"):
+        weights.load_network(ENGINE, tmp_path)
+    (tmp_path / needed(ENGINE).file).write_bytes(pickle.dumps(Payload(trace)))
+    with pytest.raises(WeightsError, match="something other than tensors"):
+        weights.load_network(ENGINE, tmp_path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.9, 0.9999])
+def test_a_truncated_file_is_refused(kept: float, zipped: bool, tmp_path: Path) -> None:
+    path = place(tmp_path, state_of(ENGINE), _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(WeightsError, match=f"{path} cannot be read"):
+        weights.load_network(ENGINE, tmp_path)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = place(tmp_path, state_of(ENGINE))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.load_network(ENGINE, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404 Not Found</html>", bytes(range(256)) * 40])
+def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / needed(ENGINE).file).write_bytes(content)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        weights.load_network(ENGINE, tmp_path)
+
+
+FIRST = "feature_extractor__conv1__weight"
+MISFITS: dict[str, tuple[Callable[[State], object], str]] = {
+    "another network": (lambda _: state_of("siammask:base"), r"\d+ missing: rgb_conv.*\d+ unexpected: features\."),
+    "one entry less": (lambda state: changed(state, **{FIRST: None}), r"1 missing: feature_extractor\.conv1\.weight\."),
+    "one entry more": (lambda state: changed(state, extra=torch.zeros(1)), r"1 unexpected: extra\."),
+    "another shape": (
+        lambda state: changed(state, **{FIRST: torch.zeros(64, 4, 3, 3)}),
+        r"conv1\.weight floating \(64, 4, 3, 3\) for floating \(64, 3, 3, 3\)",
+    ),
+    "whole numbers": (lambda state: changed(state, **{FIRST: torch.zeros(64, 3, 3, 3, dtype=torch.int8)}), "integer"),
+    "not a number": (lambda state: changed(state, **{FIRST: torch.full((64, 3, 3, 3), torch.nan)}), "undefined"),
+    "complex numbers": (lambda state: changed(state, **{FIRST: torch.zeros(1, dtype=torch.complex64)}), "complex"),
+    "sparse": (lambda state: changed(state, **{FIRST: torch.zeros(64, 27).to_sparse()}), "dense tensor"),
+    "no tensor": (lambda state: dict(state, extra="text"), "'extra' is a value of type str"),
+    "a list": (lambda state: list(state.values()), "holds a value of type list"),
+    "a number as state": (lambda _: {"state_dict": 3}, "holds a value of type int"),
+    "nothing": (lambda _: {}, "missing"),
+    "prefix on some": (lambda state: changed(state, **{FIRST: None, "module__x": torch.zeros(1)}), r"module\.x"),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_state_that_does_not_fit_is_refused_with_the_reason(misfit: str, tmp_path: Path) -> None:
+    change, reason = MISFITS[misfit]
+    path = place(tmp_path, change(state_of(ENGINE)))
+    with pytest.raises(WeightsError, match=reason) as caught:
+        weights.load_network(ENGINE, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_known_sha256_is_enforced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place(tmp_path, state_of(ENGINE))
+    listed = tuple(replace(each, sha256="0" * 64) if each.engine == ENGINE else each for each in weights.entries())
+    monkeypatch.setattr(weights, "entries", lambda: listed)
+    with pytest.raises(WeightsError, match=f"expected {'0' * 64}"):
+        weights.load_network(ENGINE, tmp_path)
+
+
+# -- status ------------------------------------------------------------------------------------------------------------
+
+
+def test_status_tells_present_missing_and_wrong_apart(tmp_path: Path) -> None:
+    path = place(tmp_path, state_of(ENGINE))
+    place(tmp_path, state_of(ENGINE), "siammask:davis")
+    rows = {row.entry.engine: row for row in weights.status(tmp_path)}
+    assert list(rows) == [entry.engine for entry in weights.entries()]
+    assert (rows[ENGINE].state, rows[ENGINE].path, rows[ENGINE].detail) == ("present", path, "")
+    assert rows[ENGINE].size_mib == pytest.approx(path.stat().st_size / 2**20)
+    assert rows["siammask:davis"].state == "wrong"
+    assert "does not fit" in rows["siammask:davis"].detail
+    missing = rows["cascadepsp:official"]
+    assert (missing.state, missing.path, missing.size_mib) == ("missing", tmp_path / "cascadepsp.pth", 258)
+    assert missing.download.startswith("curl ")
+    assert missing.download.endswith("releases/download/v1.0/model")
+
+
+def test_status_mentions_a_fitting_file_that_is_not_the_published_one(tmp_path: Path) -> None:
+    place(tmp_path, state_of("cascadepsp:official"), "cascadepsp:official")
+    row = next(row for row in weights.status(tmp_path) if row.entry.engine == "cascadepsp:official")
+    assert row.state == "present"
+    assert "not the published file" in row.detail
