@@ -8,8 +8,8 @@ Three ways for the middle frame of each sequence, its true mask perturbed:
 * folded: the same steps, hence equal results, with the network prepared for speed;
 * default: what the pipeline does, the object's box and a margin at the picture's scale, with the same network.
 
-Weights are random, since time does not depend on them, except through one decision: the local step runs where the object
-fills a tenth of the picture. The last bias is set so that each frame's true share decides it, as a trained network would.
+Weights are random, since time does not depend on them, except through one decision: the local step runs where the
+object fills a tenth of the picture. The last bias is set so that each frame's mask decides, as a trained network would.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def middle_frames(davis_root: Path, sequences: int) -> Iterator[tuple[Frame, Mas
         chosen = masks[len(masks) // 2]
         picture = davis_root / "JPEGImages" / "480p" / folder.name / f"{chosen.stem}.jpg"
         frame = cv2.cvtColor(cast(Frame, cv2.imread(str(picture))), cv2.COLOR_BGR2RGB)
-        mask = cast(Frame, cv2.imread(str(chosen))).any(axis=2)
+        mask = np.any(cast(Frame, cv2.imread(str(chosen))), axis=2)
         yield cast(Frame, frame), perturbed(mask, rng)
 
 
@@ -119,7 +119,8 @@ def spread(folders: Sequence[Path], count: int) -> list[Path]:
 def perturbed(mask: Mask, rng: np.random.Generator) -> Mask:
     """Shift by some pixels, then grow or shrink: what a tracker leaves to be refined."""
     radius, grow, (dx, dy) = int(rng.integers(2, 6)), bool(rng.integers(2)), rng.integers(-4, 5, 2)
-    shifted = cv2.warpAffine(mask.astype(np.uint8), np.float32([[1, 0, dx], [0, 1, dy]]), mask.shape[::-1])  # type: ignore[arg-type]
+    move = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float32)
+    shifted = cv2.warpAffine(mask.astype(np.uint8), move, mask.shape[::-1])
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return (cv2.dilate if grow else cv2.erode)(shifted, disc) > 0
 

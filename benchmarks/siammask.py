@@ -2,8 +2,8 @@
 
 python -m benchmarks.siammask --root DAVIS_ROOT --json siammask.json
 
-Both modes follow one object over real frames, frame by frame in turns (A B A B), with filled weights: what they see means
-nothing, how far they agree and what they cost does. The loss gate is off, so that every step does all its work.
+Both modes follow one object over real frames, frame by frame in turns (A B A B). The weights are made up, so the masks
+mean nothing; what they cost does, and how far the modes agree. The loss gate is off: every step does all its work.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -31,7 +32,7 @@ from tests.parity.filled import fill
 Result = TypeVar("Result")
 
 ORIGINAL_STEP_PER_BACKBONE = 279 / 220
-"""CPU time of the original's step in units of its backbone's forward pass, one thread: how it scales to other machines."""
+"""CPU time of the original's step in units of its backbone's forward pass: how it is scaled to another machine."""
 
 
 def timed(run: Callable[[], Result]) -> tuple[float, Result]:
@@ -72,16 +73,16 @@ def measure(frames: Sequence[Frame], mask: Probability, rounds: int = 2) -> dict
             seconds.clear()  # the first round paid for the packing of weights and for caches
         trackers = {name: make() for name, make in modes.items()}
         for name, tracker in trackers.items():
-            spent, _ = timed(lambda tracker=tracker: tracker.start(frames[0], mask))
+            spent, _ = timed(partial(tracker.start, frames[0], mask))
             seconds.setdefault(f"{name}_start", []).append(spent)
         for frame in frames[1:]:
             results = {}
             for name, tracker in trackers.items():
-                spent, results[name] = timed(lambda tracker=tracker, frame=frame: tracker.step(frame))
+                spent, results[name] = timed(partial(tracker.step, frame))
                 seconds.setdefault(f"{name}_step", []).append(spent)
             pairs.append((results["exact"], results["default"]))
             with torch.inference_mode():
-                spent, _ = timed(lambda: network.features.features(crop))
+                spent, _ = timed(partial(network.features.features, crop))
             seconds.setdefault("backbone", []).append(spent)
 
     medians = {name: float(np.median(values)) for name, values in seconds.items()}

@@ -38,12 +38,14 @@ def overlay(frame: Frame, labels: LabelMap) -> Frame:
     """
     width_px = max(1, round(min(labels.shape) / 240))
     kernel = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
-    on_edge = (cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, kernel) > 0) & (labels > 0)
-    opacity = np.where(on_edge, _CONTOUR_OPACITY, np.where(labels > 0, _FILL_OPACITY, 0.0))[..., None]
+    on_edge = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, kernel)[labels > 0] > 0
+    ids = labels[labels > 0]
     # Palette colours are dark; a contour of twice the brightness stands out from the fill and keeps the hue.
-    palette = davis_palette()
-    colour = np.where(on_edge[..., None], _bright(palette)[labels], palette[labels])
-    return np.rint(frame * (1 - opacity) + colour * opacity).astype(np.uint8)
+    colour = davis_palette()[ids] * np.where(on_edge, 2.0, 1.0)[:, None]
+    opacity = np.where(on_edge, _CONTOUR_OPACITY, _FILL_OPACITY)[:, None]
+    painted = frame.copy()
+    painted[labels > 0] = np.rint((1 - opacity) * frame[labels > 0] + opacity * np.minimum(colour, 255))
+    return painted
 
 
 def overlay_strokes(frame: Frame, scribbles: FrameScribbles, thickness_px: int = 3) -> Frame:
@@ -100,7 +102,7 @@ def contact_sheet(rows: Sequence[Sequence[Tile]]) -> Frame:
     """
     sizes = {tile.picture.shape for row in rows for tile in row}
     if len(sizes) != 1:
-        raise StageError(f"found pictures of {len(sizes)} sizes for a contact sheet, expected one size; scale them first")
+        raise StageError(f"found pictures of {len(sizes)} sizes for a contact sheet, expected one; scale them first")
     height, width, _ = sizes.pop()
     font_px = max(10, width // 18)
     font = ImageFont.load_default(font_px)
@@ -153,13 +155,9 @@ def write_overlay_video(path: Path, frames: Iterable[Frame], fps: float) -> None
                 stream.height, stream.width = size[0] + size[0] % 2, size[1] + size[1] % 2
             if frame.shape != size:
                 raise StageError(f"{path}: found frame {index} of shape {frame.shape}, expected {size} like the first")
-            even = cv2.copyMakeBorder(frame, 0, size[0] % 2, 0, size[1] % 2, cv2.BORDER_REPLICATE)
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+            even = np.pad(frame, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
+            picture = av.VideoFrame.from_ndarray(even, format="rgb24")
             container.mux(stream.encode(picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)))
         if size is None:
             raise StageError(f"{path}: found no frame to encode, expected at least one")
         container.mux(stream.encode(None))
-
-
-def _bright(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.minimum(palette.astype(np.uint16) * 2, 255).astype(np.uint8)

@@ -49,8 +49,8 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         return self.finished
 
     def requires(self) -> Sequence[luigi.Task]:
-        """Nothing: it runs its own rounds."""
-        return []
+        """Nothing at first: it runs its own rounds. In the end, what people still owe, so that Luigi says so."""
+        return [*_owed]
 
     def sequences(self) -> Sequence[str]:
         """The names, in order, each once."""
@@ -146,6 +146,14 @@ class PeoplesScribbles(luigi.ExternalTask):
         return False
 
 
+_owed: list[PeoplesScribbles] = []
+
+
+@PeoplesScribbles.event_handler(luigi.Event.DEPENDENCY_MISSING)
+def _remember(task: PeoplesScribbles) -> None:
+    _owed.append(task)
+
+
 class _LocalServices:
     """Luigi's factory, keeping hold of the scheduler, which knows why a task failed."""
 
@@ -164,7 +172,8 @@ class _LocalServices:
     def failures(self) -> dict[str, str]:
         """Sequence -> why its first failed task failed."""
         reasons: dict[str, str] = {}
-        for task_id, task in self.scheduler.task_list("FAILED", limit=False).items():
+        failed = {**self.scheduler.task_list("FAILED", limit=False), **self.scheduler.task_list("DISABLED", limit=False)}
+        for task_id, task in failed.items():
             explanation = self.scheduler.fetch_error(task_id)["error"] or ""
             with contextlib.suppress(ValueError):  # Luigi wraps what a task gave, but not what it says itself
                 explanation = json.loads(explanation)

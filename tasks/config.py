@@ -38,7 +38,7 @@ def _number(name: str, default: float, limits: tuple[float, float], description:
     low, high = limits
     return _option(
         name,
-        luigi.NumericalParameter,
+        _Number,
         default,
         f"{description} ({low:g} to {high:g})",
         var_type=type(default),
@@ -47,6 +47,25 @@ def _number(name: str, default: float, limits: tuple[float, float], description:
         right_op=operator.le,
         **rules,
     )
+
+
+class _Explained:
+    """A parameter whose refusal is a message, not a stack trace."""
+
+    def parse(self, x: str) -> Any:
+        """Accept a permitted value."""
+        try:
+            return super().parse(x)  # type: ignore[misc]
+        except ValueError as error:
+            raise ParameterException(str(error)) from None
+
+
+class _Number(_Explained, luigi.NumericalParameter):
+    pass
+
+
+class _Choice(_Explained, luigi.ChoiceParameter):
+    pass
 
 
 class EngineParameter(luigi.Parameter):
@@ -91,7 +110,7 @@ class MachineOptions:
     )
     device = _option(
         "device",
-        luigi.ChoiceParameter,
+        _Choice,
         "auto",
         "where networks run: auto (the first GPU if there is one), cpu, cuda",
         choices=("auto", "cpu", "cuda"),
@@ -114,7 +133,7 @@ class PlanOptions:
     requests = _number("requests", 7, (0, 10_000), "frames to ask scribbles for, beyond the first")
     placement = _option(
         "placement",
-        luigi.ChoiceParameter,
+        _Choice,
         "eq1",
         "where anchors lie: eq1 (the paper's equation), spread (evenly), given (only annotated frames)",
         choices=PLACEMENTS,

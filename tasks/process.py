@@ -32,6 +32,10 @@ def prepare() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.excepthook = _explain
     logging.getLogger("luigi-interface").addFilter(_quiet)
+    lines = logging.StreamHandler()
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(lines)
+    logger.setLevel(logging.INFO)
 
 
 # --- imports ---------------------------------------------------------------------------------------------------------

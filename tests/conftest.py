@@ -141,13 +141,26 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
+@pytest.fixture(scope="session")
+def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The toy clip, labelled: anchors 2, 5, 8 and 11. Do not change it."""
+    folder = tmp_path_factory.mktemp("labelled")
+    shutil.copy(REPOSITORY / "luigi.cfg", folder)
+    made = Project(folder, Clip())
+    made.write_frames()
+    made.scribble(2, 5, 8, 11)
+    made.run()
+    return made
+
+
 @pytest.fixture
-def finished(project: Project) -> Project:
-    """The toy clip, labelled: anchors 2, 5, 8 and 11."""
-    project.scribble(2, 5, 8, 11)
-    project.run()
-    project.ran()
-    return project
+def finished(labelled_once: Project, tmp_path: Path) -> Project:
+    """A copy of the labelled toy clip."""
+    folder = tmp_path / "project"
+    shutil.copytree(labelled_once.folder, folder)
+    copy = Project(folder, labelled_once.clip)
+    copy.ran()
+    return copy
 
 
 def outside(variable: str) -> Path:

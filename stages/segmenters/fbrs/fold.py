@@ -9,21 +9,31 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """Copy a network in eval mode, each batch normalisation folded into the convolution before it; channels last.
+    """Copy a network in eval mode, rearranged for inference; its parameters have other names then.
 
-    Relies on one habit of these networks: a normalisation registered right after a convolution is what follows it.
+    Batch normalisations are folded into the convolutions before them, memory is laid out channels last, and 1x1
+    convolutions are declared dilated. That means nothing for a single pixel, but PyTorch leaves undilated ones to a
+    path that is half as fast as oneDNN when it runs on one thread.
     """
     network = deepcopy(network)
     for parent in list(network.modules()):
-        for (first_name, _), (second_name, _) in pairwise(list(parent.named_children())):
-            conv_parent, conv_name = _leaf(parent, first_name, last=True)
-            norm_parent, norm_name = _leaf(parent, second_name, last=False)
-            conv, norm = conv_parent.get_submodule(conv_name), norm_parent.get_submodule(norm_name)
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(conv_parent, conv_name, fuse_conv_bn_eval(conv, norm))
-                setattr(norm_parent, norm_name, nn.Identity())
+        _fold_children(parent)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+            module.dilation = (2, 2)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's annotations
     return network.requires_grad_(False)
+
+
+def _fold_children(parent: nn.Module) -> None:
+    """Fold neighbours. In these networks a normalisation registered right after a convolution is what follows it."""
+    for (first_name, _), (second_name, _) in pairwise(list(parent.named_children())):
+        conv_parent, conv_name = _leaf(parent, first_name, last=True)
+        norm_parent, norm_name = _leaf(parent, second_name, last=False)
+        conv, norm = conv_parent.get_submodule(conv_name), norm_parent.get_submodule(norm_name)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(conv_parent, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(norm_parent, norm_name, nn.Identity())
 
 
 def _leaf(parent: nn.Module, name: str, last: bool) -> tuple[nn.Module, str]:
