@@ -3,7 +3,7 @@
 python -m benchmarks.siammask --root DAVIS_ROOT --json siammask.json
 
 Both modes follow one object over real frames, frame by frame in turns (A B A B). The weights are made up, so the masks
-mean nothing; what they cost does, and how far the modes agree. The loss gate is off: every step does all its work.
+mean nothing; what they cost does, and how far the modes agree. No target counts as lost: every step does all its work.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def measure(frames: Sequence[Frame], mask: Probability, rounds: int = 2) -> dict
         `box_difference_px`, `score_difference`.
     """
     network = filled_network()
-    modes = {name: siammask(network, exact=name == "exact", gate=None) for name in ("exact", "default")}
+    modes = {name: siammask(network, exact=name == "exact", minimum_score=None) for name in ("exact", "default")}
     crop = torch.rand(1, 3, 255, 255).contiguous(memory_format=torch.channels_last)
     seconds: dict[str, list[float]] = {}
     pairs: list[tuple[TrackResult, TrackResult]] = []

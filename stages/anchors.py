@@ -75,8 +75,8 @@ def plan(
 
     With k = requests + 1, `eq1` takes the frames floor(n*i/k) - 1, 0 < i <= k (paper, Eq. 1, counted from 0). Each
     frame that is annotated already stands in for the member nearest to it, so that min(n, k) frames are annotated in
-    the end (or all that were annotated, if those are more). `spread` minimises the summed distance of all frames to their
-    nearest anchor with the annotated frames fixed. `given` asks for nothing.
+    the end (or all that were annotated, if those are more). `spread` minimises the summed distance of all frames to
+    their nearest anchor with the annotated frames fixed. `given` asks for nothing.
 
     Args:
         frame_count: n, at least 1.

@@ -127,67 +127,90 @@ class Refiner(Protocol):
         ...
 
 
-_WEIGHT_FREE = {
-    "segmenter": {"grabcut": "stages.segmenters.grabcut:GrabCut"},
-    "propagator": {"flow": "stages.propagators.flow:Flow"},
-    "refiner": {"guided": "stages.refiners.guided:Guided", "none": "stages.refiners:Unrefined"},
+class _Engine(NamedTuple):
+    """How an engine is made: called with its network, if it has one, and with the options that it knows."""
+
+    place: str
+    """`module:attribute`."""
+    options: tuple[str, ...] = ()
+
+
+_ENGINES = {
+    "segmenter": {
+        "grabcut": _Engine("stages.segmenters.grabcut:GrabCut"),
+        "fbrs": _Engine("stages.segmenters.fbrs.segmenter:FBRS", ("spacing_px", "mode", "exact")),
+    },
+    "propagator": {
+        "flow": _Engine("stages.propagators.flow:Flow"),
+        "siammask": _Engine("stages.propagators.siammask.engine:engine", ("exact", "padding", "lost_score")),
+    },
+    "refiner": {
+        "guided": _Engine("stages.refiners.guided:Guided"),
+        "none": _Engine("stages.refiners:Unrefined"),
+        "cascadepsp": _Engine("stages.refiners.cascadepsp.refiner:CascadePSP", ("exact",)),
+    },
 }
-_WITH_WEIGHTS = {
-    "segmenter": {"fbrs": "stages.segmenters.fbrs.segmenter:FBRS"},
-    "propagator": {"siammask": "stages.propagators.siammask.tracker:bidirectional"},
-    "refiner": {"cascadepsp": "stages.refiners.cascadepsp.refiner:CascadePSP"},
-}
 
 
-def names(kind: str) -> list[str]:
-    """Every engine's name of a plug point (`segmenter`, `propagator` or `refiner`)."""
-    with_weights = [entry.engine for entry in weights.entries() if entry.engine.split(":")[0] in _WITH_WEIGHTS[kind]]
-    return [*_WEIGHT_FREE[kind], *with_weights]
+def names(plug: str) -> list[str]:
+    """Every name of a plug point's engines (`segmenter`, `propagator` or `refiner`), with their networks."""
+    with_weights = [entry.engine for entry in weights.entries()]
+    families = _ENGINES[plug]
+    plain = [name for name in families if name in weights.WITHOUT_WEIGHTS]
+    return [*plain, *(name for name in with_weights if name.partition(":")[0] in families)]
 
 
-def modules(kind: str, name: str) -> tuple[str, ...]:
+def modules(plug: str, name: str) -> tuple[str, ...]:
     """What building and running the engine imports."""
-    module = _place(kind, name).partition(":")[0]
+    module = _engine(plug, name).place.partition(":")[0]
     return (module, "torch") if weights.entry(name) else (module,)
 
 
-def segmenter(name: str, weights_root: Path, device: str, click_spacing_px: float) -> Segmenter:
+def relevant(plug: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that the engine knows."""
+    known = _engine(plug, name).options
+    return {option: value for option, value in options.items() if option in known}
+
+
+def segmenter(name: str, weights_root: Path, device: str, options: dict[str, Any]) -> Segmenter:
     """Build the engine for anchor masks; see `_build`."""
-    return cast(Segmenter, _build("segmenter", name, weights_root, device, spacing_px=click_spacing_px))
+    return cast(Segmenter, _build("segmenter", name, weights_root, device, options))
 
 
-def propagator(name: str, weights_root: Path, device: str) -> Propagator:
+def propagator(name: str, weights_root: Path, device: str, options: dict[str, Any]) -> Propagator:
     """Build the engine that carries masks along; see `_build`."""
-    return cast(Propagator, _build("propagator", name, weights_root, device))
+    return cast(Propagator, _build("propagator", name, weights_root, device, options))
 
 
-def refiner(name: str, weights_root: Path, device: str) -> Refiner:
+def refiner(name: str, weights_root: Path, device: str, options: dict[str, Any]) -> Refiner:
     """Build the engine that sharpens boundaries; see `_build`."""
-    return cast(Refiner, _build("refiner", name, weights_root, device))
+    return cast(Refiner, _build("refiner", name, weights_root, device, options))
 
 
-def _build(kind: str, name: str, weights_root: Path, device: str, **options: Any) -> object:
+def _build(plug: str, name: str, weights_root: Path, device: str, options: dict[str, Any]) -> object:
     """Build an engine by name.
 
     Args:
-        kind: the plug point.
+        plug: the plug point.
         name: `engine` or `engine:network`.
         weights_root: folder of the checkpoints.
         device: `auto`, `cpu` or `cuda`; for networks only.
-        options: passed on to the engine.
+        options: the run's; the engine gets those that it knows.
 
     Raises:
         InputError: no such engine.
         WeightsError: its checkpoint is missing, damaged, or belongs to another network.
     """
-    module, attribute = _place(kind, name).split(":")
+    module, _, attribute = _engine(plug, name).place.partition(":")
     make: Callable[..., object] = getattr(import_module(module), attribute)
-    if weights.entry(name) is None:
-        return make(**options)
-    return make(weights.load_network(name, weights_root), device=device, **options)
+    chosen = relevant(plug, name, options)
+    checkpoint = weights.entry(name)
+    if checkpoint is None:
+        return make(**chosen)
+    return make(weights.load_network(name, weights_root), device=device, **checkpoint.options, **chosen)
 
 
-def _place(kind: str, name: str) -> str:
-    if name not in names(kind):
-        raise InputError(f"no {kind} is called `{name}`; there are: {', '.join(names(kind))}.")
-    return _WEIGHT_FREE[kind].get(name) or _WITH_WEIGHTS[kind][name.partition(":")[0]]
+def _engine(plug: str, name: str) -> _Engine:
+    if name not in names(plug):
+        raise InputError(f"no {plug} is called `{name}`; there are: {', '.join(names(plug))}.")
+    return _ENGINES[plug][name.partition(":")[0]]

@@ -65,7 +65,9 @@ def agreement(forward: Probability, backward: Probability) -> NDArray[np.float32
     one, other = forward > 0.5, backward > 0.5
     common_px = np.count_nonzero(one & other, axis=(1, 2))
     union_px = np.count_nonzero(one | other, axis=(1, 2))
-    return np.divide(common_px, union_px, out=np.full(len(one), np.nan, np.float32), where=union_px > 0, casting="unsafe")
+    overlap = np.full(len(one), np.nan, np.float32)
+    np.divide(common_px, union_px, out=overlap, where=union_px > 0, casting="unsafe")
+    return overlap
 
 
 def area_between(before_px: float, after_px: float, position: float) -> float:

@@ -13,8 +13,10 @@ score: of the propagation engine.
 jump: relative change of area to the frame before or after, whichever is larger.
 rejected: refinement moved the mask so far that it was not believed.
 
-Measured on ten DAVIS sequences, eight true anchor masks each, propagator `flow`: the rank correlation of doubt and 1 - J
-is 0.89, their mean distance 0.08 (with 0.5 for the score, 0.85 and 0.15). The weights of lost and rejected are judgement.
+Measured on ten DAVIS sequences with eight true anchor masks each and the propagator `flow`: doubt and 1 - J have the
+rank correlation 0.90 and differ by 0.08 on average (with 0.5 for the score: 0.85 and 0.15). The weights of lost and
+rejected are judgement. Errors of anchor masks stay unseen where both directions share them: 0.37 for anchors of
+mean J 0.64.
 
 A new anchor at t helps the frames nearer to t than to their anchors, in proportion: from distance d to |s - t|,
 
@@ -282,7 +284,7 @@ def _kept_per_frame(track: Iterable[FrameQuality], anchors: Sequence[int]) -> fl
         left, right = _between(anchors, row.frame)
         if not math.isnan(row.agreement) and left is not None and right is not None and left < right:
             logarithms.append(math.log(max(row.agreement, _LEAST_AGREEMENT)) / (right - left))
-    return math.exp(sum(logarithms) / len(logarithms)) if logarithms else 0.5 ** (1 / _HALVING_FRAMES)
+    return math.exp(math.fsum(logarithms) / len(logarithms)) if logarithms else 0.5 ** (1 / _HALVING_FRAMES)
 
 
 def _area_jump(track: Mapping[int, FrameQuality], frame: int, frame_count: int) -> float:

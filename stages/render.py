@@ -23,7 +23,7 @@ _FILL_OPACITY: Final = 0.45
 _CONTOUR_OPACITY: Final = 0.95
 _SHEET_RGB: Final = (255, 255, 255)
 _LABEL_RGB: Final = (70, 70, 70)
-_GAP_PX: Final = 8
+_GAP_PX: Final = 10
 
 
 def overlay(frame: Frame, labels: LabelMap) -> Frame:
@@ -79,6 +79,27 @@ def shrink(picture: NDArray[np.uint8], long_side_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size_wh, interpolation=interpolation), np.uint8)
 
 
+def window_around(labels: LabelMap, least_share: float = 0.3) -> tuple[slice, slice]:
+    """Rows and columns to look at, so that small objects are seen: around all objects, of the frame's proportions.
+
+    Args:
+        labels: (H, W) uint8 object ids.
+        least_share: how much of the frame's height and width is kept at least.
+
+    Returns:
+        The whole frame if there is no object on it.
+    """
+    height, width = labels.shape
+    left, top, box_width, box_height = cv2.boundingRect(labels)
+    if box_width == 0:
+        return slice(0, height), slice(0, width)
+    share = min(1.0, max(least_share, 1.5 * box_width / width, 1.5 * box_height / height))
+    rows, columns = round(share * height), round(share * width)
+    first_row = min(max(0, top + box_height // 2 - rows // 2), height - rows)
+    first_column = min(max(0, left + box_width // 2 - columns // 2), width - columns)
+    return slice(first_row, first_row + rows), slice(first_column, first_column + columns)
+
+
 class Tile(NamedTuple):
     """One picture of a contact sheet."""
 
@@ -104,7 +125,7 @@ def contact_sheet(rows: Sequence[Sequence[Tile]]) -> Frame:
     if len(sizes) != 1:
         raise StageError(f"found pictures of {len(sizes)} sizes for a contact sheet, expected one; scale them first")
     height, width, _ = sizes.pop()
-    font_px = max(10, width // 18)
+    font_px = max(10, width // 15)
     font = ImageFont.load_default(font_px)
     cell_wh = (width + _GAP_PX, height + _GAP_PX + 2 * font_px)
     columns = max(len(row) for row in rows)

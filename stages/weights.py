@@ -13,7 +13,7 @@ import shlex
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
@@ -58,6 +58,8 @@ class Entry:
     """Of the published file. Not enforced: authors' later models of the same network are as good."""
     substitutes: Sequence[str] = ()
     """Other files that hold the same network; used if `file` is not there."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the engine has to know of this checkpoint, as keyword arguments."""
     ignored: Sequence[str] = ()
     """Patterns of entries that the file may hold and the network does not use."""
 

@@ -7,6 +7,7 @@ from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.bulk import BulkRefine
 from tasks.inputs import Frames, ImportScribbles, ImportSequence, Scribbles
 from tasks.refine import RefineSegment, RefineSequence
+from tasks.report import ReportSequence
 from tasks.tracks import TrackSegment
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ImportSequence",
     "RefineSegment",
     "RefineSequence",
+    "ReportSequence",
     "Scribbles",
     "SelectAnchors",
     "TrackSegment",

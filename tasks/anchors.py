@@ -68,14 +68,19 @@ class AnchorMask(config.AnchorOptions, StageTask, ScribbledTask):
             "strokes": self.scribble_set.strokes_digest(self.frame),
             "segmenter": self.segmenter,
             "click_spacing_px": self.click_spacing_px,
+            "options": engines.relevant("segmenter", self.segmenter, self.options()),
             "weights": self.weights(),
         }
+
+    def options(self) -> Json:
+        """What the engine gets."""
+        return {"spacing_px": self.click_spacing_px, "mode": self.brs_mode, "exact": self.exact}
 
     def work(self, folder: Path) -> list[int]:
         """Write mask.png, probabilities.h5 and clicks.json."""
         from stages.anchor_masks import segment_anchor
 
-        engine = engines.segmenter(self.segmenter, Path(self.weights_root), self.device, self.click_spacing_px)
+        engine = engines.segmenter(self.segmenter, Path(self.weights_root), self.device, self.options())
         scribbles = self.scribble_set.frame(self.frame)
         segment_anchor(folder, self.video[self.frame], scribbles, engine, self.click_spacing_px)
         return list(scribbles.object_ids)

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -92,7 +92,7 @@ class SequenceTask(LisTask):
     @property
     def paths(self) -> SequencePaths:
         """Where the sequence's pictures, ground truth and scribbles lie."""
-        return find_sequence(Path(self.data_root), self.seq, self.dataset or None)
+        return _find(self.data_root, self.seq, self.dataset or None)
 
     @property
     def frame_files(self) -> list[Path]:
@@ -133,6 +133,12 @@ class SequenceTask(LisTask):
             if report is not None and done % step == 0:
                 report(100 * done // max(1, total))
             yield item
+
+
+@cache
+def _find(data_root: str, seq: str, dataset: str | None) -> SequencePaths:
+    """Once per process: a command asks thousands of times."""
+    return find_sequence(Path(data_root), seq, dataset)
 
 
 @lru_cache(maxsize=256)

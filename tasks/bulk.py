@@ -172,7 +172,10 @@ class _LocalServices:
     def failures(self) -> dict[str, str]:
         """Sequence -> why its first failed task failed."""
         reasons: dict[str, str] = {}
-        failed = {**self.scheduler.task_list("FAILED", limit=False), **self.scheduler.task_list("DISABLED", limit=False)}
+        failed = {
+            **self.scheduler.task_list("FAILED", limit=False),
+            **self.scheduler.task_list("DISABLED", limit=False),
+        }
         for task_id, task in failed.items():
             explanation = self.scheduler.fetch_error(task_id)["error"] or ""
             with contextlib.suppress(ValueError):  # Luigi wraps what a task gave, but not what it says itself

@@ -60,7 +60,7 @@ class _Explained:
             raise ParameterException(str(error)) from None
 
 
-class _Number(_Explained, luigi.NumericalParameter):
+class _Number(_Explained, luigi.NumericalParameter[Any]):
     pass
 
 
@@ -152,6 +152,20 @@ class AnchorOptions:
         (1.0, 10_000.0),
         "distance between the control points that stand for a stroke, in pixels",
     )
+    brs_mode = _option(
+        "brs_mode",
+        _Choice,
+        "f-BRS-B",
+        "f-BRS: where in the network clicks are made to hold: NoBRS (nowhere), f-BRS-A, f-BRS-B, f-BRS-C",
+        choices=("NoBRS", "f-BRS-A", "f-BRS-B", "f-BRS-C"),
+    )
+    exact = _option(
+        "exact",
+        luigi.BoolParameter,
+        False,
+        "networks of the paper: compute step by step as the originals, slower",
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+    )
 
 
 class TrackOptions(AnchorOptions):
@@ -163,6 +177,12 @@ class TrackOptions(AnchorOptions):
         "flow",
         "engine that carries masks from the anchors to the frames between them",
         plug="propagator",
+    )
+    box_padding = _number(
+        "box_padding", 0.0, (0.0, 1.0), "SiamMask: share of an anchor mask's size by which the first box grows"
+    )
+    lost_score = _number(
+        "lost_score", 0.3, (0.0, 1.0), "SiamMask: below this score a target is lost; 0 follows whatever comes"
     )
 
 

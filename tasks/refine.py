@@ -24,6 +24,7 @@ class RefineTask(config.RefineOptions, StageTask, ScribbledTask):
         """What a refined mask depends on besides pictures and tracks."""
         return {
             "refiner": self.refiner,
+            "options": engines.relevant("refiner", self.refiner, {"exact": self.exact}),
             "guard": [self.guard_iou, self.guard_area],
             "weights": self.checkpoint(self.refiner),
         }
@@ -32,7 +33,7 @@ class RefineTask(config.RefineOptions, StageTask, ScribbledTask):
         """The engine behind the guard."""
         from stages.refinement import GuardedRefiner
 
-        engine = engines.refiner(self.refiner, Path(self.weights_root), self.device)
+        engine = engines.refiner(self.refiner, Path(self.weights_root), self.device, {"exact": self.exact})
         return GuardedRefiner(engine, self.guard_iou, self.guard_area)
 
     def modules(self) -> tuple[str, ...]:

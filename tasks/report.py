@@ -41,19 +41,29 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
 
     def work(self, folder: Path) -> list[int]:
         """Write index.html and everything it shows."""
-        from stages.report import report_sequence
+        from stages.masks import read_mask
+        from stages.quality import read_frames_csv
+        from stages.report import write_report
 
         result = self.clone(RefineSequence)
-        report_sequence(
+        names, masks = self.clone(Frames).names(), result.output().path
+        coarse = {task.frame: task.output().path / "mask.png" for task in result.anchor_masks()}
+        for stretch in result.segments():
+            before = stretch.track().output().path / "masks"
+            coarse |= {index: before / f"{index:05d}.png" for index in stretch.segment.frames}
+        object_ids = result.manifest().objects
+        write_report(
             folder,
             sequence=self.seq,
-            names=self.clone(Frames).names(),
             frames=self.video,
-            plan=self.plan,
+            names=names,
+            anchors=self.plan.anchors,
             scribbles={index: self.scribble_set.frame(index) for index in self.plan.anchors},
-            anchor_masks={task.frame: task.output().path for task in result.anchor_masks()},
-            tracks={task.segment: task.track().output().path for task in result.segments()},
-            masks=result.output().path,
+            coarse=lambda index: read_mask(coarse[index]),
+            masks=lambda index: read_mask(masks / f"{Path(names[index]).stem}.png"),
+            rows=read_frames_csv(masks / "frames.csv"),
+            object_ids=object_ids,
             brush_px=self.brush_px,
+            progress=self.progress,
         )
-        return result.manifest().objects
+        return object_ids

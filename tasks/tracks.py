@@ -66,13 +66,18 @@ class TrackSegment(SegmentTask):
             "right": self.segment.right,
             "anchor_masks": [task.manifest().content for task in self.anchor_masks()],
             "propagator": self.propagator,
+            "options": engines.relevant("propagator", self.propagator, self.options()),
             "weights": self.weights(),
         }
+
+    def options(self) -> Json:
+        """What the engine gets."""
+        return {"padding": self.box_padding, "lost_score": self.lost_score, "exact": self.exact}
 
     def work(self, folder: Path) -> list[int]:
         """Write tracks.h5 and masks/*.png."""
         from stages.tracks import track_segment
 
-        engine = engines.propagator(self.propagator, Path(self.weights_root), self.device)
+        engine = engines.propagator(self.propagator, Path(self.weights_root), self.device, self.options())
         sources = {task.frame: task.output().path for task in self.anchor_masks()}
         return track_segment(folder, self.video, self.segment, sources, engine, self.progress)

@@ -31,12 +31,13 @@ class Bidirectional:
     alone. Soft masks of different objects may overlap: they compete in one argmax, later.
     """
 
-    def __init__(self, make_tracker: Callable[[], Tracker], minimum_score: float = 0.1):
+    def __init__(self, make_tracker: Callable[[], Tracker], minimum_score: float | None = 0.1):
         """Store the ingredients.
 
         Args:
             make_tracker: builds a tracker for one object and one direction.
-            minimum_score: below it a track counts as lost; see `stages.fusion.lost_reason`.
+            minimum_score: below it a track counts as lost (see `stages.fusion.lost_reason`); None judges neither
+                score nor area.
         """
         self._make_tracker = make_tracker
         self._minimum_score = minimum_score
@@ -86,8 +87,10 @@ class Bidirectional:
         """The result as it is, or emptied, with the reason, if the track is lost on this frame."""
         if result is None:
             return None
-        area_px = np.count_nonzero(result.probability > 0.5)
-        reason = result.reason or lost_reason(result.score, self._minimum_score, area_px, expected_area_px)
+        reason = result.reason
+        if not reason and self._minimum_score is not None:
+            area_px = np.count_nonzero(result.probability > 0.5)
+            reason = lost_reason(result.score, self._minimum_score, area_px, expected_area_px)
         if not reason:
             return result
         nothing = np.zeros_like(result.probability)

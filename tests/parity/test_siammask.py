@@ -294,7 +294,7 @@ def test_the_pipelines_tracker_goes_the_same_way(exact: bool) -> None:
     anchor[y : y + height, x : x + width] = 0.9
     net = network("sharp", True)
     assert isinstance(net, nn.Module)
-    tracker = siammask(net, "davis", exact=exact, gate=None)()
+    tracker = siammask(net, "davis", exact=exact, minimum_score=None)()
     tracker.start(frames[0], anchor)
     for number, frame in enumerate(frames[1:]):
         result = tracker.step(frame)

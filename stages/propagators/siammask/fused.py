@@ -13,14 +13,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class FusedConvolution(nn.Module):
-    """relu(convolution(x) + residual); relu and residual are optional. For inference."""
+    """relu(convolution(x) + residual); relu and residual are optional. For inference.
 
-    def __init__(self, convolution: nn.Conv2d, relu: bool = False) -> None:
+    The residual has the result's shape. With `overwrite`, it also lends its memory to it.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, relu: bool = False, overwrite: bool = False) -> None:
         super().__init__()
         self.weight = convolution.weight.detach().contiguous(memory_format=torch.channels_last)
         self.bias = None if convolution.bias is None else convolution.bias.detach()
         self.geometry = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
-        self.relu = relu
+        self.relu, self.overwrite = relu, overwrite
         self.onednn = self.weight.device.type == "cpu" and torch.backends.mkldnn.enabled
         self.packed: dict[torch.Size, Tensor] = {}
 
@@ -28,18 +31,20 @@ class FusedConvolution(nn.Module):
         """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W')."""
         padding, stride, dilation, groups = self.geometry
         if not self.onednn:
-            y = functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
-            y = y if residual is None else y + residual
-            return y.relu_() if self.relu else y
+            plain = functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
+            plain = plain if residual is None else plain + residual
+            return plain.relu_() if self.relu else plain
         # The operators that torch.compile emits; it would need a compiler where the tool runs.
-        convolve = torch.ops.mkldnn._convolution_pointwise
+        onednn, relu = torch.ops.mkldnn, "relu" if self.relu else None
         arguments = (self._pack(x.shape), self.bias, padding, stride, dilation, groups)
-        fused: Tensor
+        y: Tensor
         if residual is None:
-            fused = convolve(x, *arguments, "relu" if self.relu else "none", [], None)
+            y = onednn._convolution_pointwise(x, *arguments, relu or "none", [], None)
+        elif self.overwrite:
+            y = onednn._convolution_pointwise_.binary(residual, x, *arguments, "add", 1.0, relu, [], None)
         else:
-            fused = convolve.binary(x, residual, *arguments, "add", 1.0, "relu" if self.relu else None, [], None)
-        return fused
+            y = onednn._convolution_pointwise.binary(x, residual, *arguments, "add", 1.0, relu, [], None)
+        return y
 
     def _pack(self, shape: torch.Size) -> Tensor:
         """The weights in the layout for inputs of this shape. Each shape keeps its own: networks should see few."""
@@ -65,24 +70,31 @@ def fuse(module: nn.Module) -> nn.Module:
         user = _only_user(node)
         return user if user and user.op == "call_module" and isinstance(modules[str(user.target)], kind) else None
 
-    earlier: set[object] = set()
+    earlier: set[fx.Node] = set()
+    convolutions: set[fx.Node] = set()
     for node in list(traced.graph.nodes):
         earlier.add(node)
         if node.op != "call_module" or not isinstance(convolution := modules[node.target], nn.Conv2d):
             continue
-        last = node
-        if norm := follower(last, nn.BatchNorm2d):
-            convolution, last = fuse_conv_bn_eval(convolution, modules[str(norm.target)]), norm
-        addition = _only_user(last)
+        convolutions.add(node)
+        chain, overwrite = [node], False
+        if norm := follower(node, nn.BatchNorm2d):
+            convolution = fuse_conv_bn_eval(convolution, modules[str(norm.target)])
+            chain.append(norm)
+        addition = _only_user(chain[-1])
         if addition and addition.target is operator.add:
-            residual = next(term for term in addition.args if term is not last)
+            residual = next((term for term in addition.args if term is not chain[-1]), None)
             # The other term may be a convolution that comes later: then it is the one that takes in the addition.
-            if residual in earlier:
-                node.args, last = (*node.args, residual), addition
-        relu = follower(last, nn.ReLU)
-        traced.set_submodule(node.target, FusedConvolution(convolution, relu is not None))
-        (relu or last).replace_all_uses_with(node)
-    traced.graph.eliminate_dead_code()
+            if isinstance(residual, fx.Node) and residual in earlier:
+                overwrite = residual in convolutions and convolutions.issuperset(residual.users.keys() - {addition})
+                node.args = (*node.args, residual)
+                chain.append(addition)
+        if relu := follower(chain[-1], nn.ReLU):
+            chain.append(relu)
+        traced.set_submodule(node.target, FusedConvolution(convolution, relu is not None, overwrite))
+        while len(chain) > 1:
+            chain[-1].replace_all_uses_with(node)
+            traced.graph.erase_node(chain.pop())
     traced.delete_all_unused_submodules()
     traced.recompile()
     return traced

@@ -5,7 +5,6 @@ needs beyond it is in the class: masks on the scale of all engines, and a target
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from stages.engines import Frame, Probability, TrackResult
 from stages.errors import InputError, StageError
+from stages.fusion import lost_reason
 from stages.propagators.siammask import crops, postprocess
 from stages.propagators.siammask.fast import accelerate
 from stages.propagators.siammask.network import SiamMask
@@ -127,29 +127,12 @@ def to_input(crop: NDArray[np.uint8], device: torch.device) -> Tensor:
 # ------------------------------------------------------------------------------------------ in the pipeline
 
 
-@dataclass(frozen=True)
-class LossGate:
-    """When a target counts as lost. Then its mask is empty, and the search goes on where it was seen last."""
-
-    min_score: float = 0.3
-    """Of the best candidate, in [0, 1]."""
-    max_area_change: float = 4.0
-    """How many times the mask's area may have grown or shrunk since the target was last seen."""
-
-    def reason(self, score: float, area_px: int, last_area_px: int) -> str:
-        """Why the target is lost; "" if it is not."""
-        if score < self.min_score:
-            return f"lost: score {score:.2f}, at least {self.min_score:.2f} is needed"
-        if area_px == 0:
-            return "lost: nothing above the mask's threshold"
-        change = max(area_px / last_area_px, last_area_px / area_px)
-        if change > self.max_area_change:
-            return f"lost: area from {last_area_px} to {area_px} px, more than x{self.max_area_change:g} at once"
-        return ""
-
-
 class SiamMaskTracker:
-    """Follows one object; holds its state, and shares the network with other trackers."""
+    """Follows one object; holds its state, and shares the network with other trackers.
+
+    A target is lost on a frame if its score is too low, or its mask's area out of proportion to when it was seen last.
+    Then its state stays what it was: the search goes on from there, and finds it again if it comes back.
+    """
 
     def __init__(
         self,
@@ -157,13 +140,13 @@ class SiamMaskTracker:
         configuration: Configuration,
         device: torch.device,
         padding: float,
-        gate: LossGate | None,
+        minimum_score: float | None,
     ) -> None:
         self._network = network
         self._configuration = configuration
         self._device = device
         self._padding = padding
-        self._gate = gate
+        self._minimum_score = minimum_score
         self._target: Target | None = None
         self._area_px = 0
 
@@ -200,8 +183,8 @@ class SiamMaskTracker:
             frame: (H, W, 3) uint8 RGB, of the size of the first one.
 
         Returns:
-            The mask (0.5 is the configuration's threshold), the box (it may reach beyond the frame) and the score; or, if
-            the object is lost, an empty mask, no box, the score and the reason.
+            The mask (0.5 is the configuration's threshold), the box (it may reach beyond the frame) and the score.
+            If the object is lost: an empty mask, a box of zeros, the score and the reason.
 
         Raises:
             StageError: `start` was not called.
@@ -213,9 +196,11 @@ class SiamMaskTracker:
             return lost(frame, 0.0, "lost: the network gave no finite box")
         probability = postprocess.probability(sighting.mask, self._configuration.mask_threshold)
         area_px = int(np.count_nonzero(probability > 0.5))
-        if self._gate and (reason := self._gate.reason(sighting.score, area_px, self._area_px)):
-            return lost(frame, sighting.score, reason)
-        self._target, self._area_px = sighting.target, max(area_px, 1)
+        if self._minimum_score is not None:
+            reason = lost_reason(sighting.score, self._minimum_score, area_px, self._area_px)
+            if reason:
+                return lost(frame, sighting.score, f"lost: {reason}")
+        self._target, self._area_px = sighting.target, area_px
         (x, y), (width, height) = self._target.centre_xy, self._target.size_wh
         return TrackResult(probability, (x - width / 2, y - height / 2, x + width / 2, y + height / 2), sighting.score)
 
@@ -232,7 +217,7 @@ def siammask(
     exact: bool = False,
     device: str = "cpu",
     padding: float = 0.0,
-    gate: LossGate | None = LossGate(),
+    minimum_score: float | None = 0.3,
 ) -> Callable[[], SiamMaskTracker]:
     """Prepare a network for tracking.
 
@@ -243,7 +228,8 @@ def siammask(
         device: `cpu`, `cuda`, ..., or `auto`: a GPU if there is one.
         padding: share of an anchor mask's width and height by which the first box is grown on each side; none in the
             original.
-        gate: when a target counts as lost; None follows it whatever comes, as the original does.
+        minimum_score: below it a target counts as lost (see `stages.fusion.lost_reason`, which judges the area, too);
+            None follows whatever comes, as the original does.
 
     Returns:
         Makes a fresh tracker at every call; all of them share the network.
@@ -259,4 +245,4 @@ def siammask(
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     network = network.to(place)
     runner: Network = network if exact else accelerate(network)
-    return lambda: SiamMaskTracker(runner, CONFIGURATIONS[configuration], place, padding, gate)
+    return lambda: SiamMaskTracker(runner, CONFIGURATIONS[configuration], place, padding, minimum_score)

@@ -26,8 +26,3 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "hrnet32_ocr128": lambda: _ready(HRNet(width=32, ocr_width=128)),
 }
 """Each builds its network without a file: float32, unfused, eval mode, the published checkpoint's key names."""
-
-ALLOWED_MISSING_SUFFIXES: tuple[str, ...] = (".num_batches_tracked",)
-"""Keys that a checkpoint may lack: the ResNets were converted from MXNet, which does not count batches."""
-ALLOWED_UNEXPECTED: frozenset[str] = frozenset({"aspp_dropout"})
-"""Keys that a checkpoint may hold beyond the network's: a training setting that some ResNet files carry."""

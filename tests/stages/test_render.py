@@ -1,0 +1,201 @@
+"""Pictures and videos show what they should, and nothing else."""
+
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stages.engines import Frame
+from stages.errors import StageError
+from stages.masks import davis_palette
+from stages.render import (
+    Tile,
+    contact_sheet,
+    overlay,
+    overlay_strokes,
+    shrink,
+    window_around,
+    write_jpeg,
+    write_overlay_video,
+)
+from stages.scribbles import FrameScribbles, Line
+
+GREY = 100
+
+
+def grey(height: int, width: int) -> Frame:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def two_objects() -> np.ndarray:
+    labels = np.zeros((60, 80), np.uint8)
+    labels[10:40, 10:40] = 1
+    labels[20:50, 50:70] = 2
+    return labels
+
+
+def decode(path: Path) -> list[Frame]:
+    with av.open(str(path)) as container:
+        return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
+
+
+def test_overlay_paints_objects_in_their_colours_and_nothing_else() -> None:
+    frame, labels = grey(60, 80), two_objects()
+    painted = overlay(frame, labels)
+    assert (frame == GREY).all()
+    assert (painted[labels == 0] == GREY).all()
+    for object_id in (1, 2):
+        middle = painted[25, {1: 25, 2: 60}[object_id]].astype(int)
+        coloured = davis_palette()[object_id] > 0
+        assert middle[coloured].min() > GREY > middle[~coloured].max()
+
+
+def test_overlay_marks_the_contour_inside_the_object() -> None:
+    painted = overlay(grey(60, 80), two_objects())
+    edge, middle = painted[10, 25].astype(int), painted[25, 25].astype(int)
+    assert edge[0] > 220
+    assert edge[1:].max() < 20
+    assert 100 < middle[0] < 150
+    assert 40 < middle[1] < 80
+
+
+def test_overlay_without_objects_is_the_frame() -> None:
+    assert (overlay(grey(6, 8), np.zeros((6, 8), np.uint8)) == GREY).all()
+
+
+def test_strokes_show_on_a_mask_of_their_own_colour() -> None:
+    colour = davis_palette()[1]
+    frame = np.tile(colour, (50, 100, 1))
+    drawn = overlay_strokes(frame, FrameScribbles((Line(1, ((0.2, 0.5), (0.8, 0.5))),)), thickness_px=3)
+    column = drawn[:, 50]
+    rim = np.flatnonzero((column == 255).all(axis=1))
+    between = column[rim[0] : rim[-1] + 1]
+    assert rim[0] < 25 < rim[-1]
+    assert (between == colour).all(axis=1).sum() >= 3
+    assert (np.delete(column, rim, axis=0) == colour).all()
+
+
+def test_shrinking_makes_no_new_ids_and_never_enlarges() -> None:
+    labels = (np.indices((90, 120)).sum(axis=0) % 2 * 7).astype(np.uint8)
+    small = shrink(labels, 40)
+    assert small.shape == (30, 40)
+    assert set(np.unique(small)) <= {0, 7}
+    assert shrink(grey(30, 40), 40).shape == (30, 40, 3)
+    assert shrink(grey(30, 40), 400).shape == (30, 40, 3)
+    assert shrink(grey(1, 500), 50).shape == (1, 50, 3)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (92, 192), (50, 100), (0, 192)])
+def test_window_holds_a_small_object_in_the_frames_proportions(corner: tuple[int, int]) -> None:
+    labels = np.zeros((100, 200), np.uint8)
+    labels[corner[0] : corner[0] + 8, corner[1] : corner[1] + 8] = 3
+    rows, columns = window_around(labels)
+    assert np.count_nonzero(labels[rows, columns]) == 64
+    assert labels[rows, columns].shape == (30, 60)
+
+
+def test_window_is_the_frame_around_nothing_and_around_everything() -> None:
+    everything = slice(0, 60), slice(0, 80)
+    assert window_around(np.zeros((60, 80), np.uint8)) == everything
+    assert window_around(np.ones((60, 80), np.uint8)) == everything
+
+
+def test_contact_sheet_holds_every_picture_unchanged_in_its_place() -> None:
+    pictures = [np.full((40, 60, 3), (value, 0, 255), np.uint8) for value in (10, 60, 110, 160, 210)]
+    tiles = [Tile(picture, f"frame {number}") for number, picture in enumerate(pictures)]
+    sheet = contact_sheet([tiles[:3], tiles[3:]])
+    corners = []
+    for picture in pictures:
+        found = (sheet == picture[0, 0]).all(axis=2)
+        row, column = np.argwhere(found)[0]
+        assert found[row : row + 40, column : column + 60].all()
+        corners.append((row, column))
+    assert corners[0][0] == corners[1][0] == corners[2][0] < corners[3][0] == corners[4][0]
+    assert corners[0][1] == corners[3][1] < corners[1][1] == corners[4][1] < corners[2][1]
+    below = sheet[corners[0][0] + 40 : corners[3][0], : corners[1][1]]
+    assert below.min() < 150, "a label stands below the picture"
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[Tile(grey(4, 4), ""), Tile(grey(4, 5), "")]]])
+def test_contact_sheet_refuses_nothing_and_mixed_sizes(rows: list[list[Tile]]) -> None:
+    with pytest.raises(StageError, match="sizes"):
+        contact_sheet(rows)
+
+
+def test_jpeg_is_written_whatever_the_suffix(tmp_path: Path) -> None:
+    write_jpeg(tmp_path / "picture.tmp", grey(8, 8))
+    assert (tmp_path / "picture.tmp").read_bytes()[:2] == b"\xff\xd8"
+
+
+def moving_square(count: int, height: int = 48, width: int = 64) -> Iterator[Frame]:
+    for index in range(count):
+        frame = grey(height, width)
+        frame[10:30, index : index + 20] = (200, 40, 40)
+        yield frame
+
+
+def test_video_decodes_to_the_same_frames(tmp_path: Path) -> None:
+    write_overlay_video(tmp_path / "overlay.mp4", moving_square(30), fps=24)
+    decoded = decode(tmp_path / "overlay.mp4")
+    originals = list(moving_square(30))
+    assert len(decoded) == 30
+    for index, (one, other) in enumerate(zip(decoded, originals, strict=True)):
+        difference = np.abs(one.astype(int) - other.astype(int))
+        assert difference.mean() < 4
+        assert difference[14:26, index + 4 : index + 16].max() < 15, "the square is there, in its colour"
+
+
+def test_video_is_what_browsers_play(tmp_path: Path) -> None:
+    path = tmp_path / "overlay.mp4"
+    write_overlay_video(path, moving_square(50), fps=29.97)
+    data = path.read_bytes()
+    assert data.find(b"moov") < data.find(b"mdat"), (
+        "the index comes first, so that playing starts before the file is read"
+    )
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert float(stream.average_rate) == pytest.approx(29.97, abs=0.001)
+        assert stream.codec_context.colorspace == 1, "BT.709, said and not guessed"
+        keys = [picture.key_frame for picture in container.decode(stream)]
+    assert keys[0]
+    assert sum(keys) >= 3, "seeking needs key frames"
+
+
+@pytest.mark.parametrize(("height", "width"), [(47, 63), (48, 63), (47, 64), (1, 1)])
+def test_odd_sides_grow_by_one(tmp_path: Path, height: int, width: int) -> None:
+    write_overlay_video(tmp_path / "odd.mp4", [grey(height, width)] * 3, fps=10)
+    decoded = decode(tmp_path / "odd.mp4")
+    assert len(decoded) == 3
+    assert decoded[0].shape == (height + height % 2, width + width % 2, 3)
+    assert np.abs(decoded[0].astype(int) - GREY).max() < 8
+
+
+def test_video_keeps_no_frames(tmp_path: Path) -> None:
+    alive: weakref.WeakSet[Frame] = weakref.WeakSet()
+    most = 0
+
+    class Counted(np.ndarray):
+        __hash__ = object.__hash__
+
+    def counted() -> Iterator[Frame]:
+        nonlocal most
+        for frame in moving_square(60):
+            seen = frame.view(Counted)
+            alive.add(seen)
+            most = max(most, len(alive))
+            yield seen
+
+    write_overlay_video(tmp_path / "overlay.mp4", counted(), fps=24)
+    assert most <= 3
+
+
+def test_video_without_frames_or_of_two_sizes_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no frame"):
+        write_overlay_video(tmp_path / "none.mp4", [], fps=24)
+    with pytest.raises(StageError, match="frame 1 of shape"):
+        write_overlay_video(tmp_path / "mixed.mp4", [grey(8, 8), grey(8, 10)], fps=24)
