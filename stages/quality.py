@@ -257,19 +257,21 @@ def _signs(
     row: FrameQuality, anchors: Sequence[int], distance: int, keeps: float, jump: float
 ) -> list[tuple[float, str]]:
     """How strongly each sign speaks against a mask, in [0, 1], and how to say it."""
+    if row.source == "lost":
+        return [(0.9, row.reason), (0.25 * jump, "")]
+    if row.source == "absent":
+        return [(0.25 * jump, f"the area changes by {jump:.0%} from one frame to the next")]
     return [
         _drift(row, anchors, distance, keeps),
-        (0.9 * (row.source == "lost"), row.reason),
-        (0.0 if math.isnan(row.score) or row.source in ("absent", "lost") else 0.1 * (1 - row.score),
-         f"the engine is unsure: score {row.score:.2f}"),
+        (0.1 * (0 if math.isnan(row.score) else 1 - row.score), f"the engine is unsure: score {row.score:.2f}"),
         (0.25 * jump, f"the area changes by {jump:.0%} from one frame to the next"),
-        (0.25 * (row.accepted is False and row.source not in ("absent", "lost")), f"refinement rejected: {row.reason}"),
-    ]  # fmt: skip
+        (0.25 * (row.accepted is False), f"refinement rejected: {row.reason}"),
+    ]
 
 
 def _drift(row: FrameQuality, anchors: Sequence[int], distance: int, keeps: float) -> tuple[float, str]:
     left, right = _between(anchors, row.frame)
-    if distance == 0 or row.source in ("absent", "lost"):
+    if distance == 0:
         return 0.0, ""
     if math.isnan(row.agreement) or left is None or right is None:
         return 1 - keeps**distance, f"carried {distance} frames from one side only"

@@ -206,7 +206,7 @@ class RefineOptions(TrackOptions):
 class ReportOptions:
     """How the report looks."""
 
-    brush_px = _number("brush_px", 3, (1, 50), "thickness of strokes drawn in the report, in pixels", significant=False)
+    brush_px = _number("brush_px", 3, (1, 50), "thickness of strokes drawn in the report, in pixels")
 
 
 class ImportOptions:

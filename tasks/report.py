@@ -36,6 +36,7 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
             "masks": result.manifest().content,
             "anchor_masks": [task.manifest().content for task in result.anchor_masks()],
             "tracks": [task.track().manifest().content for task in result.segments()],
+            "brush_px": self.brush_px,
             "strokes": [self.scribble_set.strokes_digest(index) for index in self.plan.anchors],
         }
 
