@@ -42,29 +42,20 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
 
     def work(self, folder: Path) -> list[int]:
         """Write index.html and everything it shows."""
-        from stages.masks import read_mask
-        from stages.quality import read_frames_csv
-        from stages.report import write_report
+        from stages.report import report_sequence
 
         result = self.clone(RefineSequence)
-        names, masks = self.clone(Frames).names(), result.output().path
-        coarse = {task.frame: task.output().path / "mask.png" for task in result.anchor_masks()}
-        for stretch in result.segments():
-            before = stretch.track().output().path / "masks"
-            coarse |= {index: before / f"{index:05d}.png" for index in stretch.segment.frames}
-        object_ids = result.manifest().objects
-        write_report(
+        report_sequence(
             folder,
             sequence=self.seq,
             frames=self.video,
-            names=names,
-            anchors=self.plan.anchors,
+            names=self.clone(Frames).names(),
+            plan=self.plan,
             scribbles={index: self.scribble_set.frame(index) for index in self.plan.anchors},
-            coarse=lambda index: read_mask(coarse[index]),
-            masks=lambda index: read_mask(masks / f"{Path(names[index]).stem}.png"),
-            rows=read_frames_csv(masks / "frames.csv"),
-            object_ids=object_ids,
+            anchor_masks={task.frame: task.output().path for task in result.anchor_masks()},
+            tracks={task.segment: task.track().output().path for task in result.segments()},
+            masks=result.output().path,
             brush_px=self.brush_px,
             progress=self.progress,
         )
-        return object_ids
+        return result.manifest().objects
