@@ -30,6 +30,7 @@ def prepare() -> None:
     if threading.current_thread() is threading.main_thread():
         # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        os.register_at_fork(after_in_child=_leave_when_told)
     sys.excepthook = _explain
     logging.getLogger("luigi-interface").addFilter(_quiet)
     lines = logging.StreamHandler()
@@ -62,6 +63,12 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _leave_when_told() -> None:
+    """A task's process goes at once and in silence; what it leaves half-written is swept by the next run."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: os._exit(128 + number))
 
 
 def _exit_after(sentinel: int) -> None:

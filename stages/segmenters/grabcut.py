@@ -13,7 +13,7 @@ from stages.scribbles import FrameScribbles
 from stages.strokes import NO_STROKE, rasterise
 
 _GROWTH = 0.5
-_SMALLEST_GROWTH_PX = 24
+_SMALLEST_EXTENT_PX = 48.0  # a dot, or a dash, stands for something larger
 _PROBABLY_OBJECT = 0.08
 _SURELY_BACKGROUND = 0.45
 _WORKING_SIDE_PX = 256
@@ -40,8 +40,8 @@ def _segment_object(frame: Frame, own: NDArray[np.bool_], others: NDArray[np.boo
     rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
     if not rows.size:  # covered by another object's strokes
         return probability
-    extent_px = float(np.hypot(np.ptp(rows) + 1, np.ptp(columns) + 1))
-    margin_px = int(max(_SMALLEST_GROWTH_PX, _GROWTH * extent_px))
+    extent_px = max(_SMALLEST_EXTENT_PX, float(np.hypot(np.ptp(rows) + 1, np.ptp(columns) + 1)))
+    margin_px = int(_GROWTH * extent_px)
     box = (
         slice(max(0, rows[0] - margin_px), rows[-1] + margin_px + 1),
         slice(max(0, columns[0] - margin_px), columns[-1] + margin_px + 1),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.propagators.siammask import NETWORKS, crops, postprocess
 from stages.propagators.siammask.fast import accelerate
@@ -293,7 +293,7 @@ def test_the_pipelines_tracker_goes_the_same_way(exact: bool) -> None:
     anchor = np.zeros(frames[0].shape[:2], dtype=np.float32)
     anchor[y : y + height, x : x + width] = 0.9
     net = network("sharp", True)
-    assert isinstance(net, nn.Module)
+    assert isinstance(net, SiamMask)
     tracker = siammask(net, "davis", exact=exact, minimum_score=None)()
     tracker.start(frames[0], anchor)
     for number, frame in enumerate(frames[1:]):
