@@ -61,7 +61,7 @@ class Bidirectional:
             objects = []
             for number, packed in enumerate(waiting.pop(index)):
                 expected_px = _expected_area_px(before_px[number], after_px[number], position)
-                one, other = forward[number], packed and packed.unpack()
+                one, other = forward[number], packed.unpack() if packed else None
                 objects.append(_join(self._judge(one, expected_px), self._judge(other, expected_px), position))
             yield _segment_frame(index, objects, (height, width))
 
@@ -89,7 +89,7 @@ class Bidirectional:
             return None
         reason = result.reason
         if not reason and self._minimum_score is not None:
-            area_px = np.count_nonzero(result.probability > 0.5)
+            area_px = int(np.count_nonzero(result.probability > 0.5))
             reason = lost_reason(result.score, self._minimum_score, area_px, expected_area_px)
         if not reason:
             return result
@@ -117,7 +117,7 @@ class _Packed:
         """The result, its masks rounded to 1/255."""
         whole, crop = self._shape
         layers = np.zeros(whole, np.float32)
-        layers[:, *self._window] = from_uint8(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED).reshape(crop))
+        layers[:, *self._window] = from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED)).reshape(crop))
         if isinstance(self._rest, TrustedResult):
             return replace(self._rest, probability=layers[0], trust=layers[1])
         return replace(self._rest, probability=layers[0])

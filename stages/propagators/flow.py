@@ -63,7 +63,8 @@ class FlowTracker:
             return TrustedResult(nothing, (0, 0, 0, 0), 0.0, self._reason, trust=nothing)
         inside = self._mask > 0.5
         score = float(self._trust[inside].mean())
-        return TrustedResult(self._mask, tuple(map(float, _Box.around(inside))), score, trust=self._trust)
+        left, top, right, bottom = _Box.around(inside)
+        return TrustedResult(self._mask, (left, top, right, bottom), score, trust=self._trust)
 
     def _advance(self, gray: _Gray) -> str:
         """Move mask and trust on to the next frame, or say why that cannot be done."""
@@ -100,7 +101,7 @@ class FlowTracker:
         back = cv2.remap(back, *_sources(there, 0, 0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         tolerance_px = _TOLERANCE_PX + _TOLERANCE_OF_MOTION * np.hypot(there[..., 0], there[..., 1])
         consistency = np.exp(-((there + back) ** 2).sum(axis=2) / (2 * tolerance_px**2))
-        there = cv2.resize(there, (width, height)) * np.float32([width / size_wh[0], height / size_wh[1]])
+        there = cv2.resize(there, (width, height)) * np.array([width / size_wh[0], height / size_wh[1]], np.float32)
         return there, cv2.resize(consistency, (width, height))
 
 

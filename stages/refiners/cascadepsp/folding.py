@@ -37,7 +37,7 @@ def folded(network: nn.Module) -> nn.Module:
             # A single point has no neighbours to spread, so this changes nothing, except that torch takes oneDNN for
             # "dilated" convolutions also on one thread. That is twice as fast as its own way for 1x1 kernels.
             module.dilation = (2, 2)
-    return fast.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload, no-any-return]
+    return fast.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
 
 
 def fold_batch_norms(module: nn.Module) -> None:
