@@ -1,12 +1,13 @@
 """The paper's networks in the real pipeline, from checkpoint file to mask.
 
-No checkpoint can be shipped, so files are made here: weights as a function of their names, in the forms that the authors
-published (a bare state dict, `module.` prefixes, a training dict). Such networks see nothing in a picture, but every step
-between file and mask is taken.
+No checkpoint can be shipped, so files are made here: weights as a function of their names, in the forms that the
+authors published (a bare state dict, `module.` prefixes, a training dict). Such networks see nothing in a picture, but
+every step between file and mask is taken.
 """
 
 import json
 import pickle
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -14,6 +15,9 @@ import numpy as np
 import pytest
 import torch
 
+from stages import engines
+from stages.engines import Anchor
+from stages.scribbles import read_scribbles
 from stages.weights import build_network
 from tests.conftest import Clip, Project
 from tests.parity.filled import fill
@@ -75,6 +79,48 @@ def test_every_network_draws_and_every_weight_counts(short: Project) -> None:
         after = soft_masks(short)
         assert not np.array_equal(before[network], after[network]), f"{network}: {name} changes nothing"
         before = after
+
+
+@pytest.mark.slow
+def test_every_network_is_called_on_every_frame(short: Project) -> None:
+    """The engines as the pipeline builds them; a hook on every module counts."""
+    calls = Counter[str]()
+
+    def count(module: torch.nn.Module, _inputs: object, _output: object) -> None:
+        calls[type(module).__module__] += 1
+
+    def counted() -> int:
+        before = calls.total()
+        calls.clear()
+        return before
+
+    root, clip = short.folder / "data" / "weights", short.clip
+    frames = [clip.frame(index) for index in range(3)]
+    scribbles = read_scribbles(short.scribble_file, short.seq, 3).frame(1)
+    hook = torch.nn.modules.module.register_module_forward_hook(count)
+    try:
+        segmenter = engines.segmenter(ENGINES[1], root, "cpu", {"mode": "NoBRS", "spacing_px": 40.0, "exact": False})
+        counted()
+        masks = segmenter.segment(frames[1], scribbles)
+        assert masks.shape == (2, clip.height, clip.width)
+        assert counted() > 0
+
+        propagator = engines.propagator(ENGINES[3], root, "cpu", {"exact": False, "padding": 0.0, "lost_score": 0.0})
+        truth = np.stack([clip.truth(1) == i for i in (1, 2)]).astype(np.float32)
+        seen = []
+        for result in propagator.propagate(frames, Anchor(1, frames[1], truth), None):
+            seen.append(result.index)
+            assert counted() > 0
+        assert seen == [2]
+
+        refiner = engines.refiner(ENGINES[5], root, "cpu", {"exact": False})
+        for frame in frames:
+            refiner.refine(frame, truth[0])
+            assert counted() > 0
+        assert not refiner.refine(frames[0], np.zeros_like(truth[0])).any()
+        assert counted() == 0, "an empty mask costs nothing"
+    finally:
+        hook.remove()
 
 
 class Hostile:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from stages.backbones.inference import for_inference
 from stages.backbones.residual import Bottleneck
 from stages.refiners.cascadepsp.network import PyramidPooling, UpBlock, upsample
 
@@ -33,11 +34,7 @@ def folded(network: nn.Module) -> nn.Module:
                 setattr(parent, name, FoldedUpBlock(child))
     for module in fast.modules():
         fold_batch_norms(module)
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
-            # A single point has no neighbours to spread, so this changes nothing, except that torch takes oneDNN for
-            # "dilated" convolutions also on one thread. That is twice as fast as its own way for 1x1 kernels.
-            module.dilation = (2, 2)
-    return fast.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+    return for_inference(fast)
 
 
 def fold_batch_norms(module: nn.Module) -> None:

@@ -3,26 +3,21 @@
 from copy import deepcopy
 from itertools import pairwise
 
-import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from stages.backbones.inference import for_inference
 
 
 def folded(network: nn.Module) -> nn.Module:
     """Copy a network in eval mode, rearranged for inference; its parameters have other names then.
 
-    Batch normalisations are folded into the convolutions before them, memory is laid out channels last, and 1x1
-    convolutions are declared dilated. That means nothing for a single pixel, but PyTorch leaves undilated ones to a
-    path that is half as fast as oneDNN when it runs on one thread.
+    Batch normalisations are folded into the convolutions before them; for the rest see `for_inference`.
     """
     network = deepcopy(network)
     for parent in list(network.modules()):
         _fold_children(parent)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
-            module.dilation = (2, 2)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's annotations
-    return network.requires_grad_(False)
+    return for_inference(network)
 
 
 def _fold_children(parent: nn.Module) -> None:
