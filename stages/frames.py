@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SMALLEST_SIDE_PX: Final = 16
 
 
 def list_frames(folder: Path) -> list[Path]:
@@ -97,6 +98,11 @@ def inspect_frames(paths: Sequence[Path], progress: Progress = silent) -> tuple[
         InputError: names the first frame that is unreadable, cut short, or of another size than the first.
     """
     frames = Frames(paths)
+    if min(frames.size_wh) < SMALLEST_SIDE_PX:
+        raise InputError(
+            f"{paths[0]}: found {frames.size_wh[0]}x{frames.size_wh[1]} pixels, expected {SMALLEST_SIDE_PX} at least "
+            "on each side; enlarge the frames"
+        )
     for index in progress(range(len(frames)), len(frames)):
         frames[index]
     return frames.size_wh

@@ -47,11 +47,9 @@ def read_manifest(folder: Path) -> Manifest | None:
     try:
         stat = path.stat()
         manifest = _parse(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
-    except (OSError, ValueError, KeyError, TypeError):
+        return manifest if manifest and _present(folder, manifest.files["sha256"]) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if manifest is None or not _present(folder, manifest.files["sha256"]):
-        return None
-    return manifest
 
 
 @lru_cache(maxsize=4096)
@@ -123,9 +121,8 @@ def publish(
     )
     for path in [*paths, *(path for path in temporary.rglob("*") if path.is_dir()), temporary]:
         _fsync(path)
-    remove(
-        folder
-    )  # before the rename: a kill in between costs one recomputation, and leaves no litter behind a success
+    # The old folder goes first: a kill in between costs one recomputation, and leaves no litter behind a success.
+    remove(folder)
     temporary.rename(folder)
     _fsync(folder.parent)
 
@@ -174,14 +171,18 @@ class DigestCache:
     def __init__(self, path: Path):
         self._path = path
         self._changed = False
+        self._known: dict[str, tuple[int, int, str]] = {}
         try:
-            self._known: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self._known = {}
+            known = json.loads(path.read_text(encoding="utf-8"))
+            self._known = {
+                str(file): (int(size), int(mtime), str(digest)) for file, (size, mtime, digest) in known.items()
+            }
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass  # unreadable: everything is read again
 
     def knows(self, file: Path) -> bool:
         """Whether the file was read before and has not changed since."""
-        return self._known.get(str(file), [])[:2] == _seen(file)
+        return self._known.get(str(file), ())[:2] == _seen(file)
 
     def digest(self, file: Path) -> str:
         """Hex SHA-256 of a file's bytes.
@@ -191,8 +192,8 @@ class DigestCache:
         """
         if not self.knows(file):
             self._changed = True
-            self._known[str(file)] = [*_seen(file), sha256(file)]
-        return str(self._known[str(file)][2])
+            self._known[str(file)] = (*_seen(file), sha256(file))
+        return self._known[str(file)][2]
 
     def save(self) -> None:
         """Write what was learnt; a disk that refuses costs time at the next run, no more."""
@@ -205,9 +206,9 @@ class DigestCache:
                 pass
 
 
-def _seen(file: Path) -> list[int]:
+def _seen(file: Path) -> tuple[int, int]:
     stat = file.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _fsync(path: Path) -> None:

@@ -22,7 +22,7 @@ class GuardedRefiner:
         self._minimum_iou = minimum_iou
         self._area_factor = area_factor
 
-    def refine(self, frame: Frame, probability: Probability) -> tuple[Probability, list[Decision]]:
+    def refine(self, frame: Frame, probability: Probability) -> tuple[Probability, list[Decision | None]]:
         """Refine every object of a frame.
 
         Args:
@@ -30,13 +30,14 @@ class GuardedRefiner:
             probability: (objects, H, W) float32 in [0, 1].
 
         Returns:
-            Soft masks of the same shape, and for each object whether its refined mask was accepted. An empty mask is
-            not refined and stays empty.
+            Soft masks of the same shape, and for each object whether its refined mask was accepted; None for an empty
+            mask, which is not refined and stays empty.
         """
-        refined, decisions = probability.copy(), []
+        refined = probability.copy()
+        decisions: list[Decision | None] = []
         for number, before in enumerate(probability):
             if not (before > 0.5).any():
-                decisions.append(Decision(accepted=False, reason="empty"))
+                decisions.append(None)
                 continue
             after = self._refiner.refine(frame, before)
             decision = guard(before, after, self._minimum_iou, (1 / self._area_factor, self._area_factor))
@@ -75,8 +76,8 @@ def refine_segment(
                 score=float(tracked.score[number]),
                 agreement=float(tracked.agreement[number]),
                 source=tracked.sources[number],
-                accepted=None if decision.reason == "empty" else decision.accepted,
-                reason=tracked.reasons[number] or decision.reason,
+                accepted=decision.accepted if decision else None,
+                reason=tracked.reasons[number] or (decision.reason if decision else ""),
                 area_px=area_px(labels, object_id),
             )
             for number, (object_id, decision) in enumerate(zip(object_ids, decisions, strict=True))

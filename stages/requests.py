@@ -1,11 +1,12 @@
 """Asking people for scribbles, and picking up what they painted.
 
 `outputs/<seq>/requests.json` says which frames wait, and remembers what was asked; `outputs/<seq>/requests/` holds a
-picture of each to paint on. A painted picture is read once: `requests/read.json` keeps the digests of those that were.
+picture of each to paint on. A painted picture is read once into a scribble set: `requests/read.json` keeps the digests.
 """
 
 import json
 import re
+from collections.abc import Container
 from pathlib import Path
 
 from stages.anchors import Plan
@@ -18,17 +19,13 @@ _PAINTED = re.compile(r"(\d{5,})\.(strokes|empty)\.png")
 
 
 def issued_anchors(root: Path, terms: Json) -> tuple[int, ...]:
-    """The anchors of an earlier request, if it was made under the same terms; they never move.
+    """The anchors that were asked for under these terms before; they never move.
 
     Args:
         root: the sequence's folder of results.
         terms: scribble set, number of requests, placement and frame count.
     """
-    try:
-        earlier = json.loads((root / "requests.json").read_text(encoding="utf-8"))
-        return tuple(earlier["anchors"]) if earlier["terms"] == terms else ()
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
+    return next((tuple(issue["anchors"]) for issue in _issues(root) if issue["terms"] == terms), ())
 
 
 def write_requests(root: Path, terms: Json, plan: Plan, frames: list[Path]) -> None:
@@ -57,24 +54,36 @@ def write_requests(root: Path, terms: Json, plan: Plan, frames: list[Path]) -> N
     ]
     for index in plan.requested:
         picture = folder / f"{index:05d}.png"
-        if not picture.exists():
-            temporary = folder / f".tmp-{picture.name}"
-            Image.fromarray(read_frame(frames[index])).save(temporary, format="PNG")
-            temporary.replace(picture)
-    write_json(root / "requests.json", {"terms": terms, "anchors": plan.anchors, "waiting": waiting})
+        temporary = folder / f".tmp-{picture.name}"
+        Image.fromarray(read_frame(frames[index])).save(temporary, format="PNG", compress_level=1)
+        temporary.replace(picture)
+    others = [issue for issue in _issues(root) if issue["terms"] != terms]
+    issued = [{"terms": terms, "anchors": plan.anchors}, *others]
+    write_json(root / "requests.json", {"waiting": waiting, "issued": issued})
 
 
-def pending_strokes(root: Path) -> dict[int, Path]:
-    """Painted pictures that were not read yet, or have changed since: frame index -> file."""
+def settle_requests(root: Path) -> None:
+    """Note that nothing waits any more; what was asked for is remembered."""
+    if issued := _issues(root):
+        write_json(root / "requests.json", {"waiting": [], "issued": issued})
+
+
+def pending_strokes(root: Path, scribble_set: str, annotated: Container[int]) -> dict[int, Path]:
+    """Painted pictures that were not read into this scribble set yet, or have changed since: frame index -> file.
+
+    Args:
+        root: the sequence's folder of results.
+        scribble_set: the set's name.
+        annotated: the frames that the set annotates; a picture of another frame is read (again) in any case.
+    """
     folder = root / "requests"
-    painted = {}
-    for path in sorted(folder.glob("*.png")):
-        if match := _PAINTED.fullmatch(path.name):
-            painted[path] = int(match[1])
-    if not painted:
-        return {}
-    read = _read_before(folder)
-    return {index: path for path, index in painted.items() if read.get(path.name) != sha256(path)}
+    painted = [(path, match) for path in sorted(folder.glob("*.png")) if (match := _PAINTED.fullmatch(path.name))]
+    read = _read_before(folder).get(scribble_set, {}) if painted else {}
+    return {
+        int(match[1]): path
+        for path, match in painted
+        if int(match[1]) not in annotated or read.get(path.name) != sha256(path)
+    }
 
 
 def import_painted(root: Path, scribble_file: Path, scribbles: ScribbleSet, frames: list[Path]) -> list[int]:
@@ -82,7 +91,7 @@ def import_painted(root: Path, scribble_file: Path, scribbles: ScribbleSet, fram
 
     Args:
         root: the sequence's folder of results.
-        scribble_file: where the set is written.
+        scribble_file: where the set is written; its stem is the set's name.
         scribbles: the set as it is.
         frames: the video's pictures, in order.
 
@@ -96,7 +105,7 @@ def import_painted(root: Path, scribble_file: Path, scribbles: ScribbleSet, fram
     from stages.strokes import strokes_from_png  # noqa: PLC0415 - the graph is built without it
 
     folder = root / "requests"
-    pending = pending_strokes(root)
+    pending = pending_strokes(root, scribble_file.stem, scribbles.annotated)
     for index, path in pending.items():
         if index >= len(frames):
             raise InputError(f"{path}: the video has the frames 0 to {len(frames) - 1}. Rename or delete the picture.")
@@ -110,12 +119,24 @@ def import_painted(root: Path, scribble_file: Path, scribbles: ScribbleSet, fram
         scribbles = merge(scribbles, index, lines)
     scribble_file.parent.mkdir(parents=True, exist_ok=True)
     write_scribbles(scribble_file, scribbles)
-    write_json(folder / "read.json", {**_read_before(folder), **{path.name: sha256(path) for path in pending.values()}})
+    read = _read_before(folder)
+    read.setdefault(scribble_file.stem, {}).update({path.name: sha256(path) for path in pending.values()})
+    write_json(folder / "read.json", read)
     return sorted(pending)
 
 
-def _read_before(folder: Path) -> dict[str, str]:
+def _issues(root: Path) -> list[Json]:
+    """What was asked for, under which terms; nothing if that cannot be read."""
     try:
-        return dict(json.loads((folder / "read.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        issued = json.loads((root / "requests.json").read_text(encoding="utf-8"))["issued"]
+        return [{"terms": dict(issue["terms"]), "anchors": [int(i) for i in issue["anchors"]]} for issue in issued]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _read_before(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        read = json.loads((folder / "read.json").read_text(encoding="utf-8"))
+        return {str(name): dict(files) for name, files in read.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}

@@ -52,11 +52,11 @@ def assemble(
             FrameQuality(
                 frame=index,
                 object_id=object_id,
-                score=1.0,
+                score=1.0 if decision else 0.0,
                 agreement=math.nan,
-                source="anchor",
-                accepted=None if decision.reason == "empty" else decision.accepted,
-                reason=decision.reason,
+                source="anchor" if decision else "lost",
+                accepted=decision.accepted if decision else None,
+                reason=decision.reason if decision else "lost: scribbled, but the segmenter found nothing",
                 area_px=area_px(labels, object_id),
             )
             for object_id, decision in zip(object_ids, decisions, strict=True)

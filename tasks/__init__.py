@@ -24,6 +24,7 @@ __all__ = [
     "TrackSegment",
 ]
 
+config.adopt_defaults()
 process.prepare()
 for _line in config.unknown_settings():
     logging.getLogger("lis").warning(_line)

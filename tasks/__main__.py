@@ -6,6 +6,7 @@ from pathlib import Path
 
 from luigi.cmdline_parser import CmdlineParser
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tasks import config
@@ -36,7 +37,7 @@ def weights(arguments: list[str]) -> int:
         size = "" if row.size_mib is None else f"{row.size_mib:.0f}"
         advice = row.detail or (row.download if row.state != "present" else "")
         state = f"[{colours[row.state]}]{row.state}[/]"
-        table.add_row(row.entry.engine, state, row.path.name, size, row.entry.licence, advice)
+        table.add_row(row.entry.engine, state, row.path.name, size, row.entry.licence, escape(advice))
     console.print(table)
     return 30 if any(row.state == "wrong" for row in rows) else 0
 

@@ -51,6 +51,9 @@ class AnchorMask(config.AnchorOptions, StageTask, ScribbledTask):
         """The picture, and a person's strokes on it."""
         if not 0 <= self.frame < self.frame_count:
             raise InputError(f"{self.seq} has no frame {self.frame}: its frames are 0 to {self.frame_count - 1}.")
+        if self.frame not in self.plan.anchors:
+            anchors = ", ".join(str(index) for index in self.plan.anchors)
+            raise InputError(f"frame {self.frame} of {self.seq} is no anchor; its anchors are {anchors}.")
         return [self.clone(Frames), self.clone(ImportScribbles), self.clone(Scribbles)]
 
     def folder(self) -> Path:

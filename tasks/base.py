@@ -24,7 +24,7 @@ from luigi.task import flatten
 from tqdm import tqdm
 
 from stages import weights
-from stages.errors import LisError, StageError
+from stages.errors import InputError, LisError, StageError
 from stages.frames import Frames as VideoFrames
 from stages.frames import list_frames
 from stages.lookup import SequencePaths, find_sequence
@@ -109,6 +109,8 @@ class SequenceTask(LisTask):
     def root(self) -> Path:
         """The sequence's folder of results."""
         paths = self.paths
+        if paths.name == "bulk":
+            raise InputError("a sequence cannot be called `bulk`: the summaries of nights lie under this name.")
         return Path(self.outputs_root) / (f"{paths.dataset}/{paths.name}" if paths.shared else paths.name)
 
     def deps(self) -> list[luigi.Task]:
@@ -202,10 +204,10 @@ class StageTask(SequenceTask):
         flatten(self.requires())  # raises what complete() kept for itself
         if self.complete():
             return
-        process.require(self.root)
         started, cpu_started = time.time(), time.process_time()
         target, key = self.output().path, self.key()  # before the work: an input that changes meanwhile is not claimed
         try:
+            process.require(self.root)
             _limit_threads(self.threads)
             with publishing(target) as folder:
                 objects = self.work(folder)
@@ -263,10 +265,13 @@ def _run_block(seconds: float, cpu_seconds: float) -> dict[str, Any]:
     }
 
 
-def _disk_error(error: OSError, target: Path) -> OSError | StageError:
-    """Say in plain words that there was no room; leave any other error as it is."""
+def _disk_error(error: OSError, target: Path) -> StageError:
+    """Say in plain words what the disk refused."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return error
+        return StageError(
+            f"{error.filename or target}: {error.strerror or error}, while writing {target}. Check that the folder of "
+            "results is one, and that it can be written."
+        )
     existing = next(parent for parent in target.absolute().parents if parent.exists())
     free_mib = shutil.disk_usage(existing).free / 2**20
     return StageError(

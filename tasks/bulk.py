@@ -16,7 +16,7 @@ from luigi.rpc import RemoteScheduler
 from luigi.scheduler import Scheduler
 
 from stages.errors import InputError, LisError, StageError
-from stages.lookup import list_sequences
+from stages.lookup import list_datasets, list_sequences
 from stages.manifest import read_manifest, write_json
 from tasks import config, process
 from tasks.base import LisTask, logger
@@ -57,10 +57,16 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         if self.list:
             path = Path(self.list)
             if not path.is_file():
-                raise InputError(f"--list {path}: no such file. Give a text file with one sequence a line.")
-            lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+                raise InputError(f"--list {path}: found no such file. Give a text file with one sequence a line.")
+            try:
+                text = path.read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise InputError(f"--list {path}: not UTF-8 text ({error}). Give one sequence a line.") from None
+            lines = (line.split("#")[0].strip() for line in text.splitlines())
             names = [line for line in lines if line]
         elif self.dataset:
+            if self.dataset not in (datasets := list_datasets(Path(self.data_root))):
+                raise InputError(f"found no dataset {self.dataset!r} in {self.data_root}: {', '.join(datasets)}.")
             names = list_sequences(Path(self.data_root), self.dataset)
         else:
             raise InputError("BulkRefine needs --list FILE (one sequence a line) or --dataset NAME.")

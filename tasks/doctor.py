@@ -1,6 +1,7 @@
 """`python -m tasks doctor --seq X`: what a run would meet, on one screen, before the night."""
 
 import math
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import luigi
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from stages.errors import LisError
+from stages.errors import LisError, StageError
 from stages.frames import read_frame
 from stages.manifest import read_manifest
 from tasks.base import StageTask
@@ -38,6 +40,9 @@ def examine(task: RefineSequence, console: Console) -> bool:
         Whether nothing stands in its way; scribbles that are still to be drawn do not.
     """
     table = Table(title=f"doctor: {task.seq}", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column()
+    table.add_column(overflow="fold")
     well = True
     for name, check in _CHECKS.items():
         try:
@@ -45,9 +50,9 @@ def examine(task: RefineSequence, console: Console) -> bool:
         except (LisError, OSError) as error:
             found, good = str(error), False
         well &= good
-        table.add_row(name, "[green]ok[/]" if good else "[red]problem[/]", found)
-        if name == "frames" and not good:
-            break  # nothing else can be looked at
+        table.add_row(name, "[green]ok[/]" if good else "[red]problem[/]", escape(found))
+        if not good:
+            break  # what follows rests on it
     console.print(table)
     return well
 
@@ -79,8 +84,10 @@ def _disk(task: RefineSequence) -> str:
     free_mib = shutil.disk_usage(existing).free / 2**20
     height, width = read_frame(task.frame_files[0]).shape[:2]
     needed_mib = height * width * task.frame_count * _BYTES_PER_PIXEL / 2**20
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StageError(f"{existing} is no folder that can be written; give another --outputs-root")
     if free_mib < needed_mib:
-        raise OSError(f"{free_mib:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed: make room")
+        raise StageError(f"{free_mib:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed: make room")
     return f"{free_mib:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed"
 
 

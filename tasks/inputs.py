@@ -1,5 +1,6 @@
 """What comes from outside: pictures, and the scribbles that people draw when they find the time."""
 
+import contextlib
 import hashlib
 from functools import lru_cache
 from pathlib import Path
@@ -85,7 +86,7 @@ class ScribbledTask(config.PlanOptions, SequenceTask):
     @property
     def scribble_file(self) -> Path:
         """The scribble set in use."""
-        check_name(self.scribbles)
+        check_name(self.scribbles, "scribble set")
         return self.paths.scribbles / f"{self.scribbles}.json"
 
     @property
@@ -106,9 +107,13 @@ class ScribbledTask(config.PlanOptions, SequenceTask):
     def plan(self) -> Plan:
         """The anchors: a pure function of what is annotated, and of what was asked for before."""
         issued = issued_anchors(self.root, self.request_terms)
-        painted = pending_strokes(self.root)
-        annotated = {*self.scribble_set.annotated, *painted}
-        return plan(self.frame_count, sorted(annotated), self.requests, self.placement, issued)
+        painted = {index for index in self.pending() if index < self.frame_count}
+        annotated = tuple(sorted({*self.scribble_set.annotated, *painted}))
+        return _plan(self.frame_count, annotated, self.requests, self.placement, issued)
+
+    def pending(self) -> dict[int, Path]:
+        """Painted pictures that are still to be read into the scribble set."""
+        return pending_strokes(self.root, self.scribbles, self.scribble_set.annotated)
 
     @property
     def request_terms(self) -> Json:
@@ -119,6 +124,9 @@ class ScribbledTask(config.PlanOptions, SequenceTask):
             "placement": self.placement,
             "frame_count": self.frame_count,
         }
+
+
+_plan = lru_cache(maxsize=1024)(plan)
 
 
 @lru_cache(maxsize=64)
@@ -135,7 +143,7 @@ class ImportScribbles(ScribbledTask):
 
     def is_complete(self) -> bool:
         """Whether no painted picture waits to be read."""
-        return not pending_strokes(self.root)
+        return not self.pending()
 
     def run(self) -> None:
         """Read every painted picture that has changed since it was last read."""
@@ -152,20 +160,22 @@ class Scribbles(luigi.ExternalTask, ScribbledTask):
 
     def is_complete(self) -> bool:
         """Whether the frame is annotated: it has a line, or was declared to hold nothing."""
-        return self.frame in self.scribble_set.annotated or self.frame in pending_strokes(self.root)
+        return self.frame in self.scribble_set.annotated or self.frame in self.pending()
 
 
 @Scribbles.event_handler(luigi.Event.DEPENDENCY_MISSING)
 def _ask(task: Scribbles) -> None:
     """Runs in the scheduling process for each frame that still waits for a person; asks once per sequence and run."""
-    if task.root not in _asked:
+    if task.root in _asked:
+        return
+    with contextlib.suppress(OSError):  # run() of the tasks that write results meets it, and tells it
         _asked.add(task.root)
         waiting = task.plan.requested
         write_requests(task.root, task.request_terms, task.plan, task.frame_files)
-        frames = ", ".join(str(index) for index in waiting)
+        frames = "frame " if len(waiting) == 1 else f"{len(waiting)} frames: "
         task.note(
-            f"waiting for scribbles on {len(waiting)} frames ({frames}): paint over {task.root}/requests/<frame>.png, "
-            "save as <frame>.strokes.png, and run the command again"
+            f"waiting for scribbles on {frames}{', '.join(str(index) for index in waiting)}; paint over "
+            f"{task.root}/requests/<frame>.png, save as <frame>.strokes.png, and run the command again"
         )
 
 

@@ -145,14 +145,23 @@ _NOISE = (
 
 def _quiet(record: logging.LogRecord) -> bool:
     """Drop Luigi's bookkeeping, and the stack trace of a mistake that its message explains."""
-    if record.exc_info and isinstance(record.exc_info[1], _USER_ERRORS):
-        record.msg, record.args = str(record.exc_info[1]), ()
+    error = record.exc_info[1] if record.exc_info else None
+    if mistake := _users_mistake(error):
+        record.msg = str(mistake) if mistake is error else f"{error}: {mistake}"
+        record.args = ()
         record.exc_info = record.exc_text = None
     message = record.getMessage()
     return record.levelno >= logging.ERROR or not (
         message.startswith(_NOISE)
         or (message.startswith("[pid ") and (" running   " in message or " done   " in message))
     )
+
+
+def _users_mistake(error: BaseException | None) -> BaseException | None:
+    """The error itself, or the one that it was raised from, that a message explains."""
+    while error is not None and not isinstance(error, _USER_ERRORS):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -102,6 +102,7 @@ class RefineSequence(RefineTask):
         """Names, refined stretches, anchor masks (refined here, once)."""
         return {
             "names": self.clone(Frames).names(),
+            "anchor_frames": {str(i): self.clone(Frames).digest(i, i) for i in self.plan.anchors},
             "anchor_masks": {str(task.frame): task.manifest().content for task in self.anchor_masks()},
             "segments": {str(task.folder()): task.manifest().content for task in self.segments()},
             **self.refinement(),
@@ -109,10 +110,12 @@ class RefineSequence(RefineTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write one PNG per frame; sweep the folders of anchors and stretches that the plan no longer has."""
+        from stages.requests import settle_requests
         from stages.results import assemble, sweep_unplanned
 
         anchors = {task.frame: task.output().path for task in self.anchor_masks()}
         segments = [task.output().path for task in self.segments()]
         objects = assemble(folder, self.clone(Frames).names(), self.video, anchors, segments, self.guarded_refiner())
         sweep_unplanned(self.root, self.plan)
+        settle_requests(self.root)
         return objects

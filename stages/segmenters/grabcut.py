@@ -66,6 +66,7 @@ def _segment_object(frame: Frame, own: NDArray[np.bool_], others: NDArray[np.boo
     hard = (decision & 1).astype(np.float32)  # GC_FGD and GC_PR_FGD are odd
     soft = cv2.GaussianBlur(hard, (0, 0), _SOFTNESS_PX)
     probability[box] = cv2.resize(soft, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    probability[own] = 1  # which the blur may have washed out, where the object is a few pixels wide
     return probability
 
 

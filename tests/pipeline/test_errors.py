@@ -1,5 +1,7 @@
 """A user's mistake gets a message and an exit code, never a stack trace."""
 
+import subprocess
+
 import pytest
 
 from tests.conftest import Project
@@ -77,3 +79,37 @@ def test_name_in_two_datasets_needs_the_dataset(project: Project) -> None:
     check(project.run(expect=30), "set", "other", "--dataset")
     project.run("RefineSequence", "--dataset", "set", expect=20)
     assert (project.folder / "outputs" / "set" / "toy" / "requests.json").exists()
+
+
+@pytest.mark.parametrize("name", ["afile", "afile/below"])
+def test_a_folder_of_results_that_is_none_is_a_clear_error(project: Project, name: str) -> None:
+    (project.folder / "afile").write_text("")
+    project.scribble(2, 5, 8, 11)
+    check(project.run("RefineSequence", "--outputs-root", name, expect=30), "afile")
+
+
+def test_exit_codes_hold_in_a_folder_without_settings(project: Project) -> None:
+    (project.folder / "luigi.cfg").unlink()
+    check(project.run(expect=20))
+    project.seq = "nope"
+    check(project.run(expect=30), "nope")
+
+
+@pytest.mark.parametrize("setting", ["requests = many", "segmenter = nope"])
+def test_impossible_setting_is_refused_before_work(project: Project, setting: str) -> None:
+    settings = project.folder / "luigi.cfg"
+    key = setting.split(maxsplit=1)[0]
+    lines = [setting if line.startswith(f"{key} =") else line for line in settings.read_text().splitlines()]
+    settings.write_text("\n".join(lines))
+    command = [part for part in project.command("RefineSequence") if part not in ("--requests", "3")]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 40
+    check(done.stdout + done.stderr, setting.rsplit(maxsplit=1)[-1])
+
+
+@pytest.mark.parametrize("file", [".digests.json", "requests.json", "frames/manifest.json"])
+@pytest.mark.parametrize("content", ["[1]", '{"files": {}}', '{"issued": [{"anchors": ["x"]}]}', "{"])
+def test_damaged_state_is_made_again(finished: Project, file: str, content: str) -> None:
+    (finished.root / file).write_text(content)
+    finished.run()
+    assert set(finished.ran()) <= {"frames"}

@@ -53,7 +53,7 @@ def test_issued_requests_do_not_move_when_another_frame_is_annotated(project: Pr
     project.scribble(6)
     project.run(expect=20)
     requests = json.loads((project.root / "requests.json").read_text())
-    assert requests["anchors"] == [2, 5, 6, 8, 11]
+    assert requests["issued"][0]["anchors"] == [2, 5, 6, 8, 11]
     assert [item["frame"] for item in requests["waiting"]] == [2, 5, 8, 11]
 
 
@@ -70,3 +70,35 @@ def test_an_object_that_is_absent_on_some_anchors_keeps_its_id(finished: Project
     seen = {i: set(np.unique(np.array(Image.open(finished.root / "masks" / f"{i:05d}.png")))) for i in range(12)}
     assert seen[2] == {0, 1, 2}
     assert seen[11] == {0, 1}
+
+
+def test_detours_do_not_move_what_was_asked_for(project: Project) -> None:
+    project.run(expect=20)
+    project.run("RefineSequence", "--requests", "5", expect=20)
+    project.scribble(6)
+    project.run(expect=20)
+    requests = json.loads((project.root / "requests.json").read_text())
+    assert [item["frame"] for item in requests["waiting"]] == [2, 5, 8, 11]
+
+
+def test_pictures_to_paint_on_follow_the_video(project: Project) -> None:
+    project.run(expect=20)
+    Image.fromarray(project.clip.frame(0)).save(project.frames / "00002.png")
+    project.run(expect=20)
+    assert np.array_equal(np.array(Image.open(project.root / "requests" / "00002.png")), project.clip.frame(0))
+
+
+def test_a_lost_scribble_file_is_read_again_from_what_was_painted(project: Project) -> None:
+    project.run(expect=20)
+    for frame in (2, 5, 8, 11):
+        paint(project, frame)
+    project.run()
+    project.scribble_file.unlink()
+    project.run()
+    assert json.loads((project.root / "requests.json").read_text())["waiting"] == []
+
+
+def test_a_frame_that_is_no_anchor_is_refused(project: Project) -> None:
+    output = project.run("AnchorMask", "--frame", "4", expect=30)
+    assert "2, 5, 8, 11" in output
+    assert "Traceback" not in output
