@@ -62,8 +62,8 @@ def track_segment(
 
 def _source(number: int, left: Anchor | None, right: Anchor | None) -> str:
     """Which anchors an object is carried from."""
-    seen_left = left is not None and bool(left.masks[number].any())
-    seen_right = right is not None and bool(right.masks[number].any())
+    seen_left = left is not None and bool((left.masks[number] > 0.5).any())
+    seen_right = right is not None and bool((right.masks[number] > 0.5).any())
     return {(True, True): "both", (True, False): "forward", (False, True): "backward"}.get(
         (seen_left, seen_right), "absent"
     )

@@ -42,6 +42,12 @@ _checked: contextvars.ContextVar[dict[str, bool] | None] = contextvars.ContextVa
 class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
     """A task that reports a user's mistake when it runs, not as a stack trace from inside the scheduler."""
 
+    @classmethod
+    @cache
+    def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
+        """Luigi searches the whole class for parameters each time a task is made; once per class is enough."""
+        return list(super().get_params())
+
     def modules(self) -> tuple[str, ...]:
         """What its work imports; imported once in the parent, before the first fork."""
         return ()

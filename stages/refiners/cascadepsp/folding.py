@@ -1,6 +1,6 @@
 """The same function in fewer operations: what is done once, when the weights are loaded, for inference.
 
-Every step is exact algebra; the results differ by float32 rounding only (docs/parity-cascadepsp.md has the figures).
+Every step is exact algebra; the results differ by float32 rounding only (docs/parity.md has the figures).
 """
 
 import copy
