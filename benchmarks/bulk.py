@@ -11,10 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.toy import PROJECT, write_sequence
+from benchmarks.toy import PROJECT, show, write_sequence
 
 
 def measure(count: int, workers: int) -> dict[str, float]:
@@ -54,12 +51,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = [measure(int(count), options.workers) for count in options.counts.split(",")]
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(f"{value:.3f}" for value in row.values()))
-    Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    show(rows, 3, options.json)
     return 0
 
 

@@ -13,10 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.toy import PROJECT, repeat_clip
+from benchmarks.toy import PROJECT, repeat_clip, show
 
 
 def measure(frames: Path, scribbles: Path, length: int, anchors: int | None) -> dict[str, float]:
@@ -61,12 +58,7 @@ def main() -> int:
     options = parser.parse_args()
     lengths = [int(length) for length in options.lengths.split(",")]
     rows = [measure(options.frames, options.scribbles, length, options.anchors) for length in lengths]
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(f"{value:.0f}" for value in row.values()))
-    Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    show(rows, 0, options.json)
     return 0
 
 

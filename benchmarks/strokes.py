@@ -7,12 +7,11 @@ cut its cycles, and draw the longest path of every part. They are cleaner than a
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components, dijkstra, minimum_spanning_tree
 from skimage.morphology import medial_axis
 
 from stages.masks import LabelMap
 from stages.scribbles import Line
+from stages.strokes import longest_paths
 
 _OPENING = 0.2 / 2  # radius of the opening, in square roots of the object's area
 _LARGEST_OPENING_PX = 16.0
@@ -35,7 +34,7 @@ def centre_lines(truth: LabelMap, seed: int = 0) -> tuple[Line, ...]:
     for object_id in np.unique(truth[truth > 0]).tolist():
         random = np.random.default_rng(seed)
         axis = medial_axis(_opened(truth == object_id), rng=random)  # type: ignore[no-untyped-call]
-        paths = sorted(_longest_paths(np.argwhere(axis)), key=len, reverse=True)
+        paths = sorted(longest_paths(np.argwhere(axis)), key=len, reverse=True)
         # Specks that the opening left draw no line of their own, unless there is nothing else.
         for path in [path for path in paths if len(path) >= _FEWEST_NODES] or paths[:1]:
             lines.append(Line(object_id, tuple((column / width, row / height) for row, column in path.tolist())))
@@ -54,46 +53,3 @@ def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             return opened > 0
         radius_px *= _SHRINK
     return mask
-
-
-def _longest_paths(pixels_yx: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """The longest path through each 8-connected part of a skeleton.
-
-    Args:
-        pixels_yx: (N, 2) row, column of its pixels.
-
-    Returns:
-        One (M, 2) array of rows and columns per part, in drawing order.
-    """
-    tree = minimum_spanning_tree(_neighbours(pixels_yx))  # which cuts the cycles
-    _, part = connected_components(tree, directed=False)
-    paths = []
-    for label in range(part.max(initial=-1) + 1):
-        members = np.flatnonzero(part == label)
-        branches = tree[members][:, members]
-        start = _farthest(branches, 0)[0]  # in a tree, the farthest node from anywhere is an end of a longest path
-        end, before = _farthest(branches, start)
-        path = [end]
-        while path[-1] != start:
-            path.append(before[path[-1]])
-        paths.append(pixels_yx[members[path]])
-    return paths
-
-
-def _neighbours(pixels_yx: NDArray[np.intp]) -> csr_array:
-    """The graph of 8-neighbours, each edge once, weighted by its length: (N, N)."""
-    node = {pixel: index for index, pixel in enumerate(map(tuple, pixels_yx.tolist()))}
-    edges = [
-        (index, node[row + down, column + right], np.hypot(down, right))
-        for (row, column), index in node.items()
-        for down, right in ((0, 1), (1, -1), (1, 0), (1, 1))
-        if (row + down, column + right) in node
-    ]
-    start, end, length = zip(*edges, strict=True) if edges else ((), (), ())
-    return csr_array(coo_array((length, (start, end)), shape=(len(node), len(node))))
-
-
-def _farthest(tree: csr_array, start: int) -> tuple[int, NDArray[np.int32]]:
-    """The node farthest from `start`, and for every node the one before it on the way there."""
-    length, before = dijkstra(tree, directed=False, indices=start, return_predecessors=True)
-    return int(length.argmax()), before

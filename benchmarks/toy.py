@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
+from rich.table import Table
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -41,3 +44,13 @@ def repeat_clip(source: Path, scribbles: Path, data_root: Path, name: str, frame
     folder = data_root / "toy" / "Scribbles" / name
     folder.mkdir(parents=True)
     (folder / "001.json").write_text(json.dumps({"scribbles": [drawn[n] for n in order], "sequence": name}))
+
+
+def show(rows: Sequence[Mapping[str, float]], digits: int, file: Path | None) -> None:
+    """Print rows as a table, and write them as JSON if a file is given."""
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(f"{value:.{digits}f}" for value in row.values()))
+    Console().print(table)
+    if file:
+        file.write_text(json.dumps(rows, indent=1) + "\n")
