@@ -30,15 +30,17 @@ def weights(arguments: list[str]) -> int:
     parser.add_argument("--weights-root", type=Path, default=Path("data/weights"), help="folder of the checkpoints")
     rows = status(parser.parse_args(arguments).weights_root)
     table = Table(title="checkpoints", title_justify="left")
-    for column in ("engine", "state", "file", "MiB", "licence", "what is wrong, or how to get it"):
+    for column in ("engine", "state", "file", "MiB", "licence", "what is wrong"):
         table.add_column(column, overflow="fold")
     colours = {"present": "green", "missing": "yellow", "wrong": "red"}
     for row in rows:
         size = "" if row.size_mib is None else f"{row.size_mib:.0f}"
-        advice = row.detail or (row.download if row.state != "present" else "")
         state = f"[{colours[row.state]}]{row.state}[/]"
-        table.add_row(row.entry.engine, state, row.path.name, size, row.entry.licence, escape(advice))
+        table.add_row(row.entry.engine, state, row.path.name, size, row.entry.licence, escape(row.detail))
     console.print(table)
+    if absent := dict.fromkeys(row.download for row in rows if row.state != "present"):
+        console.print("Nothing is downloaded at run time. To get what is missing:\n")
+        console.print("\n".join(absent), soft_wrap=True, markup=False, highlight=False)
     return 30 if any(row.state == "wrong" for row in rows) else 0
 
 
