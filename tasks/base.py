@@ -12,7 +12,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -34,7 +34,6 @@ from tasks.targets import StageFolder
 
 logger = logging.getLogger("lis")
 T = TypeVar("T")
-Progress = Callable[[Iterable[T], int], Iterator[T]]
 
 _checked: contextvars.ContextVar[dict[str, bool] | None] = contextvars.ContextVar("checked", default=None)
 

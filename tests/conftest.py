@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads than cores wait for each other
 REPOSITORY = Path(__file__).parents[1]
 LUIGI = Path(sys.executable).with_name("luigi")
 
