@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from stages.soft import SoftMaskWriter, read_soft_mask, write_hdf5
+from stages.soft import SoftMaskWriter, from_uint8, read_soft_mask, to_uint8, write_hdf5
 
 
 def test_masks_come_back_rounded_to_one_in_255_and_empty_ones_stay_empty(tmp_path: Path) -> None:
@@ -41,3 +41,9 @@ def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
             writer.append(np.full((5, 5), 0.5, np.float32))
             writer.close()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_rounding_never_moves_a_pixel_across_one_half() -> None:
+    values = np.array([0, 0.25, 0.499, 0.5, np.nextafter(np.float32(0.5), np.float32(1)), 0.501, 1], np.float32)
+    assert ((from_uint8(to_uint8(values)) > 0.5) == (values > 0.5)).all()
+    assert from_uint8(to_uint8(values))[[0, -1]].tolist() == [0, 1]
