@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-SMALLEST_SIDE_PX: Final = 16
+SMALLEST_SIDE_PX: Final = 12
 
 
 def list_frames(folder: Path) -> list[Path]:

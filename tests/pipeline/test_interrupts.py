@@ -23,7 +23,13 @@ def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=listen,
     )
+
+
+def listen() -> None:
+    """As from a terminal: what a shell starts in the background would be deaf to SIGINT, and hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def workers_of(project: Project) -> list[int]:
