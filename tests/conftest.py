@@ -102,7 +102,7 @@ class Project:
     def run(self, task: str = "RefineSequence", *arguments: str, expect: int = 0) -> str:
         """Run to the end; return what was printed."""
         done = subprocess.run(
-            self.command(task, *arguments), cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+            self.command(task, *arguments), cwd=self.folder, capture_output=True, text=True, timeout=240, check=False
         )
         output = done.stdout + done.stderr
         assert done.returncode == expect, output
