@@ -80,7 +80,7 @@ def test_a_task_killed_by_the_kernel_fails_alone(finished: Project) -> None:
     shutil.rmtree(finished.root)
     run = start(finished)
     while run.poll() is None:
-        if half_written := list(finished.root.glob("tracks/.tmp-*")):  # their names end with the process that writes them
+        if half_written := list(finished.root.glob("tracks/.tmp-*")):  # named after the process that writes there
             os.kill(int(half_written[0].name.rpartition("-")[2]), signal.SIGKILL)
             break
     output, _ = run.communicate(timeout=60)
