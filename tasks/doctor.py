@@ -21,6 +21,9 @@ from tasks.tracks import SegmentTask
 
 _BYTES_PER_PIXEL = 0.25  # all stages together, generous: measured 0.05 to 0.15 on 480p clips
 
+_PLUG = {"anchor_masks": "segmenter", "tracks": "propagator", "refined": "refiner"}
+"""Stage -> the option that names its engine."""
+
 _SECONDS = {
     "anchor_masks": {"grabcut": 1.0},
     "tracks": {"flow": 0.06},
@@ -107,9 +110,7 @@ def _time(task: RefineSequence) -> str:
         units = _units(stage)
         known = _seconds_per_unit(stage)
         if known is None:
-            engine = {"anchor_masks": task.segmenter, "tracks": task.propagator, "refined": task.refiner}.get(
-                stage.stage, ""
-            )
+            engine = getattr(task, _PLUG.get(stage.stage, ""), "")
             known, learnt = _SECONDS.get(stage.stage, {}).get(engine, 0.0 if units == 0 else math.nan), False
         seconds += units * known
     if math.isnan(seconds):
@@ -152,8 +153,8 @@ def _seconds_per_unit(stage: StageTask) -> float | None:
     taken = units = 0.0
     for path in Path(stage.outputs_root).glob(f"*/{stage.stage}/*/manifest.json"):
         manifest = read_manifest(path.parent)
-        engine = {"anchor_masks": "segmenter", "tracks": "propagator", "refined": "refiner"}.get(stage.stage)
-        if manifest and engine and manifest.key.get(engine) == getattr(stage, engine):
+        plug = _PLUG.get(stage.stage)
+        if manifest and plug and manifest.key.get(plug) == getattr(stage, plug):
             taken += manifest.run["seconds"]
             masks = sum(name.startswith("masks/") for name in manifest.files["sha256"])
             units += masks or 1

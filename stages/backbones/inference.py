@@ -1,7 +1,9 @@
-"""What makes any convolutional network faster on a CPU without changing what it computes."""
+"""Where networks run, and what makes any of them faster on a CPU without changing what it computes."""
 
 import torch
 from torch import nn
+
+from stages.errors import InputError
 
 
 def for_inference(network: nn.Module) -> nn.Module:
@@ -16,3 +18,16 @@ def for_inference(network: nn.Module) -> nn.Module:
             module.dilation = (2, 2)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's annotations
     return network.requires_grad_(False)
+
+
+def choose_device(name: str) -> torch.device:
+    """The place that a name stands for: `cpu`, `cuda`, `cuda:1`, or `auto`, the first GPU if there is one.
+
+    Raises:
+        InputError: the GPU is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"found the device {name!r}, but there is no usable GPU; take 'cpu' or 'auto'")
+    return torch.device(name)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stages.backbones.inference import choose_device
 from stages.engines import Frame, Probability, TrackResult
 from stages.errors import InputError, StageError
 from stages.fusion import lost_reason
@@ -242,7 +243,7 @@ def siammask(
         raise InputError(f"there is no SiamMask configuration called {configuration!r}; expected one of: {known}")
     if padding < 0:
         raise InputError(f"found a padding of {padding} for SiamMask's first box; expected a share of it, 0 or more")
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = choose_device(device)
     network = network.to(place)
     runner: Network = network if exact else accelerate(network)
     return lambda: SiamMaskTracker(runner, CONFIGURATIONS[configuration], place, padding, minimum_score)

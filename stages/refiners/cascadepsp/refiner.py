@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.backbones.inference import choose_device
 from stages.engines import Frame, Probability
 from stages.errors import InputError
 from stages.refiners.cascadepsp.folding import folded
@@ -92,9 +93,7 @@ class CascadePSP:
         self.exact = exact
         self.longest_side = longest_side
         self.margin = margin
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = choose_device(device)
         self.network = (network if exact else folded(network)).to(self.device)
 
     def refine(self, frame: Frame, probability: Probability) -> Probability:

@@ -16,10 +16,10 @@ from dataclasses import replace
 from itertools import chain, zip_longest
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from stages.backbones.inference import choose_device
 from stages.engines import Frame, Probability
 from stages.errors import InputError
 from stages.scribbles import Clicks, FrameScribbles, clicks
@@ -64,11 +64,7 @@ class FBRS:
             raise InputError(f"found the f-BRS mode {mode!r}, expected one of {', '.join(MODES)}; correct it")
         if click_limit < 1:
             raise InputError(f"found a limit of {click_limit} clicks for f-BRS, expected at least 1; raise it")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError(f"found the device {device!r}, but there is no usable GPU; take 'cpu' or 'auto'")
-        self._network = (network if exact else folded(network)).to(device)
+        self._network = (network if exact else folded(network)).to(choose_device(device))
         self._mode, self._exact = mode, exact
         self._spacing_px, self._click_limit = spacing_px, click_limit
         self._zoom = replace(OFFICIAL_ZOOM, target_px=crop_px)
