@@ -37,12 +37,12 @@ from rich.table import Column, Table
 
 from benchmarks.clips import Clip, clip_names, mosaic, open_clip
 from benchmarks.strokes import centre_lines
-from stages.anchors import plan
+from stages.anchors import Plan, plan
 from stages.errors import InputError, LisError, StageError
 from stages.lookup import sequence_paths
 from stages.masks import read_mask
 from stages.metrics import SequenceScores, score_sequence, statistics
-from stages.scribbles import merge, read_scribbles, write_scribbles
+from stages.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
 
 _REQUESTS, _PLACEMENT = 7, "eq1"
 _DATASET = "benchmark"
@@ -71,11 +71,8 @@ class Run:
     """Of its largest process. Never below this process's own peak, which the system hands down to its children."""
 
 
-def annotate(clip: Clip, data_root: Path) -> tuple[int, ...]:
-    """Put a clip's frames, and scribbles on every anchor, into a data root.
-
-    Returns:
-        The anchors, ascending.
+def lazy_scribbles(clip: Clip) -> tuple[Plan, ScribbleSet]:
+    """A plan of anchors, and strokes on every one of them: the clip's own on the first, centre lines on the others.
 
     Raises:
         InputError: the scribble set 001 does not fit the clip.
@@ -90,7 +87,19 @@ def annotate(clip: Clip, data_root: Path) -> tuple[int, ...]:
     chosen = plan(count, scribbles.annotated, requests=_REQUESTS, placement=_PLACEMENT)
     for index in chosen.requested:
         scribbles = merge(scribbles, index, centre_lines(read_mask(clip.truths[index])))
+    return chosen, scribbles
 
+
+def annotate(clip: Clip, data_root: Path) -> tuple[int, ...]:
+    """Put a clip's frames, and scribbles on every anchor, into a data root.
+
+    Returns:
+        The anchors, ascending.
+
+    Raises:
+        InputError: the scribble set 001 does not fit the clip.
+    """
+    chosen, scribbles = lazy_scribbles(clip)
     paths = sequence_paths(data_root, _DATASET, clip.name)
     for folder in (paths.frames, paths.scribbles):
         folder.mkdir(parents=True)

@@ -10,6 +10,8 @@ Strokes give many clicks at once, where the method was made for one after the ot
    optimisation makes all clicks hold. If the first look found nothing, the second is at the whole picture, too, and a
    third one zooms in on what that found.
 4. A single click is not optimised (neither is it in the original); it zooms in if the object turns out to be small.
+
+A network that was trained on strokes is shown all of them instead, as rows of clicks (`line_spacing_px`).
 """
 
 from dataclasses import replace
@@ -25,11 +27,8 @@ from stages.errors import InputError
 from stages.scribbles import Clicks, FrameScribbles, clicks
 from stages.segmenters.fbrs.clicks import Click
 from stages.segmenters.fbrs.fold import folded
-from stages.segmenters.fbrs.predictor import MODES, Mode, Predictor
+from stages.segmenters.fbrs.predictor import MODES, NET_CLICKS_LIMIT, Mode, Predictor
 from stages.segmenters.fbrs.zoom import OFFICIAL_ZOOM
-
-LONGEST_SIDE_PX = 1024
-"""Larger pictures are shrunk for the look at the whole; crops keep the picture's own resolution."""
 
 
 class FBRS:
@@ -43,7 +42,9 @@ class FBRS:
         device: str = "cpu",
         spacing_px: float = 40.0,
         click_limit: int = 20,
+        look_px: int = 1024,
         crop_px: int = 600,
+        line_spacing_px: float | None = None,
     ) -> None:
         """Prepare the network.
 
@@ -55,7 +56,10 @@ class FBRS:
             device: "cpu", "cuda", "cuda:1", or "auto": the first GPU if there is one.
             spacing_px: distance of clicks along a stroke, in pixels.
             click_limit: clicks of an object beyond this number are dropped.
+            look_px: longer side of what the network sees of a whole picture; smaller ones are not enlarged.
             crop_px: longer side of what the network sees of a crop (600 in the authors' evaluation on DAVIS).
+            line_spacing_px: for networks that were trained on strokes: distance of clicks along a stroke, all of which
+                the network is shown; instead of `spacing_px` and `click_limit`.
 
         Raises:
             InputError: an unknown mode, a limit below one, or a GPU that is not there.
@@ -65,8 +69,10 @@ class FBRS:
         if click_limit < 1:
             raise InputError(f"found a limit of {click_limit} clicks for f-BRS, expected at least 1; raise it")
         self._network = (network if exact else folded(network)).to(choose_device(device))
-        self._mode, self._exact = mode, exact
-        self._spacing_px, self._click_limit = spacing_px, click_limit
+        self._mode, self._exact, self._look_px = mode, exact, look_px
+        self._shows_all = line_spacing_px is not None
+        self._spacing_px = line_spacing_px or spacing_px
+        self._click_limit = None if self._shows_all else click_limit
         self._zoom = replace(OFFICIAL_ZOOM, target_px=crop_px)
 
     def segment(self, frame: Frame, scribbles: FrameScribbles) -> Probability:
@@ -87,7 +93,8 @@ class FBRS:
             exact=self._exact,
             repair=not self._exact,
             zoom=replace(self._zoom, skip_clicks=1 if several else 0),
-            longest_side_px=LONGEST_SIDE_PX,
+            net_clicks_limit=None if self._shows_all else NET_CLICKS_LIMIT,
+            longest_side_px=self._look_px,
         )
         if several:
             predictor.predict(chosen, optimise=False)

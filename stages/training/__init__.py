@@ -1,0 +1,1 @@
+"""How the small networks are trained: from pictures with masks, and nothing else."""

@@ -1,0 +1,211 @@
+"""A training, step by step: it can be killed at any time and goes on from its last checkpoint.
+
+A step's examples depend on the seed and their number only, so that a resumed training sees what it would have seen.
+"""
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from stages.errors import StageError
+from stages.training.pictures import Drawing, Picture
+from stages.training.recipe import Batch, Recipe, Sample
+
+Progress = Callable[[Iterable[int], int], Iterator[int]]
+"""Passes steps through and shows how far they are: (steps, how many)."""
+
+CHECKPOINT = "checkpoint.pt"
+CHECKPOINT_EVERY = 100
+"""Steps."""
+_LONGEST_GRADIENT = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training."""
+
+    network: nn.Module
+    """With averaged weights, in eval mode."""
+    figures: dict[str, float]
+    """Of the validation."""
+    seconds: float
+    """Spent on steps, over all sessions."""
+
+
+class Examples(Dataset[Sample]):
+    """The examples of a training by number."""
+
+    def __init__(self, recipe: Recipe, pictures: Sequence[Picture], seed: int) -> None:
+        self._recipe, self._draw, self._seed = recipe, Drawing(pictures, recipe.shares), seed
+
+    def __getitem__(self, number: int) -> Sample:
+        """Make one."""
+        return self._recipe.sample(self._draw, np.random.default_rng([self._seed, number]))
+
+
+def train(
+    recipe: Recipe,
+    trunk: Mapping[str, Tensor],
+    pictures: tuple[Sequence[Picture], Sequence[Picture]],
+    folder: Path,
+    seed: int,
+    progress: Progress = lambda steps, _total: iter(steps),
+) -> Outcome:
+    """Train a network, or go on where a killed training stopped.
+
+    Args:
+        recipe: what to do.
+        trunk: published weights of the backbone, see `backbones.lite.from_published`.
+        pictures: to train on, and held out.
+        folder: holds the last checkpoint of a killed training, `losses.csv` and `validation.csv`.
+        seed: of everything that is left to chance.
+        progress: passes steps through.
+
+    Raises:
+        StageError: the loss is no longer a number.
+    """
+    schedule = recipe.schedule
+    torch.manual_seed(seed)
+    network = recipe.build(trunk).train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it
+    average = get_ema_multi_avg_fn(schedule.averaging)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+    optimiser = _optimiser(recipe, network)
+    state = _State(folder, network, averaged, optimiser)
+    first = state.restore()
+
+    loader = DataLoader(
+        Examples(recipe, pictures[0], seed),
+        batch_size=schedule.batch,
+        sampler=range(first * schedule.batch, schedule.steps * schedule.batch),
+        num_workers=1,
+        prefetch_factor=6,
+        worker_init_fn=_one_thread,
+    )
+    losses = _Table(folder / "losses.csv", first)
+    validation = _Table(folder / "validation.csv", first)
+    started = time.monotonic()
+    for step, batch in zip(progress(range(first, schedule.steps), schedule.steps - first), loader, strict=True):
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * _pace(step, schedule.steps, schedule.warm_up)
+        parts = _step(recipe, network, optimiser, batch, step / schedule.steps)
+        if not math.isfinite(sum(parts.values())):
+            raise StageError(f"step {step}: the loss is {parts}, expected numbers; lower the learning rate")
+        averaged.update_parameters(network)
+        done = step + 1
+        seconds = state.seconds + time.monotonic() - started
+        if done % 20 == 0:
+            losses.add(step=done, seconds=round(seconds), **parts)
+        if done % schedule.validate_every == 0 and done < schedule.steps:
+            validation.add(step=done, seconds=round(seconds), **_validate(recipe, averaged, pictures[1]))
+        if done % CHECKPOINT_EVERY == 0:
+            state.save(done, seconds)
+    seconds = state.seconds + time.monotonic() - started
+    figures = _validate(recipe, averaged, pictures[1])
+    validation.add(step=schedule.steps, seconds=round(seconds), **figures)
+    state.save(schedule.steps, seconds)
+    return Outcome(_plain(averaged), figures, seconds)
+
+
+class _State:
+    """What a training has to remember, and its file."""
+
+    def __init__(self, folder: Path, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        self._path = folder / CHECKPOINT
+        self._parts: dict[str, Any] = {"network": network, "averaged": averaged, "optimiser": optimiser}
+        self.seconds = 0.0
+
+    def restore(self) -> int:
+        """Load the file, if there is one; returns the number of steps done."""
+        if not self._path.exists():
+            return 0
+        content = torch.load(self._path, weights_only=True)
+        for name, part in self._parts.items():
+            part.load_state_dict(content[name])
+        self.seconds = content["seconds"]
+        return int(content["step"])
+
+    def save(self, step: int, seconds: float) -> None:
+        """Replace the file in one move."""
+        content = {name: part.state_dict() for name, part in self._parts.items()}
+        partial = self._path.with_suffix(".partial")
+        torch.save({**content, "step": step, "seconds": seconds}, partial)
+        partial.replace(self._path)
+
+
+class _Table:
+    """A CSV file that grows; rows beyond the step at which a training resumes are dropped."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        self._path = path
+        rows = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
+        path.unlink(missing_ok=True)
+        for row in rows:
+            if int(row["step"]) <= first:
+                self.add(**row)
+
+    def add(self, **row: Any) -> None:
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def _step(
+    recipe: Recipe, network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, progress: float
+) -> dict[str, float]:
+    parts = recipe.losses(network, batch, progress)
+    optimiser.zero_grad()
+    torch.autograd.backward(torch.stack(list(parts.values())).sum())
+    nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
+    optimiser.step()
+    return {name: float(value.detach()) for name, value in parts.items()}
+
+
+def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    schedule = recipe.schedule
+    in_trunk = {id(p) for name, p in recipe.trunk(network).named_parameters() if "maps_stem" not in name}
+    groups = []
+    for of_trunk, peak in ((False, schedule.learning_rate), (True, schedule.learning_rate * schedule.trunk_rate)):
+        members = [p for p in network.parameters() if p.requires_grad and (id(p) in in_trunk) == of_trunk]
+        if members:
+            groups.append({"params": members, "lr": peak, "peak": peak})
+    return torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
+
+
+def _pace(step: int, steps: int, warm_up: int) -> float:
+    """The learning rate as a share of its peak."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    fallen = 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(steps - warm_up, 1)))
+    return 0.01 + 0.99 * fallen
+
+
+def _validate(recipe: Recipe, averaged: AveragedModel, held_out: Sequence[Picture]) -> dict[str, float]:
+    with torch.no_grad():
+        return recipe.validate(_plain(averaged), held_out)
+
+
+def _plain(averaged: AveragedModel) -> nn.Module:
+    """A copy of the averaged network, ready for inference."""
+    module = averaged.module
+    assert isinstance(module, nn.Module)
+    return deepcopy(module).eval().requires_grad_(False)
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,96 @@
+"""What a training consists of. One module per network says it (`fbrs_lite.py`, ...); `loop.py` carries it out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stages.errors import InputError
+from stages.training.pictures import Picture
+from stages.weights import small_networks
+
+Sample = dict[str, NDArray[Any]]
+"""Arrays of one training example; the loop stacks those of a batch and makes tensors of them."""
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    """Of what is new; it rises linearly over `warm_up` steps and falls as a cosine to a hundredth of it."""
+    trunk_rate: float = 0.1
+    """Of the pretrained trunk, as a share of `learning_rate`; 0 freezes it."""
+    warm_up: int = 100
+    weight_decay: float = 1e-4
+    averaging: float = 0.998
+    """Decay of the moving average of the weights, which is what gets validated and shipped."""
+    validate_every: int = 500
+    """Steps."""
+
+
+class Recipe(Protocol):
+    """How one network is trained."""
+
+    notes: str
+    """What the network is for, and what it cannot do: the head of its model card."""
+    schedule: Schedule
+    shares: Mapping[str, float]
+    """Which sets of pictures, and how much of a batch comes from each."""
+
+    def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
+        """The network to start from, its trunk filled with the published weights, frozen where it is not trained."""
+        ...
+
+    def trunk(self, network: nn.Module) -> nn.Module:
+        """The part of it that was pretrained."""
+        ...
+
+    def sample(self, pictures: "Draw", rng: np.random.Generator) -> Sample:
+        """Make one training example; all chance comes from `rng`. Runs in a process of its own."""
+        ...
+
+    def losses(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Run the network on a batch: scalars by name; their sum is what is minimised.
+
+        Args:
+            network: in train mode.
+            batch: tensors by the names of `sample`, with the batch as first axis.
+            progress: share of the steps done, in [0, 1).
+        """
+        ...
+
+    def validate(self, network: nn.Module, held_out: Sequence[Picture]) -> dict[str, float]:
+        """Figures on pictures that were held out, the first one to be maximised; the network is in eval mode."""
+        ...
+
+    def sheet(self, network: nn.Module, held_out: Sequence[Picture]) -> NDArray[np.uint8]:
+        """Examples to look at: (H, W, 3) RGB; the network is in eval mode."""
+        ...
+
+
+class Draw(Protocol):
+    """Draws pictures: the set by its share, the picture evenly within the set."""
+
+    def __call__(self, rng: np.random.Generator) -> Picture:
+        """One picture."""
+        ...
+
+
+def recipe(network: str) -> Recipe:
+    """The recipe for a network, by the network's name.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = small_networks()
+    if network not in known:
+        raise InputError(f"no recipe trains {network!r}; there are some for: {', '.join(known)}")
+    return cast(Recipe, import_module(f"stages.training.{network}").RECIPE)

@@ -1,0 +1,171 @@
+"""From a picture with masks to a training example: one object, in a square crop, as a camera might have seen it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.masks import IGNORE
+from stages.training.pictures import Picture
+from stages.training.recipe import Draw
+
+Rgb = NDArray[np.uint8]
+Affine = NDArray[np.float64]
+"""(2, 3): pixels of a picture to pixels of the crop."""
+
+_SMALLEST_SIDE_PX: Final = 28
+"""Objects with a smaller bounding box are not drawn: enlarged, they have no contour to learn from."""
+_BEYOND: Final = (127, 127, 127)
+"""Colour outside of a picture: what the networks see as zero."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One object in a crop of S x S pixels."""
+
+    rgb: Rgb
+    """(S, S, 3)."""
+    target: NDArray[np.uint8]
+    """(S, S): 1 object, 0 background, 255 unknown."""
+    others: NDArray[np.uint8]
+    """(S, S): 1 where another labelled object is."""
+
+
+def draw_scene(
+    draw: Draw, rng: np.random.Generator, side_px: int, pasted: float = 0.25, fill: tuple[float, float] = (0.25, 0.95)
+) -> Scene:
+    """Draw a picture, choose an object of it (or two that touch), and look at it from somewhere near.
+
+    A share `pasted` of the objects is cut out and put in front of another picture. The object's longer side takes a
+    share of the crop's, `fill` from lowest to highest.
+    """
+    picture, mask = draw_object(draw, rng)
+    affine = _view(mask, rng, side_px, fill)
+    rgb = _warp(picture.rgb, affine, side_px, cv2.INTER_AREA if _shrinks(affine) else cv2.INTER_LINEAR, _BEYOND)
+    target = _warp(mask, affine, side_px, cv2.INTER_NEAREST, IGNORE)
+    labels = _warp(picture.labels, affine, side_px, cv2.INTER_NEAREST, 0)
+    others = ((labels > 0) & (labels != IGNORE) & (target == 0)).astype(np.uint8)
+    if rng.random() < pasted:
+        rgb, target = _before_another(rgb, target, draw(rng), rng)
+        others[:] = 0
+    return Scene(photograph(rgb, rng), target, others)
+
+
+def draw_object(draw: Draw, rng: np.random.Generator) -> tuple[Picture, NDArray[np.uint8]]:
+    """A picture with an object of some size, and its mask (H, W): 1 object, 0 background, 255 unknown.
+
+    Large objects are drawn more often, by the root of their area. One in seven is joined with an object that it
+    touches: what belongs together is said by the strokes alone.
+    """
+    while True:
+        picture = draw(rng)
+        fitting = [object_id for object_id, (_, _, w, h) in picture.boxes.items() if max(w, h) >= _SMALLEST_SIDE_PX]
+        if fitting:
+            break
+    sizes = np.sqrt([picture.areas[object_id] for object_id in fitting])
+    chosen = [int(rng.choice(fitting, p=sizes / sizes.sum()))]
+    mask = picture.labels == chosen[0]
+    if rng.random() < 1 / 7:
+        grown = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        touching = [value for value in np.unique(picture.labels[grown]).tolist() if value in fitting]
+        mask = np.isin(picture.labels, [*chosen, *rng.permutation(touching)[:2]])
+    result = mask.astype(np.uint8)
+    result[picture.labels == IGNORE] = IGNORE
+    return picture, result
+
+
+def photograph(rgb: Rgb, rng: np.random.Generator) -> Rgb:
+    """Light, colour, sharpness and noise of another camera."""
+    if rng.random() < 0.8:
+        rgb = _developed(rgb, rng)
+    if rng.random() < 0.25:
+        rgb = cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.4, 1.8))
+    if rng.random() < 0.15:
+        rgb = cv2.filter2D(rgb, -1, motion_kernel(rng))
+    if rng.random() < 0.4:
+        noise = rng.standard_normal(rgb.shape, dtype=np.float32) * rng.uniform(1, 8)
+        rgb = np.clip(rgb + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        quality = int(rng.integers(35, 90))
+        _, file = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        rgb = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8)
+    return rgb
+
+
+def _developed(rgb: Rgb, rng: np.random.Generator) -> Rgb:
+    """Another gamma, contrast, brightness, white balance and saturation."""
+    grey = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    saturation = 0.0 if rng.random() < 0.04 else float(np.exp(rng.normal(0, 0.3)))
+    rgb = cv2.addWeighted(rgb, saturation, grey, 1 - saturation, 0)
+    tone = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.2))
+    tone = (tone - 0.5) * np.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.06)
+    curves = np.clip(255 * tone[:, None] * np.exp(rng.normal(0, 0.06, 3)), 0, 255).astype(np.uint8)
+    return cv2.LUT(rgb, curves[None])
+
+
+def motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A short line: what a moving camera does to a point."""
+    length = int(rng.integers(3, 10))
+    line = np.zeros((length, length), np.float32)
+    line[length // 2] = 1
+    turn = cv2.getRotationMatrix2D((length / 2 - 0.5, length / 2 - 0.5), rng.uniform(0, 180), 1)
+    line = cv2.warpAffine(line, turn, (length, length))
+    return line / max(float(line.sum()), 1e-6)
+
+
+def _view(mask: NDArray[np.uint8], rng: np.random.Generator, side_px: int, fill: tuple[float, float]) -> Affine:
+    """Scale, turn and shift so that the object fills a share of the crop."""
+    x, y, width, height = _box(mask == 1)
+    share = np.exp(rng.uniform(*np.log(fill)))
+    longest = max(mask.shape)
+    scale = max(share * side_px / max(width, height), side_px / longest)  # no more of the world than the picture shows
+    slack_px = max(side_px - scale * max(width, height), 0.15 * side_px)
+    centre = np.array([x + width / 2, y + height / 2]) + rng.uniform(-0.5, 0.5, 2) * slack_px / scale * 0.8
+    reach_px = side_px / scale / 2
+    for axis, length in enumerate(mask.shape[::-1]):  # stay inside of the picture where it is large enough
+        low, high = min(reach_px, length / 2), max(length - reach_px, length / 2)
+        centre[axis] = np.clip(centre[axis], low, high)
+    angle = np.deg2rad(rng.normal(0, 8)) if rng.random() < 0.5 else 0.0
+    stretch = np.exp(rng.normal(0, 0.08))
+    flip = -1 if rng.random() < 0.5 else 1
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.diag([flip * scale * stretch, scale / stretch])
+    return np.column_stack([linear, np.full(2, side_px / 2) - linear @ centre])
+
+
+def _before_another(
+    rgb: Rgb, target: NDArray[np.uint8], behind: Picture, rng: np.random.Generator
+) -> tuple[Rgb, NDArray[np.uint8]]:
+    side_px = len(rgb)
+    height, width = behind.labels.shape
+    scale = side_px / min(height, width) * rng.uniform(1.0, 1.6)
+    flip = rng.choice([-1, 1])
+    centre = np.array([width, height]) / 2 + rng.uniform(-0.5, 0.5, 2) * (np.array([width, height]) - side_px / scale)
+    linear = np.diag([flip * scale, scale])
+    scenery = _warp(
+        behind.rgb, np.column_stack([linear, side_px / 2 - linear @ centre]), side_px, cv2.INTER_LINEAR, _BEYOND
+    )
+    inside = (target == 1).astype(np.float32)
+    alpha = cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.5, 1.2))[..., None]
+    mixed: Rgb = (alpha * rgb + (1 - alpha) * scenery).astype(np.uint8)
+    return mixed, (target == 1).astype(np.uint8)
+
+
+def _warp(picture: NDArray[np.uint8], affine: Affine, side_px: int, interpolation: int, beyond: object) -> Rgb:
+    if interpolation == cv2.INTER_AREA:  # warpAffine knows no area: blur first
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+        interpolation = cv2.INTER_LINEAR
+    return cv2.warpAffine(
+        picture, affine, (side_px, side_px), flags=interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=beyond
+    )
+
+
+def _shrinks(affine: Affine) -> bool:
+    return bool(abs(np.linalg.det(affine[:, :2])) < 0.5)
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return x, y, width, height

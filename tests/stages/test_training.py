@@ -1,0 +1,170 @@
+"""Training: what a network sees, and that an interrupted training is the training."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from stages.errors import InputError
+from stages.training.fbrs_lite import FbrsLite, click_on_errors
+from stages.training.loop import CHECKPOINT, train
+from stages.training.losses import normalised_focal_loss, soft_iou_loss
+from stages.training.outcome import published_trunk, terms
+from stages.training.pictures import Drawing, is_held_out, read_pictures
+from stages.training.recipe import Schedule
+from stages.training.scenes import draw_scene
+from stages.training.session import chosen_recipe, training_key
+from stages.training.strokes import draw_strokes, rasterise
+
+SETS = {"first": 0.5, "second": 0.5}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two sets of 24 pictures: an ellipse and a rectangle on a texture, a corner that nobody knows."""
+    folder = tmp_path_factory.mktemp("sets")
+    rng = np.random.default_rng(0)
+    for name in SETS:
+        for part in ("images", "masks"):
+            (folder / name / part).mkdir(parents=True)
+        (folder / name / "ABOUT.md").write_text("# about\nLicence: CC BY 4.0,\nof all pictures\nCounts: 24\n")
+        for index in range(24):
+            labels = np.zeros((120, 160), np.uint8)
+            cv2.rectangle(labels, (90, 20 + index), (140, 70 + index), 2, -1)
+            cv2.ellipse(labels, (50 + index, 60), (36, 28), 0, 0, 360, 1, -1)
+            labels[-10:, -10:] = 255
+            texture = cv2.resize(rng.integers(0, 100, (15, 20, 3)).astype(np.uint8), (160, 120))
+            texture[labels == 1] = (220, 60, 40)
+            texture[labels == 2] = (30, 200, 90)
+            cv2.imwrite(str(folder / name / "images" / f"{index:03d}.jpg"), texture)
+            cv2.imwrite(str(folder / name / "masks" / f"{index:03d}.png"), labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(root):
+    return read_pictures(root, list(SETS))
+
+
+def test_the_split_depends_on_names_alone(pictures):
+    train_on, held_out = pictures
+    assert len(train_on) + len(held_out) == 48 and held_out
+    assert all(is_held_out(picture.set_name, picture.name) for picture in held_out)
+    shares = [is_held_out("any", str(number)) for number in range(4000)]
+    assert 0.04 < np.mean(shares) < 0.09
+
+
+def test_sets_are_drawn_by_share_not_by_size(pictures):
+    draw, rng = Drawing(pictures[0][:30], {"first": 0.25, "second": 0.75}), np.random.default_rng(0)
+    drawn = [draw(rng).set_name for _ in range(400)]
+    assert 0.18 < drawn.count("first") / 400 < 0.32
+
+
+def test_a_scene_shows_its_object(pictures):
+    draw = Drawing(pictures[0], SETS)
+    for number in range(30):
+        scene = draw_scene(draw, np.random.default_rng(number), 96)
+        assert scene.rgb.shape == (96, 96, 3) and set(np.unique(scene.target)) <= {0, 1, 255}
+        assert np.count_nonzero(scene.target == 1) > 40
+        assert not (scene.others.astype(bool) & (scene.target == 1)).any()
+
+
+def test_strokes_lie_inside():
+    mask = cv2.ellipse(np.zeros((80, 100), np.uint8), (50, 40), (30, 15), 20, 0, 360, 1, -1) > 0
+    for number in range(40):
+        paths = draw_strokes(mask, np.random.default_rng(number))
+        assert paths
+        for path in paths:
+            assert mask[path[:, 1], path[:, 0]].all()
+        assert rasterise(paths, (80, 100), 3).max() == 1
+
+
+def test_a_correction_goes_into_the_largest_error():
+    target = torch.zeros(1, 40, 40, dtype=torch.uint8)
+    target[0, 5:25, 5:25] = 1
+    target[0, :, 36:] = 255
+    found = torch.full((1, 40, 40), -5.0)
+    found[0, 5:25, 15:] = 5  # the left half is missed; what lies beyond the right border is a smaller error
+    positive, negative = click_on_errors(torch.zeros(1, 2, 40, 40), found, target)[0]
+    assert not positive.any() and negative[14, 30] == 1  # rows 5..24, columns 25..35
+    found[0, 5:25, 25:] = -5
+    positive, negative = click_on_errors(torch.zeros(1, 2, 40, 40), found, target)[0]
+    assert positive[9:21, 9].any() and not negative.any()
+
+
+def test_losses_ignore_what_nobody_knows_and_fall_with_the_error():
+    target = torch.zeros(2, 16, 16, dtype=torch.uint8)
+    target[:, 4:12, 4:12] = 1
+    target[:, :2] = 255
+    right = torch.where(target == 1, 6.0, -6.0)
+    disturbed = right.clone()
+    disturbed[:, :2] = 6.0
+    for loss in (normalised_focal_loss, soft_iou_loss):
+        assert loss(right, target) < 0.05 < loss(-right, target)
+        torch.testing.assert_close(loss(right, target), loss(disturbed, target))
+
+
+class Short(FbrsLite):
+    """A training of three steps."""
+
+    schedule = Schedule(steps=3, batch=2, learning_rate=1e-3, warm_up=1, validate_every=2)
+    shares = SETS
+
+
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.training.loop.CHECKPOINT_EVERY", 1)
+    folders = [tmp_path / name for name in ("whole", "broken")]
+    for folder in folders:
+        folder.mkdir()
+    trunk = published_trunk()
+    whole = train(Short(), trunk, pictures, folders[0], seed=3)
+
+    def killed(steps, _total):
+        for step in steps:
+            if step == 2:
+                raise KeyboardInterrupt
+            yield step
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Short(), trunk, pictures, folders[1], 3, killed)
+    assert (folders[1] / CHECKPOINT).exists()
+    resumed = train(Short(), trunk, pictures, folders[1], seed=3)
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
+    assert (folders[1] / "validation.csv").read_text().count("\n") == 3  # head, step 2, step 3
+    assert resumed.figures.keys() == {"iou", "iou_3_clicks"}
+
+
+def test_what_is_trained_and_what_is_not(pictures, tmp_path):
+    trunk = published_trunk()
+    before = Short().build(trunk).state_dict()
+    after = train(Short(), trunk, pictures, tmp_path, seed=3).network.state_dict()
+    changed = {name for name in before if before[name].is_floating_point() and not torch.equal(before[name], after[name])}
+    assert not any(name.startswith(("encoder.stem", "encoder.stages.0", "encoder.stages.1.")) for name in changed)
+    assert any(name.startswith("encoder.stages.5") for name in changed) and "head.2.weight" in changed
+
+
+def test_other_pictures_or_another_seed_are_another_training(root):
+    def key(**shares):
+        return training_key("fbrs_lite", chosen_recipe("fbrs_lite", shares or SETS, steps=5), root, seed=1)
+
+    assert key() == key() and key()["schedule"]["steps"] == 5
+    assert key() != key(first=1.0)
+    with pytest.raises(InputError, match=r"sets in .*: first, second"):
+        key(third=1.0)
+
+
+def test_a_missing_mask_and_a_wrong_size_are_said(root, tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "set" / "images" / "a.jpg"), np.zeros((20, 30, 3), np.uint8))
+    with pytest.raises(InputError, match=r"a\.png: found no mask"):
+        read_pictures(tmp_path, ["set"])
+    cv2.imwrite(str(tmp_path / "set" / "masks" / "a.png"), np.zeros((20, 31), np.uint8))
+    with pytest.raises(InputError, match=r"found \(20, 30\).* expected \(20, 31\)"):
+        read_pictures(tmp_path, ["set"])
+
+
+def test_terms_are_read_from_the_description(root, tmp_path):
+    assert terms(root / "first") == "CC BY 4.0, of all pictures"
+    assert terms(tmp_path) == "not stated"
