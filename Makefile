@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test slow check docs clean
+.PHONY: demo test slow check docs davisinteractive clean
 
 ## set up, bring in the demo clip, and label it
 demo: $(INSTALLED) data/demo/JPEGImages/480p/bunny
@@ -28,6 +28,17 @@ check: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/python -m tasks options > docs/options.md
+
+## the official evaluation package: EvaluateInteractive needs its robot. It wants a scikit-learn of 2019 and builds
+## against the numpy that is there, so pip must not resolve it; a C compiler is needed
+davisinteractive: $(VENV)/.davisinteractive
+
+$(VENV)/.davisinteractive: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools cython
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps davisinteractive==1.0.4
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt absl-py networkx pandas requests scikit-learn six
+	$(BIN)/python -c "from stages.evaluation import official; official.Robot()._robot"
+	touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -142,6 +142,7 @@ _ENGINES = {
     },
     "propagator": {
         "flow": _Engine("stages.propagators.flow:Flow"),
+        "match": _Engine("stages.propagators.match.engine:Match"),
         "siammask": _Engine("stages.propagators.siammask.engine:engine", ("exact", "padding", "lost_score")),
     },
     "refiner": {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Final
 
 import jinja2
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from stages.anchors import Plan, Segment
 from stages.engines import Frame
+from stages.evaluation.sequence import ScoredFrame, foresight, read_evaluation
 from stages.masks import LabelMap, davis_palette, read_mask
 from stages.progress import Progress, silent
 from stages.quality import (
@@ -71,6 +72,7 @@ def report_sequence(
     anchor_masks: Mapping[int, Path],
     tracks: Mapping[Segment, Path],
     masks: Path,
+    evaluation: Path | None = None,
     brush_px: int = 3,
     progress: Progress = silent,
 ) -> None:
@@ -86,6 +88,7 @@ def report_sequence(
         anchor_masks: anchor frame -> folder that `stages.anchor_masks.segment_anchor` wrote.
         tracks: stretch -> folder that `stages.tracks.track_segment` wrote.
         masks: the folder that `stages.results.assemble` wrote.
+        evaluation: the folder that `stages.evaluation.sequence.evaluate_sequence` wrote; None without ground truth.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
     """
@@ -104,6 +107,7 @@ def report_sequence(
         masks=lambda index: read_mask(masks / f"{Path(names[index]).stem}.png"),
         rows=rows,
         object_ids=sorted({row.object_id for row in rows}),
+        scores=read_evaluation(evaluation / "evaluation.csv") if evaluation else (),
         brush_px=brush_px,
         progress=progress,
     )
@@ -121,6 +125,7 @@ def write_report(
     masks: Callable[[int], LabelMap],
     rows: Sequence[FrameQuality],
     object_ids: Sequence[int],
+    scores: Sequence[ScoredFrame] = (),
     fps: float = 24.0,
     brush_px: int = 3,
     progress: Progress = silent,
@@ -138,6 +143,7 @@ def write_report(
         masks: the label map (H, W) uint8 of a frame after refinement.
         rows: what is known of every object on every frame.
         object_ids: all objects.
+        scores: J and F of every object on every frame, where there is ground truth.
         fps: frames per second of the overlay video.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
@@ -183,7 +189,9 @@ def write_report(
         listed=queue[pictured : pictured + _LISTED_FRAMES],
         unlisted=max(0, len(queue) - pictured - _LISTED_FRAMES),
         strip=_strip({row.frame: row.doubt for row in queue}, len(names)),
-        curves=_curves(judged, anchors, object_ids, frames[0].shape[0] * frames[0].shape[1]),
+        curves=_curves(judged, anchors, object_ids, frames[0].shape[0] * frames[0].shape[1], scores),
+        score=[fmean(values) for values in zip(*((row.jaccard, row.contour) for row in scores), strict=True)],
+        foresight=foresight(scores) if scores else {},
         sheet_wh=sheet.shape[1::-1],
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
@@ -256,12 +264,18 @@ def _strip(doubts: Mapping[int, float], frame_count: int) -> dict[str, Any]:
     return {"bars": bars, "path": f"M0 100{steps}V100Z"}
 
 
-def _curves(judged: Sequence[JudgedFrame], anchors: Sequence[int], object_ids: Sequence[int], frame_px: int) -> str:
-    """Agreement and area over time as an SVG that takes the page's colours."""
+def _curves(
+    judged: Sequence[JudgedFrame],
+    anchors: Sequence[int],
+    object_ids: Sequence[int],
+    frame_px: int,
+    scores: Sequence[ScoredFrame],
+) -> str:
+    """Agreement, area and, where there are any, J and F over time, as an SVG that takes the page's colours."""
     colours = {_INK: "currentColor"}
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9}):
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
+        figure = Figure(figsize=(11, 6.3 if scores else 4.2), layout="constrained")
+        above, *middle, below = figure.subplots(3 if scores else 2, 1, sharex=True)
         for object_id in object_ids:
             track = {row.frame: row for row in judged if row.object_id == object_id}
             hexadecimal = "#{:02x}{:02x}{:02x}".format(*davis_palette()[object_id])
@@ -271,9 +285,15 @@ def _curves(judged: Sequence[JudgedFrame], anchors: Sequence[int], object_ids: S
             area = [100 * track[index].area_px / frame_px if index in track else 0.0 for index in span]
             above.plot(span, agreement, color=hexadecimal, linewidth=1.8, marker=".", markersize=3)
             below.plot(span, area, color=hexadecimal, linewidth=1.8)
+            scored = [row for row in scores if row.object_id == object_id]
+            for axes in middle:
+                at = [row.frame for row in scored]
+                axes.plot(at, [row.jaccard for row in scored], color=hexadecimal, linewidth=1.8)
+                axes.plot(at, [row.contour for row in scored], color=hexadecimal, linewidth=1.2, linestyle="--")
+                axes.set(ylabel="J, and F dashed", ylim=(0, 1.03))
         above.set(ylabel="agreement", ylim=(0, 1.03))
         below.set(ylabel="area, % of frame", ylim=(0, None), xlabel="frame")
-        for axes in (above, below):
+        for axes in (above, *middle, below):
             axes.patch.set_alpha(0)
             axes.vlines(
                 sorted(anchors), 0, 1, transform=axes.get_xaxis_transform(), color=_INK, alpha=0.18, linewidth=1

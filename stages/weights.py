@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import shlex
 import warnings
 import zipfile
@@ -32,6 +33,7 @@ _PACKAGES = {
     # How a network's name begins: the package that builds it, and what its NETWORKS leaves out of the name.
     "fbrs": ("stages.segmenters.fbrs", "fbrs_"),
     "siammask": ("stages.propagators.siammask", ""),
+    "match": ("stages.propagators.match", "match_"),
     "cascadepsp": ("stages.refiners.cascadepsp", ""),
 }
 _LISTED_KEYS = 20
@@ -90,6 +92,11 @@ def entries() -> tuple[Entry, ...]:
     return tuple(Entry(**row) for row in rows)
 
 
+def small_networks() -> list[str]:
+    """The networks that the project trains itself."""
+    return [each.network for each in entries() if each.network.endswith("_lite")]
+
+
 def entry(engine: str) -> Entry | None:
     """The checkpoint that an engine needs; None for engines without weights.
 
@@ -102,6 +109,15 @@ def entry(engine: str) -> Entry | None:
     if engine not in by_engine:
         raise InputError(_unknown("engine", engine, [*by_engine, *WITHOUT_WEIGHTS]))
     return by_engine[engine]
+
+
+def register(engine: str, sha256: str) -> None:
+    """Enter the digest of an engine's new checkpoint into `weights.json`."""
+    path = Path(__file__).with_suffix(".json")
+    head, mark, row = path.read_text(encoding="utf-8").partition(f'"engine": "{engine}"')
+    known = re.sub(r'"sha256": ("\w+"|null)', f'"sha256": "{sha256}"', row, count=1)
+    path.write_text(head + mark + known, encoding="utf-8")
+    entries.cache_clear()
 
 
 def locate(engine: str, weights_root: Path) -> Path:

@@ -88,6 +88,16 @@ class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
         """What the bulk summary shows as the reason."""
         return str(exception) if isinstance(exception, LisError) else str(super().on_failure(exception))
 
+    def progress(self, items: Iterable[T], total: int) -> Iterator[T]:
+        """Pass items through, and show how far we are: on luigid's page, and on a terminal if one worker runs."""
+        bar = bool(self.progress_bars) and sys.stderr.isatty() and luigi.interface.core().workers == 1
+        report = self.set_progress_percentage
+        step = max(1, total // 20)
+        for done, item in enumerate(tqdm(items, total=total, desc=str(self), leave=False, disable=not bar)):
+            if report is not None and done % step == 0:
+                report(100 * done // max(1, total))
+            yield item
+
 
 class SequenceTask(LisTask):
     """A task that works on one sequence."""
@@ -130,16 +140,6 @@ class SequenceTask(LisTask):
         logger.info("%s: %s", self.seq, message)
         with (self.root / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
-
-    def progress(self, items: Iterable[T], total: int) -> Iterator[T]:
-        """Pass items through, and show how far we are: on luigid's page, and on a terminal if one worker runs."""
-        bar = bool(self.progress_bars) and sys.stderr.isatty() and luigi.interface.core().workers == 1
-        report = self.set_progress_percentage
-        step = max(1, total // 20)
-        for done, item in enumerate(tqdm(items, total=total, desc=str(self), leave=False, disable=not bar)):
-            if report is not None and done % step == 0:
-                report(100 * done // max(1, total))
-            yield item
 
 
 @cache
@@ -213,7 +213,7 @@ class StageTask(SequenceTask):
         target, key = self.output().path, self.key()  # before the work: an input that changes meanwhile is not claimed
         try:
             process.require(self.root)
-            _limit_threads(self.threads)
+            limit_threads(self.threads)
             with publishing(target) as folder:
                 objects = self.work(folder)
                 seconds = time.time() - started
@@ -221,7 +221,7 @@ class StageTask(SequenceTask):
                 publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)
             self.note(f"{self.folder()} done in {seconds:.1f} s")
         except OSError as error:
-            raise _disk_error(error, target) from error
+            raise disk_error(error, target) from error
 
     def checkpoint(self, engine: str) -> Json:
         """Name and digest of an engine's checkpoint; nothing for an engine without one.
@@ -249,7 +249,7 @@ def _try_to_load(engine: str, weights_root: Path) -> None:
     weights.load_network(engine, weights_root)
 
 
-def _limit_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
     """One core per task: OpenCV and torch would each take all of them."""
     if cv2 := sys.modules.get("cv2"):
         cv2.setNumThreads(threads)
@@ -270,7 +270,7 @@ def _run_block(seconds: float, cpu_seconds: float) -> dict[str, Any]:
     }
 
 
-def _disk_error(error: OSError, target: Path) -> StageError:
+def disk_error(error: OSError, target: Path) -> StageError:
     """Say in plain words what the disk refused."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StageError(

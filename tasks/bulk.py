@@ -52,28 +52,6 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         """Nothing at first: it runs its own rounds. In the end, what people still owe, so that Luigi says so."""
         return [*_owed]
 
-    def sequences(self) -> Sequence[str]:
-        """The names, in order, each once."""
-        if self.list:
-            path = Path(self.list)
-            if not path.is_file():
-                raise InputError(f"--list {path}: found no such file. Give a text file with one sequence a line.")
-            try:
-                text = path.read_text(encoding="utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise InputError(f"--list {path}: not UTF-8 text ({error}). Give one sequence a line.") from None
-            lines = (line.split("#")[0].strip() for line in text.splitlines())
-            names = [line for line in lines if line]
-        elif self.dataset:
-            if self.dataset not in (datasets := list_datasets(Path(self.data_root))):
-                raise InputError(f"found no dataset {self.dataset!r} in {self.data_root}: {', '.join(datasets)}.")
-            names = list_sequences(Path(self.data_root), self.dataset)
-        else:
-            raise InputError("BulkRefine needs --list FILE (one sequence a line) or --dataset NAME.")
-        if not names:
-            raise InputError(f"no sequence in {self.list or f'the dataset {self.dataset}'}: nothing to do.")
-        return [*dict.fromkeys(names)]
-
     def run(self) -> Iterator[luigi.Task]:
         """Chunk after chunk, then the summary; a failure outweighs waiting."""
         process.end_with_parent()
@@ -82,7 +60,7 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         luigi.worker.fork_lock = threading.Lock()  # held when this process was forked, so never to be released here
         started = time.time()
         outcomes: MutableSequence[Outcome] = []
-        names = self.sequences()
+        names = sequences_of(self.list, self.dataset, self.data_root)
         for first in range(0, len(names), self.chunk):
             outcomes += self._run_chunk(
                 [self.clone(RefineSequence, seq=name) for name in names[first : first + self.chunk]]
@@ -140,6 +118,33 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         write_json(folder / "summary.json", {"seconds": round(time.time() - started, 1), **counts, "sequences": rows})
         logger.info("bulk: summary in %s", folder / "summary.txt")
         return folder / "summary.txt"
+
+
+def sequences_of(listed: str, dataset: str, data_root: str) -> Sequence[str]:
+    """The names in a text file, or of a dataset, in order, each once.
+
+    Raises:
+        InputError: neither is given, or it names no sequence.
+    """
+    if listed:
+        path = Path(listed)
+        if not path.is_file():
+            raise InputError(f"--list {path}: found no such file. Give a text file with one sequence a line.")
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"--list {path}: not UTF-8 text ({error}). Give one sequence a line.") from None
+        lines = (line.split("#")[0].strip() for line in text.splitlines())
+        names = [line for line in lines if line]
+    elif dataset:
+        if dataset not in (datasets := list_datasets(Path(data_root))):
+            raise InputError(f"found no dataset {dataset!r} in {data_root}: {', '.join(datasets)}.")
+        names = list_sequences(Path(data_root), dataset)
+    else:
+        raise InputError("found neither --list FILE (one sequence a line) nor --dataset NAME, expected one of them.")
+    if not names:
+        raise InputError(f"no sequence in {listed or f'the dataset {dataset}'}: nothing to do.")
+    return [*dict.fromkeys(names)]
 
 
 class PeoplesScribbles(luigi.ExternalTask):

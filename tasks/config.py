@@ -13,6 +13,7 @@ from luigi.parameter import ParameterException
 
 from stages import engines
 from stages.anchors import PLACEMENTS
+from stages.evaluation import POLICIES
 
 SECTION = "lis"
 OPTIONS: dict[str, "Option"] = {}
@@ -135,6 +136,12 @@ class PlanOptions:
     """Which frames are anchors."""
 
     scribbles = _option("scribbles", luigi.Parameter, "001", "scribble set: data/<dataset>/Scribbles/<seq>/<set>.json")
+    scribbles_root = _option(
+        "scribbles_root",
+        luigi.Parameter,
+        "",
+        "folder of scribble sets, <seq>/<set>.json, for a dataset that is not to be written; empty: the dataset's own",
+    )
     requests = _number("requests", 7, (0, 10_000), "frames to ask scribbles for, beyond the first")
     placement = _option(
         "placement",
@@ -212,6 +219,43 @@ class ReportOptions:
     """How the report looks."""
 
     brush_px = _number("brush_px", 3, (1, 50), "thickness of strokes drawn in the report, in pixels")
+
+
+class SessionOptions:
+    """How a session of the interactive protocol is played."""
+
+    policy = _option(
+        "policy",
+        _Choice,
+        "lazy",
+        "what is submitted: lazy (empty masks until all scribbles are there), lazy-repeat (the first result until "
+        "then), anytime (the best result at each interaction)",
+        choices=POLICIES,
+    )
+    clock = _option(
+        "clock",
+        _Choice,
+        "charged",
+        "seconds of an interaction: charged (what each artefact originally took), cpu (the same in seconds of the "
+        "processor, for a machine that is busy with other things), wall (the run's own, at least what is charged)",
+        choices=("charged", "cpu", "wall"),
+    )
+    max_time_s = _number(
+        "max_time_s", 240.0, (1.0, 1e6), "seconds of computing that a session may take for each of its objects"
+    )
+
+
+class EvaluationOptions(SessionOptions):
+    """Which sessions are played, and by whom they are judged."""
+
+    sets = _option("sets", luigi.Parameter, "001,002,003", "scribble sets that are alternative first rounds")
+    engine = _option(
+        "engine",
+        _Choice,
+        "own",
+        "who keeps the score: own, or davisinteractive (plays the sessions again in the official package)",
+        choices=("own", "davisinteractive"),
+    )
 
 
 class ImportOptions:

@@ -87,7 +87,8 @@ class ScribbledTask(config.PlanOptions, SequenceTask):
     def scribble_file(self) -> Path:
         """The scribble set in use."""
         check_name(self.scribbles, "scribble set")
-        return self.paths.scribbles / f"{self.scribbles}.json"
+        folder = Path(self.scribbles_root) / self.paths.name if self.scribbles_root else self.paths.scribbles
+        return folder / f"{self.scribbles}.json"
 
     @property
     def frame_count(self) -> int:

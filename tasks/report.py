@@ -7,6 +7,7 @@ import luigi
 from stages.manifest import Json
 from tasks import config
 from tasks.base import StageTask
+from tasks.evaluate import EvaluateSequence
 from tasks.inputs import Frames, ScribbledTask
 from tasks.refine import RefineSequence
 
@@ -36,9 +37,16 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
             "masks": result.manifest().content,
             "anchor_masks": [task.manifest().content for task in result.anchor_masks()],
             "tracks": [task.track().manifest().content for task in result.segments()],
+            "evaluation": self.evaluation.manifest().content if self.evaluation else None,
             "brush_px": self.brush_px,
             "strokes": [self.scribble_set.strokes_digest(index) for index in self.plan.anchors],
         }
+
+    @property
+    def evaluation(self) -> EvaluateSequence | None:
+        """J and F, if they were measured: the page is made without ground truth, too."""
+        task: EvaluateSequence = self.clone(EvaluateSequence)
+        return task if task.complete() else None
 
     def work(self, folder: Path) -> list[int]:
         """Write index.html and everything it shows."""
@@ -55,6 +63,7 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
             anchor_masks={task.frame: task.output().path for task in result.anchor_masks()},
             tracks={task.segment: task.track().output().path for task in result.segments()},
             masks=result.output().path,
+            evaluation=self.evaluation.output().path if self.evaluation else None,
             brush_px=self.brush_px,
             progress=self.progress,
         )

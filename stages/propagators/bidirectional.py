@@ -48,8 +48,8 @@ class Bidirectional:
         Raises:
             InputError: there is no anchor, or the two differ in the number of objects or the size of the frame.
         """
-        object_count, height, width = _common_shape(left, right)
-        before_px, after_px = (_areas_px(anchor, object_count) for anchor in (left, right))
+        object_count, height, width = common_shape(left, right)
+        before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
         start = 0 if left is None else left.index + 1
         stop = len(frames) if right is None else right.index
         waiting = {
@@ -60,7 +60,7 @@ class Bidirectional:
             position = 0.5 if left is None or right is None else (index - left.index) / (right.index - left.index)
             objects = []
             for number, packed in enumerate(waiting.pop(index)):
-                expected_px = _expected_area_px(before_px[number], after_px[number], position)
+                expected_px = expected_area_px(before_px[number], after_px[number], position)
                 one, other = forward[number], packed.unpack() if packed else None
                 objects.append(_join(self._judge(one, expected_px), self._judge(other, expected_px), position))
             yield _segment_frame(index, objects, (height, width))
@@ -181,19 +181,19 @@ def _direction(results: list[TrackResult | None]) -> Direction:
     return Direction(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32))
 
 
-def _areas_px(anchor: Anchor | None, object_count: int) -> NDArray[np.intp]:
+def areas_px(anchor: Anchor | None, object_count: int) -> NDArray[np.intp]:
     """The objects' areas on an anchor, 0 where they are absent: (objects,)."""
     if anchor is None:
         return np.zeros(object_count, np.intp)
     return np.count_nonzero(anchor.masks > 0.5, axis=(1, 2))
 
 
-def _expected_area_px(before_px: float, after_px: float, position: float) -> float:
+def expected_area_px(before_px: float, after_px: float, position: float) -> float:
     """What the anchors that have the object let expect."""
     return area_between(before_px, after_px, position) if before_px and after_px else max(before_px, after_px)
 
 
-def _common_shape(left: Anchor | None, right: Anchor | None) -> tuple[int, int, int]:
+def common_shape(left: Anchor | None, right: Anchor | None) -> tuple[int, int, int]:
     """Objects, height and width."""
     shapes = {anchor.masks.shape for anchor in (left, right) if anchor is not None}
     if not shapes:

@@ -40,6 +40,8 @@ and what a stroke leaves open (the rider with the horse, or without?) are where 
     schedule = Schedule(steps=4500, batch=10, learning_rate=1.5e-3)
     shares: Mapping[str, float] = {"coco_open": 0.3, "coco_nc": 0.5, "ccp_person": 0.2}
 
+    validation_examples = 96
+
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """See `Recipe`."""
         network = LiteClicks()
@@ -74,7 +76,7 @@ and what a stroke leaves open (the rider with the horse, or without?) are where 
 
     def validate(self, network: nn.Module, held_out: Sequence[Picture]) -> dict[str, float]:
         """IoU from strokes alone, and from strokes and three corrections, on fixed examples of held-out pictures."""
-        examples = self._examples(held_out, count=96)
+        examples = self._examples(held_out, self.validation_examples)
         first, corrected = [], []
         for start in range(0, len(examples), 8):
             batch = {

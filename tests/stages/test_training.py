@@ -109,6 +109,7 @@ class Short(FbrsLite):
 
     schedule = Schedule(steps=3, batch=2, learning_rate=1e-3, warm_up=1, validate_every=2)
     shares = SETS
+    validation_examples = 4
 
 
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(pictures, tmp_path, monkeypatch):

@@ -1,0 +1,332 @@
+"""Whole sessions of the interactive DAVIS protocol, and what they come to."""
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import luigi
+import psutil
+from luigi.task import flatten
+
+from stages import engines
+from stages.anchors import plan
+from stages.errors import InputError
+from stages.lookup import check_name
+from stages.manifest import Json, publish, publishing, read_manifest, remove, write_json
+from stages.scribbles import write_scribbles
+from tasks import config, process
+from tasks.anchors import AnchorMask
+from tasks.base import LisTask, StageTask, disk_error, limit_threads, logger
+from tasks.bulk import sequences_of
+from tasks.evaluate import GroundTruth
+from tasks.inputs import Frames, ScribbledTask
+from tasks.refine import RefineSegment, RefineSequence
+from tasks.targets import StageFolder
+from tasks.tracks import TrackSegment
+
+if TYPE_CHECKING:
+    from stages.evaluation.interactive import Rules, Session
+    from stages.evaluation.truth import Masks
+
+
+class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask, ScribbledTask):
+    """One session of the interactive DAVIS protocol: a sequence, one scribble set as its first round, and the robot.
+
+    The masks are made by the pipeline itself, in a workspace beside the result: what one interaction computed, the next
+    one finds there, and what another policy computed, too. Every interaction is kept as soon as it is over.
+    """
+
+    stage = "interactive"
+
+    def modules(self) -> tuple[str, ...]:
+        """The work, and what the robot is made of."""
+        from stages.evaluation import official
+
+        return ("stages.evaluation.interactive", "stages.evaluation.summary", *official.libraries())
+
+    def requires(self) -> list[luigi.Task]:
+        """Pictures and ground truth; what is computed on the way depends on the robot's answers."""
+        return [self.clone(Frames), self.clone(GroundTruth)]
+
+    def folder(self) -> Path:
+        """One per scribble set and policy."""
+        return Path("interactive") / f"{self.scribbles}-{self.policy}"
+
+    def uses(self) -> Json:
+        """The first round, the rules, and everything that makes masks."""
+        from stages.evaluation import official
+
+        first = self.scribble_set
+        return {
+            "frames": self.clone(Frames).manifest().content,
+            "truth": self.clone(GroundTruth).manifest().content,
+            "strokes": {str(index): first.strokes_digest(index) for index in first.annotated},
+            "rules": [self.policy, self.requests, self.placement, self.max_time_s, self.clock],
+            "robot": [official.VERSION, official.SEED],
+            "pipeline": self.pipeline(),
+        }
+
+    def pipeline(self) -> Json:
+        """The engines, with what they depend on."""
+        result = self.clone(RefineSequence)
+        plugs = {
+            "segmenter": (self.segmenter, self.clone(AnchorMask, frame=0).options()),
+            "propagator": (self.propagator, self.clone(TrackSegment, start=0, stop=0).options()),
+        }
+        return {
+            **{
+                plug: [name, engines.relevant(plug, name, options), self.checkpoint(name)]
+                for plug, (name, options) in plugs.items()
+            },
+            "click_spacing_px": self.click_spacing_px,
+            "refinement": result.refinement(),
+            "versions": {
+                task.stage: task.version for task in (AnchorMask, TrackSegment, RefineSegment, RefineSequence)
+            },
+        }
+
+    def run(self) -> Iterator[luigi.Task]:  # type: ignore[override]
+        """Play; where masks are wanted, Luigi has them made and calls again."""
+        process.end_with_parent()
+        flatten(self.requires())
+        if self.complete():
+            return
+        process.require(self.root)
+        limit_threads(self.threads)
+        try:
+            session = self.session(self.journal)
+            while not session.over:
+                if session.computes:
+                    labelling = self.labelling(session)
+                    yield labelling
+                    session.submit(_labels(labelling), self.charges(labelling), self.wall_s(session.number))
+                else:
+                    session.submit(None, {})
+        except OSError as error:
+            raise disk_error(error, self.output().path) from error
+        super().run()
+        for journal in self.workspace.glob(f"{self.policy}-{'[0-9a-f]' * _DIGITS}"):  # older ones are of no use now
+            remove(journal)
+
+    def work(self, folder: Path) -> list[int]:
+        """Write report.csv, and the interactions with their masks."""
+        from stages.evaluation.summary import Played, write_report
+
+        shutil.copytree(self.journal, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("asked-*"))
+        truth = self.clone(GroundTruth).truth()
+        steps = self.session(self.journal).steps
+        write_report(folder / "report.csv", Played(self.seq, 1, len(truth.object_ids), steps).rows())
+        return list(truth.object_ids)
+
+    @property
+    def workspace(self) -> Path:
+        """Where masks are made; shared by the policies, which get the same scribbles."""
+        return self.root / "interactive" / "work" / self.scribbles
+
+    @property
+    def journal(self) -> Path:
+        """The interactions of a session that is not over; another key is another session."""
+        return self.workspace / f"{self.policy}-{_digest(self.key())}"
+
+    @property
+    def rules(self) -> "Rules":
+        """The session's limits."""
+        from stages.evaluation.interactive import Rules
+
+        return Rules(self.policy, self.requests + 1, self.max_time_s)
+
+    def session(self, folder: Path) -> "Session":
+        """The session as it was written into a folder."""
+        from stages.evaluation.interactive import Session, in_order
+        from stages.evaluation.official import Robot
+
+        first = self.scribble_set
+        requested = plan(self.frame_count, first.annotated, self.requests, self.placement).requested
+        requests = in_order(requested, first.annotated)
+        return Session(folder, self.rules, self.clone(GroundTruth).truth(), first, requests, Robot())
+
+    def labelling(self, session: "Session") -> RefineSequence:
+        """The pipeline on the scribbles drawn so far."""
+        drawn = self.workspace / "scribbles" / self.paths.name / f"{session.number:03d}.json"
+        drawn.parent.mkdir(parents=True, exist_ok=True)
+        write_scribbles(drawn, session.scribbles)
+        asked = self.journal / f"asked-{session.number}-{_this_run()}"
+        asked.parent.mkdir(parents=True, exist_ok=True)
+        if not asked.exists():
+            asked.write_text(repr(time.time()), encoding="utf-8")
+        task: RefineSequence = self.clone(
+            RefineSequence,
+            outputs_root=str(self.workspace / "outputs"),
+            scribbles_root=str(drawn.parents[1]),
+            scribbles=drawn.stem,
+            placement="given",
+        )
+        return task
+
+    def charges(self, task: luigi.Task) -> dict[str, float]:
+        """What a result and all it rests on took when it was made, from the manifests: a cache hit is not free."""
+        charges: dict[str, float] = {}
+        for required in flatten(task.requires()):
+            charges |= self.charges(required)
+        if isinstance(task, StageTask):
+            manifest = task.manifest()
+            charged = manifest.run["cpu_seconds" if self.clock == "cpu" else "seconds"]
+            charges[f"{task.folder()} {_digest(manifest.key)}"] = charged
+        return charges
+
+    def wall_s(self, number: int) -> float:
+        """What the masks took on the wall clock in this run, if that is what counts."""
+        if self.clock != "wall":
+            return 0.0
+        asked = self.journal / f"asked-{number}-{_this_run()}"
+        return time.time() - float(asked.read_text(encoding="utf-8"))
+
+
+class EvaluateInteractive(config.EvaluationOptions, config.RefineOptions, config.PlanOptions, LisTask):
+    """The interactive DAVIS protocol on every sequence of a list or a dataset: AUC, J&F at 60 s, and the curve."""
+
+    list = luigi.Parameter(default="", description="text file: one sequence a line, # begins a comment")
+
+    def modules(self) -> tuple[str, ...]:
+        """The work."""
+        return ("stages.evaluation.official", "stages.evaluation.summary")
+
+    def requires(self) -> Sequence[luigi.Task]:
+        """One session for each sequence and scribble set; before any of them, what all of them need."""
+        from stages.evaluation import official
+
+        official.require()
+        sessions = self.sessions()
+        for session in sessions:
+            if not session.scribble_file.is_file():
+                raise InputError(
+                    f"{session.scribble_file}: found no such file, expected the scribble sets {self.sets} for every "
+                    f"sequence. Put it there, choose other --sets, or leave {session.seq} out."
+                )
+        return [*sessions]
+
+    def sessions(self) -> Sequence[InteractiveSession]:
+        """By sequence, then scribble set."""
+        names = sequences_of(self.list, self.dataset, self.data_root)
+        return [
+            self.clone(InteractiveSession, seq=name, scribbles=each) for name in names for each in self.alternatives()
+        ]
+
+    def alternatives(self) -> Sequence[str]:
+        """The scribble sets."""
+        return [check_name(name.strip(), "scribble set") for name in self.sets.split(",")]
+
+    def output(self) -> StageFolder:
+        """One folder per policy and engine."""
+        suffix = "" if self.engine == "own" else f"-{self.engine}"
+        return StageFolder(Path(self.outputs_root) / "bulk" / f"interactive-{self.policy}{suffix}")
+
+    def key(self) -> Json:
+        """The sessions' results."""
+        sessions = {f"{session.seq} {session.scribbles}": session.manifest().content for session in self.sessions()}
+        return {"stage": "interactive_summary", "version": 1, "engine": self.engine, "sessions": sessions}
+
+    def is_complete(self) -> bool:
+        """Whether the published summary is that of these sessions."""
+        manifest = read_manifest(self.output().path)
+        return manifest is not None and manifest.key == self.key()
+
+    def run(self) -> None:
+        """Write summary.json, summary.csv, report.csv and curve.png."""
+        process.end_with_parent()
+        flatten(self.requires())
+        if self.complete():
+            return
+        started = time.time()
+        target, key = self.output().path, self.key()
+        try:
+            with publishing(target) as folder:
+                summary = self.summarise(folder)
+                run = {"seconds": round(time.time() - started, 3)}
+                publish(folder, target, stage=key["stage"], key=key, weights={}, objects=[], run=run)
+        except OSError as error:
+            raise disk_error(error, target) from error
+        for warning in summary["warnings"]:
+            logger.warning("warning: %s", warning)
+        measured = f"AUC {summary['auc']:.4f}, J&F at 60 s {summary['metric_at_threshold']['J_AND_F']:.4f}"
+        logger.info("%s: %s; %s", self.policy, measured, target / "summary.json")
+
+    def summarise(self, folder: Path) -> Json:
+        """Join the sessions, let the chosen engine keep the score, and describe what was measured."""
+        from stages.evaluation import official
+        from stages.evaluation.summary import Played, summarise, write_report, write_summary
+
+        sets, tasks = self.alternatives(), self.sessions()
+        played, samples = [], []
+        for task in tasks:
+            truth, session = task.clone(GroundTruth).truth(), task.session(task.output().path)
+            played.append(Played(task.seq, sets.index(task.scribbles) + 1, len(truth.object_ids), session.steps))
+            samples.append(official.Sample(task.seq, truth, task.scribble_set, session))
+        rules = tasks[0].rules
+        summary = summarise(played, rules.interactions, rules.max_time_s)
+        rows = [row for session in played for row in session.rows()]
+        if self.engine == "davisinteractive":
+            rows, theirs = official.replay(samples, rules)
+            summary["auc_own_engine"] = summary["auc"]
+            summary["curve"] = {**summary["curve"], **theirs.pop("curve")}
+            summary |= theirs
+        summary |= {
+            "policy": self.policy,
+            "requested_frame": "submitted empty",
+            "interactions": rules.interactions,
+            "placement": self.placement,
+            "max_time_s_per_object": rules.max_time_s,
+            "clock": self.clock,
+            "engine": self.engine,
+            "subset": {
+                task.seq: {"frames": task.frame_count, "objects": one.objects}
+                for task, one in zip(tasks, played, strict=True)
+            },
+            "scribbles": {
+                "first_round": f"sets {self.sets} of the data",
+                "answers": f"robot of davisinteractive {official.VERSION}",
+                "seed": official.SEED,
+            },
+            "pipeline": tasks[0].pipeline(),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+            "machine": {
+                "host": platform.node(),
+                "platform": platform.platform(),
+                "cpus": psutil.cpu_count(),
+                "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            },
+        }
+        write_json(folder / "summary.json", summary)
+        write_report(folder / "report.csv", iter(rows))
+        write_summary(folder, summary)
+        return summary
+
+
+_DIGITS = 12
+_STAGES = (AnchorMask, TrackSegment, RefineSegment, RefineSequence)
+_PACKAGES = ("lis", "numpy", "opencv-python-headless", "torch", "davisinteractive", "pandas", "scikit-image")
+
+
+def _labels(labelling: RefineSequence) -> "Masks":
+    from stages.evaluation.truth import Masks
+
+    names = labelling.clone(Frames).names()
+    return Masks(tuple(labelling.output().path / f"{Path(name).stem}.png" for name in names))
+
+
+def _digest(value: Json) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+@cache
+def _this_run() -> str:
+    """A name for this run of Luigi, the same in all of its processes."""
+    parent = psutil.Process().parent()
+    return f"{parent.pid}-{parent.create_time():.0f}" if parent else "0"
