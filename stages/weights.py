@@ -36,6 +36,8 @@ _PACKAGES = {
     "match": ("stages.propagators.match", "match_"),
     "cascadepsp": ("stages.refiners.cascadepsp", ""),
 }
+SHIPPED = Path(__file__).parents[1] / "data" / "weights"
+"""Where the small networks lie: they are found from any folder."""
 _LISTED_KEYS = 20
 
 
@@ -121,16 +123,17 @@ def register(engine: str, sha256: str) -> None:
 
 
 def locate(engine: str, weights_root: Path) -> Path:
-    """The file that holds an engine's weights.
+    """The file that holds an engine's weights, in `weights_root` or among those that come with the project.
 
     Raises:
         InputError: the engine is unknown, or has no weights.
         WeightsError: the file is missing; the message has the command that downloads it.
     """
     wanted = _needed(engine)
-    for name in (wanted.file, *wanted.substitutes):
-        if (weights_root / name).is_file():
-            return weights_root / name
+    for folder in (weights_root, SHIPPED):
+        for name in (wanted.file, *wanted.substitutes):
+            if (folder / name).is_file():
+                return folder / name
     instead = f" (or {', '.join(wanted.substitutes)})" if wanted.substitutes else ""
     raise WeightsError(
         f"{engine}: the checkpoint {wanted.file}{instead} is missing; it was expected in {weights_root}. "

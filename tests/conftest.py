@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -133,10 +134,18 @@ class Project:
         return [str(path) for path in self.folder.rglob(".*") if path.name.startswith((".tmp-", ".old-"))]
 
 
+def write_settings(folder: Path) -> None:
+    """The project's luigi.cfg, with engines that cost a test little."""
+    settings = (REPOSITORY / "luigi.cfg").read_text()
+    for plug, engine in {"segmenter": "grabcut", "propagator": "flow", "refiner": "guided"}.items():
+        settings = re.sub(rf"^{plug} = .*$", f"{plug} = {engine}", settings, flags=re.MULTILINE)
+    (folder / "luigi.cfg").write_text(settings)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """The toy clip in a dataset, without scribbles."""
-    shutil.copy(REPOSITORY / "luigi.cfg", tmp_path)
+    write_settings(tmp_path)
     made = Project(tmp_path, Clip())
     made.write_frames()
     return made
@@ -146,7 +155,7 @@ def project(tmp_path: Path) -> Project:
 def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The toy clip, labelled: anchors 2, 5, 8 and 11. Do not change it."""
     folder = tmp_path_factory.mktemp("labelled")
-    shutil.copy(REPOSITORY / "luigi.cfg", folder)
+    write_settings(folder)
     made = Project(folder, Clip())
     made.write_frames()
     made.scribble(2, 5, 8, 11)

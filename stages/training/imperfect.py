@@ -64,7 +64,7 @@ def _softened(mask: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
         return mask
     soft = cv2.GaussianBlur(mask, (0, 0), np.exp(rng.uniform(np.log(0.7), np.log(5))))
     if style < 0.6:
-        return soft
+        return np.clip(soft, 0, 1)
     sharpness = np.exp(_noise(mask.shape, rng.uniform(8, 30), rng) * 0.7 + rng.uniform(-0.3, 1.5))
     logit = np.log((soft + 1e-3) / (1 - soft + 1e-3)) * sharpness + rng.normal(0, 0.4)
     return expit(logit).astype(np.float32)

@@ -81,6 +81,6 @@ def _scrawl(mask: Mask, rng: np.random.Generator) -> Path:
 def _inside(points: NDArray[np.floating], mask: Mask) -> Path:
     """The first points up to the one that leaves the mask."""
     whole = points.astype(np.int32)
-    fits: Mask = ((whole >= 0) & (whole < mask.shape[::-1])).all(axis=1)
-    fits[fits] = mask[whole[fits, 1], whole[fits, 0]]
+    nearest = whole.clip(0, np.array(mask.shape[::-1]) - 1)
+    fits = (whole == nearest).all(axis=1) & mask[nearest[:, 1], nearest[:, 0]]
     return whole[: int(np.argmin(np.append(fits, False)))]

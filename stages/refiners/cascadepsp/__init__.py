@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from stages.refiners.cascadepsp.lite import LiteCascade
 from stages.refiners.cascadepsp.network import CascadePSPNetwork
 
 
@@ -11,5 +12,9 @@ def _cascadepsp() -> nn.Module:
     return CascadePSPNetwork().eval()
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"cascadepsp": _cascadepsp}
+def _lite() -> nn.Module:
+    return LiteCascade().eval()
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"cascadepsp": _cascadepsp, "cascadepsp_lite": _lite}
 """Networks by the name that `stages.weights.build_network` knows: float32, unfused, in eval mode."""

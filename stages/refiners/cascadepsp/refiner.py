@@ -72,6 +72,9 @@ class CascadePSP:
         exact: bool = False,
         longest_side: int = LONGEST_SIDE,
         margin: float = 0.125,
+        passes: int = 3,
+        soft: bool = False,
+        windows: bool = True,
         device: str = "cpu",
     ) -> None:
         """Prepare a network.
@@ -82,6 +85,9 @@ class CascadePSP:
             longest_side: of what the global step sees, in pixels; at least 66.
             margin: added to each side of the object's box, as a share of the box (the authors' 0.125 for scenes with
                 small objects), though never less than 32 pixels. Unused if `exact`.
+            passes: of the global step, 3, or 2 or 1 for a network that needs no more.
+            soft: whether the network was trained on soft masks and wants them as they are, not at 0 and 1.
+            windows: whether the local step follows where the object is larger than `longest_side`.
             device: where to compute: "cpu", "cuda", or "auto" (a GPU if there is one).
 
         Raises:
@@ -93,6 +99,9 @@ class CascadePSP:
         self.exact = exact
         self.longest_side = longest_side
         self.margin = margin
+        self.passes = passes
+        self.soft = soft
+        self.windows = windows
         self.device = choose_device(device)
         self.network = (network if exact else folded(network)).to(self.device)
 
@@ -122,9 +131,10 @@ class CascadePSP:
         refined[rows, columns] = refine_picture(
             self.network,
             frame[rows, columns],
-            mask[rows, columns],
+            (probability if self.soft else mask)[rows, columns],
             longest_side=min(self.longest_side, window.longest_side),
-            fast=window.longest_side <= self.longest_side,
+            fast=window.longest_side <= self.longest_side or not self.windows,
+            passes=self.passes,
             device=self.device,
         )
         return refined
@@ -171,9 +181,10 @@ def _missing(length: int) -> int:
 def refine_picture(
     network: nn.Module,
     frame: Frame,
-    mask: Mask,
+    mask: Mask | Probability,
     longest_side: int = LONGEST_SIDE,
     fast: bool = False,
+    passes: int = 3,
     device: torch.device | str = "cpu",
 ) -> Probability:
     """The authors' `Refiner.refine`.
@@ -181,10 +192,11 @@ def refine_picture(
     Args:
         network: called as `CascadePSPNetwork`.
         frame: (H, W, 3) uint8 RGB.
-        mask: (H, W) bool, the object (the package's `mask > 127`).
+        mask: (H, W) bool, the object (the package's `mask > 127`), or float32 in [0, 1] for a network that takes it.
         longest_side: of what the global step sees and of a window of the local step, in pixels. A smaller picture is
             enlarged to it.
         fast: the global step alone.
+        passes: of the global step, 1 to 3.
         device: where the network is.
 
     Returns:
@@ -196,7 +208,7 @@ def refine_picture(
     if not fast:
         check_longest_side(longest_side)
     picture = normalised_picture(frame).to(device)
-    coarse = global_step(network, picture, signed_mask(mask).to(device), longest_side)
+    coarse = global_step(network, picture, signed_mask(mask).to(device), longest_side, passes)
     if fast:
         refined = resize_back(coarse["pred_224"], frame.shape[0], frame.shape[1])
     else:
@@ -211,19 +223,22 @@ def normalised_picture(frame: Frame) -> Tensor:
     return (picture - torch.tensor(MEAN_RGB).view(1, 3, 1, 1)) / torch.tensor(STD_RGB).view(1, 3, 1, 1)
 
 
-def signed_mask(mask: Mask) -> Tensor:
-    """(H, W) bool -> (1, 1, H, W) float32: 1 on the object, -1 elsewhere."""
+def signed_mask(mask: Mask | Probability) -> Tensor:
+    """(H, W) bool, or float32 in [0, 1] -> (1, 1, H, W) float32: 1 on the object, -1 elsewhere."""
     return torch.from_numpy(mask.astype(np.float32) * 2 - 1)[None, None]
 
 
-def global_step(network: nn.Module, picture: Tensor, mask: Tensor, longest_side: int) -> dict[str, Tensor]:
-    """Three passes over the whole picture, resized to `longest_side` (smaller ones are enlarged).
+def global_step(
+    network: nn.Module, picture: Tensor, mask: Tensor, longest_side: int, passes: int = 3
+) -> dict[str, Tensor]:
+    """Three passes, or the last of them, over the whole picture, resized to `longest_side` (enlarged if it is smaller).
 
     Args:
         network: called as `CascadePSPNetwork`.
         picture: (1, 3, H, W) as `normalised_picture` makes it.
         mask: (1, 1, H, W) float32 in [-1, 1].
         longest_side: in pixels.
+        passes: 1 to 3; the mask itself stands in for the results of those that are left out.
 
     Returns:
         (1, 1, h, w) probabilities pred_224, pred_28_3 and pred_56_2 at the resized size.
@@ -235,7 +250,7 @@ def global_step(network: nn.Module, picture: Tensor, mask: Tensor, longest_side:
     elif longest < longest_side:
         picture = resize_longest_side(picture, longest_side, "bicubic")
         mask = resize_longest_side(mask, longest_side, "bilinear")
-    return padded_forward(network, picture, mask)
+    return padded_forward(network, picture, mask, *[mask] * (3 - passes))
 
 
 def resize_longest_side(values: Tensor, longest_side: int, mode: str) -> Tensor:
