@@ -156,7 +156,7 @@ class AnchorOptions:
     """How anchor masks are made."""
 
     segmenter = _option(
-        "segmenter", EngineParameter, "grabcut", "engine that makes anchor masks from scribbles", plug="segmenter"
+        "segmenter", EngineParameter, "fbrs:lite", "engine that makes anchor masks from scribbles", plug="segmenter"
     )
     click_spacing_px = _number(
         "click_spacing_px",
@@ -186,7 +186,7 @@ class TrackOptions(AnchorOptions):
     propagator = _option(
         "propagator",
         EngineParameter,
-        "flow",
+        "match:lite",
         "engine that carries masks from the anchors to the frames between them",
         plug="propagator",
     )
@@ -202,7 +202,7 @@ class RefineOptions(TrackOptions):
     """How boundaries are sharpened, and how far a refined mask may move."""
 
     refiner = _option(
-        "refiner", EngineParameter, "guided", "engine that sharpens the boundary of every mask", plug="refiner"
+        "refiner", EngineParameter, "cascadepsp:lite", "engine that sharpens the boundary of every mask", plug="refiner"
     )
     guard_iou = _number(
         "guard_iou",

@@ -25,9 +25,9 @@ _PLUG = {"anchor_masks": "segmenter", "tracks": "propagator", "refined": "refine
 """Stage -> the option that names its engine."""
 
 _SECONDS = {
-    "anchor_masks": {"grabcut": 1.0},
-    "tracks": {"flow": 0.06},
-    "refined": {"guided": 0.05, "none": 0.02},
+    "anchor_masks": {"fbrs:lite": 0.5, "grabcut": 1.0},
+    "tracks": {"match:lite": 0.2, "match:trunk": 0.18, "flow": 0.06},
+    "refined": {"cascadepsp:lite": 0.14, "guided": 0.05, "none": 0.02},
 }
 """Seconds for one anchor or one frame (854x480, one object, one core), where no earlier run can tell."""
 
