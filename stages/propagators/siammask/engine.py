@@ -1,18 +1,19 @@
 """SiamMask as a `Propagator`: one tracker per object and direction, fused."""
 
 from stages.propagators.bidirectional import Bidirectional
+from stages.propagators.siammask.lite import SiamMaskLite
 from stages.propagators.siammask.network import SiamMask
 from stages.propagators.siammask.tracker import siammask
 
 
 def engine(
-    network: SiamMask, configuration: str, *, device: str, exact: bool, padding: float, lost_score: float
+    network: SiamMask | SiamMaskLite, configuration: str, *, device: str, exact: bool, padding: float, lost_score: float
 ) -> Bidirectional:
     """Build the engine.
 
     Args:
         network: filled, in eval mode.
-        configuration: `davis`, `vot`, `vot18` or `base`.
+        configuration: `davis`, `vot`, `vot18`, `base` or `lite`.
         device: `auto`, `cpu` or `cuda`.
         exact: step by step as the original; see `stages.propagators.siammask.tracker.siammask`.
         padding: share of the anchor mask's size by which the first box is grown on each side.

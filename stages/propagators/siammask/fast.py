@@ -35,6 +35,8 @@ def accelerate(network: SiamMask) -> "FastSiamMask":
 class FastSiamMask(nn.Module):
     """Takes and gives what `SiamMask` does, but for the kind of template and state."""
 
+    sees_mask: bool = False
+
     def __init__(self, network: SiamMask) -> None:
         super().__init__()
         self.mask_side = network.mask_side

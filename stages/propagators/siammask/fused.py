@@ -15,15 +15,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 class FusedConvolution(nn.Module):
     """relu(convolution(x) + residual); relu and residual are optional. For inference.
 
-    The residual has the result's shape. With `overwrite`, it also lends its memory to it.
+    The residual has the result's shape. With `overwrite`, it also lends its memory to it. `relu6` is for a convolution
+    without residual.
     """
 
-    def __init__(self, convolution: nn.Conv2d, relu: bool = False, overwrite: bool = False) -> None:
+    def __init__(
+        self, convolution: nn.Conv2d, relu: bool = False, overwrite: bool = False, relu6: bool = False
+    ) -> None:
         super().__init__()
         self.weight = convolution.weight.detach().contiguous(memory_format=torch.channels_last)
         self.bias = None if convolution.bias is None else convolution.bias.detach()
         self.geometry = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
-        self.relu, self.overwrite = relu, overwrite
+        self.relu, self.overwrite, self.relu6 = relu, overwrite, relu6
         self.onednn = self.weight.device.type == "cpu" and torch.backends.mkldnn.enabled
         self.packed: dict[torch.Size, Tensor] = {}
 
@@ -33,12 +36,16 @@ class FusedConvolution(nn.Module):
         if not self.onednn:
             plain = functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             plain = plain if residual is None else plain + residual
+            if self.relu6:
+                return functional.relu6(plain, inplace=True)
             return plain.relu_() if self.relu else plain
         # The operators that torch.compile emits; it would need a compiler where the tool runs.
         onednn, relu = torch.ops.mkldnn, "relu" if self.relu else None
         arguments = (self._pack(x.shape), self.bias, padding, stride, dilation, groups)
         y: Tensor
-        if residual is None:
+        if self.relu6:
+            y = onednn._convolution_pointwise(x, *arguments, "hardtanh", [0.0, 6.0], "")
+        elif residual is None:
             y = onednn._convolution_pointwise(x, *arguments, relu or "none", [], None)
         elif self.overwrite:
             y = onednn._convolution_pointwise_.binary(residual, x, *arguments, "add", 1.0, relu, [], None)

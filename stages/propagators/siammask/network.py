@@ -42,6 +42,8 @@ class SiamMask(nn.Module):
 
     mask_side: int = COARSE_SIDE
     """Side of the square that `refine` returns."""
+    sees_mask: bool = False
+    """Whether `template` wants the object's mask as a fourth channel."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -51,6 +51,8 @@ CONFIGURATIONS: Final[Mapping[str, Configuration]] = MappingProxyType(
         "vot": Configuration(penalty_k=0.04, window_influence=0.42, size_rate=0.25, mask_threshold=0.30),
         "vot18": Configuration(penalty_k=0.10, window_influence=0.41, size_rate=0.32, mask_threshold=0.15),
         "base": Configuration(),
+        # Not published: chosen for the network of `lite.py` on the development sequences.
+        "lite": Configuration(penalty_k=0.10, window_influence=0.40, size_rate=0.6, mask_threshold=0.5),
     }
 )
 

@@ -19,20 +19,24 @@ from stages.errors import InputError, StageError
 from stages.fusion import lost_reason
 from stages.propagators.siammask import crops, postprocess
 from stages.propagators.siammask.fast import accelerate
+from stages.propagators.siammask.lite import SiamMaskLite, fused
 from stages.propagators.siammask.network import SiamMask
 from stages.propagators.siammask.postprocess import CONFIGURATIONS, Candidate, Configuration
+from stages.soft import to_uint8
 
 _ANCHORS = crops.anchors()
 _WINDOW = crops.cosine_window()
 
 
 class Network(Protocol):
-    """What `SiamMask` and `FastSiamMask` have in common. The state is each one's own."""
+    """What `SiamMask`, `FastSiamMask` and `SiamMaskLite` have in common. Template and state are each one's own."""
 
     mask_side: int
+    sees_mask: bool
+    """Whether `template` wants the object's mask as a fourth channel."""
 
-    def template(self, z: Tensor) -> Tensor: ...  # noqa: D102 - see SiamMask
-    def track_mask(self, template: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Any]: ...  # noqa: D102
+    def template(self, z: Tensor) -> Any: ...  # noqa: D102 - see SiamMask
+    def track_mask(self, template: Any, x: Tensor) -> tuple[Tensor, Tensor, Any]: ...  # noqa: D102
     def refine(self, state: Any, y: int, x: int) -> Tensor: ...  # noqa: D102
 
 
@@ -42,7 +46,7 @@ class Network(Protocol):
 class Target(NamedTuple):
     """What is known of the object before a frame is searched."""
 
-    template: Tensor
+    template: Any
     """From its first frame, for good."""
     fill: NDArray[np.float64]
     """(3,) mean colour of its first frame, RGB in 0..255."""
@@ -66,7 +70,13 @@ class Sighting(NamedTuple):
     """Centre and size, frame pixels, before they were kept inside the frame."""
 
 
-def begin(network: Network, frame: Frame, box_xywh: tuple[float, float, float, float], device: torch.device) -> Target:
+def begin(
+    network: Network,
+    frame: Frame,
+    box_xywh: tuple[float, float, float, float],
+    device: torch.device,
+    mask: Probability | None = None,
+) -> Target:
     """Learn what a target looks like.
 
     Args:
@@ -74,12 +84,18 @@ def begin(network: Network, frame: Frame, box_xywh: tuple[float, float, float, f
         frame: (H, W, 3) uint8 RGB.
         box_xywh: left, top, width, height in pixels; not empty.
         device: where the network is.
+        mask: (H, W) float32 in [0, 1]; needed by networks that see it.
     """
     left, top, width, height = box_xywh
     centre_xy, fill = (left + width / 2, top + height / 2), crops.mean_colour(frame)
     side = round(float(crops.context_side(width, height)))
-    z = crops.crop(frame, centre_xy, side, fill, crops.TEMPLATE_SIDE_PX)
-    return Target(network.template(to_input(z, device)), fill, centre_xy, (width, height))
+    z = to_input(crops.crop(frame, centre_xy, side, fill, crops.TEMPLATE_SIDE_PX), device)
+    if network.sees_mask:
+        assert mask is not None
+        grey = np.repeat(to_uint8(mask)[..., np.newaxis], 3, axis=2)
+        shape = crops.crop(grey, centre_xy, side, np.zeros(3), crops.TEMPLATE_SIDE_PX)
+        z = torch.cat([z, to_input(shape, device)[:, :1] / 255], dim=1)
+    return Target(network.template(z), fill, centre_xy, (width, height))
 
 
 def search(network: Network, target: Target, frame: Frame, configuration: Configuration) -> Sighting | None:
@@ -173,7 +189,7 @@ class SiamMaskTracker:
             )
         margin_x, margin_y = self._padding * width, self._padding * height
         box_xywh = (left - margin_x, top - margin_y, width + 2 * margin_x, height + 2 * margin_y)
-        self._target = begin(self._network, frame, box_xywh, self._device)
+        self._target = begin(self._network, frame, box_xywh, self._device, mask)
         self._area_px = int(solid.sum())
 
     @torch.inference_mode()
@@ -212,7 +228,7 @@ def lost(frame: Frame, score: float, reason: str) -> TrackResult:
 
 
 def siammask(
-    network: SiamMask,
+    network: SiamMask | SiamMaskLite,
     configuration: str = "davis",
     *,
     exact: bool = False,
@@ -223,8 +239,8 @@ def siammask(
     """Prepare a network for tracking.
 
     Args:
-        network: `siammask_sharp` or `siammask_base`, filled, in eval mode; it is moved to the device.
-        configuration: `davis`, `vot`, `vot18` (for SiamMask_VOT_LD.pth) or `base`.
+        network: `siammask_sharp`, `siammask_base` or `siammask_lite`, filled, in eval mode; it is moved to the device.
+        configuration: `davis`, `vot`, `vot18` (for SiamMask_VOT_LD.pth), `base` or `lite`.
         exact: run the network as it was published; else an equivalent that is faster (see `fast.py`).
         device: `cpu`, `cuda`, ..., or `auto`: a GPU if there is one.
         padding: share of an anchor mask's width and height by which the first box is grown on each side; none in the
@@ -245,5 +261,7 @@ def siammask(
         raise InputError(f"found a padding of {padding} for SiamMask's first box; expected a share of it, 0 or more")
     place = choose_device(device)
     network = network.to(place)
-    runner: Network = network if exact else accelerate(network)
+    runner: Network = network
+    if not exact:
+        runner = fused(network) if isinstance(network, SiamMaskLite) else accelerate(network)
     return lambda: SiamMaskTracker(runner, CONFIGURATIONS[configuration], place, padding, minimum_score)
