@@ -32,7 +32,7 @@ class FbrsLite:
     """The `Recipe`."""
 
     notes = """
-`fbrs:lite` makes the masks of anchor frames from strokes: 3.2 million parameters in the place of f-BRS's networks.
+`fbrs:lite` makes the masks of anchor frames from strokes: 3.1 million parameters in the place of f-BRS's networks.
 
 Limits: it has learnt from about a thousand pictures. Thin parts (lines, ropes, spokes), things that were not in them,
 and what a stroke leaves open (the rider with the horse, or without?) are where it errs.

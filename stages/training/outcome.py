@@ -70,7 +70,7 @@ def write_card(
         "",
         f"- Parameters: {parameters / 1e6:.2f} million, stored as float16.",
         f"- Backbone: EfficientNet-Lite0, ImageNet weights of the package `{_PACKAGE}` 0.1.0 (Apache-2.0).",
-        f"- Trained for {outcome.seconds / 60:.0f} minutes on 2 CPU cores, seed {seed}: "
+        f"- Trained for {outcome.seconds / 60:.0f} minutes of wall clock, seed {seed}: "
         f"`luigi --module tasks TrainNetwork --network {network} --train-root DIR --seed {seed}`.",
         "",
         "## Data",

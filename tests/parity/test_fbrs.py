@@ -77,7 +77,7 @@ def no_gradients() -> Iterator[None]:
 # -- the networks ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "lite"])
 def test_keys_shapes_and_order_are_those_of_the_checkpoint(name: str) -> None:
     with gzip.open(HERE / "keys.json.gz") as file:
         expected = json.load(file)[name]

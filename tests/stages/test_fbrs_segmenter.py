@@ -14,7 +14,7 @@ from stages.segmenters.fbrs.brs import FullObjective
 from stages.segmenters.fbrs.clicks import Click, click_squares
 from stages.segmenters.fbrs.deeplab import DeepLab
 from stages.segmenters.fbrs.fold import folded
-from stages.segmenters.fbrs.segmenter import FBRS, LONGEST_SIDE_PX, farthest_first, in_order
+from stages.segmenters.fbrs.segmenter import FBRS, farthest_first, in_order
 from stages.segmenters.fbrs.windows import WindowObjective
 from stages.segmenters.fbrs.zoom import ZoomIn, ZoomSettings
 from tests.parity.filled import fill, picture
@@ -173,9 +173,9 @@ def test_no_line_no_mask(network: DeepLab) -> None:
 def test_large_pictures_are_shrunk_before_the_first_look(network: DeepLab) -> None:
     seen = []
     network.rgb_conv.register_forward_hook(lambda _module, inputs, _output: seen.append(tuple(inputs[0].shape[-2:])))
-    frame = picture(300, 2 * LONGEST_SIDE_PX, seed=1)
+    frame = picture(300, 2 * 1024, seed=1)
     masks = segmenter(network, mode="NoBRS", exact=True).segment(frame, FrameScribbles((Line(1, ((0.5, 0.5),)),)))
-    assert seen[0] == (150, LONGEST_SIDE_PX)
+    assert seen[0] == (150, 1024)
     assert masks.shape == (1, *frame.shape[:2])
 
 
