@@ -50,11 +50,11 @@ class MatchRecipe:
     """The `Recipe`."""
 
     notes = """
-`match:lite` carries masks to the frames between two anchors. Only its decoder of 0.4 million parameters was trained; the
-trunk is EfficientNet-Lite0 up to stride 16 as ImageNet left it.
+`match:lite` carries masks to the frames between two anchors. Only its decoder of 0.4 million parameters was trained;
+the trunk is EfficientNet-Lite0 up to stride 16 as ImageNet left it.
 
-Limits: it has never seen a video, only motion that was made from pictures. Thin lines are lost; a match is sought within
-14 cells of 8 pixels of a view of at most 384 pixels, so that what moves farther is carried by optical flow alone.
+Limits: it has never seen a video, only motion that was made from pictures. Thin lines are lost; a match is sought
+within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves farther is carried by flow alone.
 """
     schedule = Schedule(
         steps=400, batch=8, learning_rate=1e-3, trunk_rate=0, warm_up=50, averaging=0.99, validate_every=200
