@@ -241,7 +241,7 @@ class SessionOptions:
         choices=("charged", "cpu", "wall"),
     )
     max_time_s = _number(
-        "max_time_s", 240.0, (1.0, 1e6), "seconds of computing that a session may take for each of its objects"
+        "max_time_s", 240.0, (0.001, 1e6), "seconds of computing that a session may take for each of its objects"
     )
 
 

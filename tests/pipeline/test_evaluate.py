@@ -100,11 +100,14 @@ def sampled(project: Project) -> Project:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("policy", "sets", "limit_s"), [("lazy", "001,002", "240"), ("anytime", "001", "240"), ("anytime", "002", "1")]
+    ("policy", "sets", "hurried"), [("lazy", "001,002", False), ("anytime", "001", False), ("anytime", "002", True)]
 )
-def test_the_official_session_says_the_same(sampled: Project, policy: str, sets: str, limit_s: str) -> None:
+def test_the_official_session_says_the_same(sampled: Project, policy: str, sets: str, hurried: bool) -> None:
     """Rows and figures; with a limit that some interactions miss."""
-    arguments = ["--sets", sets, "--max-time-s", limit_s]
+    arguments = ["--sets", sets]
+    if hurried:  # what was computed once is charged again as it was, so the limit can be put behind the first answer
+        seconds = sorted({float(row["timing"]) for row in rows(interactive(sampled, policy, *arguments))})
+        arguments += ["--max-time-s", f"{(seconds[-1] + 0.01) / 2:.4f}"]
     own = interactive(sampled, policy, *arguments)
     official = interactive(sampled, policy, *arguments, "--engine", "davisinteractive")
     assert len(rows(own)) == len(rows(official))
@@ -119,7 +122,7 @@ def test_the_official_session_says_the_same(sampled: Project, policy: str, sets:
     assert mine["metric_at_threshold"] == pytest.approx(theirs["metric_at_threshold"], abs=1e-9)
     sessions, interactions, objects = len(sets.split(",")), 3, 2
     complete = sessions * interactions * sampled.clip.frame_count * objects
-    assert (len(rows(own)) == complete) == (limit_s == "240")
+    assert (len(rows(own)) == complete) != hurried
 
 
 @pytest.mark.slow
