@@ -32,7 +32,7 @@ from stages.masks import read_mask
 from stages.metrics import score_frame
 from stages.refinement import GuardedRefiner
 from stages.tracks import read_tracks
-from stages.training.sheets import tiles
+from stages.training.sheets import contour, tiles
 
 _GUARD_IOU, _GUARD_AREA = 0.7, 1.5  # as in luigi.cfg
 _SHEET_COLUMNS = 4
@@ -85,11 +85,9 @@ def check(clip: Clip, results: Path, refiner: GuardedRefiner, every: int) -> tup
 
 
 def _overlay(frame: engines.Frame, outlines: dict[tuple[int, int, int], Any]) -> engines.Frame:
-    picture = frame.copy()
     for colour, labels in outlines.items():
-        found, _ = cv2.findContours((labels > 0).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, found, -1, colour, 1)
-    return picture
+        frame = contour(frame, labels > 0, colour)
+    return frame
 
 
 def main() -> int:

@@ -87,9 +87,7 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
             },
             "click_spacing_px": self.click_spacing_px,
             "refinement": result.refinement(),
-            "versions": {
-                task.stage: task.version for task in (AnchorMask, TrackSegment, RefineSegment, RefineSequence)
-            },
+            "versions": {task.stage: task.version for task in _STAGES},
         }
 
     def run(self) -> Iterator[luigi.Task]:  # type: ignore[override]

@@ -21,7 +21,7 @@ from stages.metrics import boundary_accuracy, region_similarity
 from stages.refiners.cascadepsp.lite import LiteCascade
 from stages.training.imperfect import imperfect_mask
 from stages.training.pictures import Picture
-from stages.training.recipe import Batch, Draw, Sample, Schedule
+from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
 from stages.training.scenes import draw_scene
 from stages.training.sheets import contour, tiles
 from stages.training.strokes import disc
@@ -123,7 +123,7 @@ Thin lines get lost. Of masks that are right already it loses a little (0.007 J 
 
     def _examples(self, held_out: Sequence[Picture], count: int) -> list[Sample]:
         rng = np.random.default_rng(0)
-        by_set = [[p for p in held_out if p.set_name == name and _has_large_object(p)] for name in self.shares]
+        by_set = [[p for p in held_out if p.set_name == name and p.has_large_object] for name in self.shares]
         examples = []
         for index in range(count):
             members = by_set[index % len(by_set)]
@@ -173,10 +173,6 @@ def nearest_known(target: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return to_object < to_rest
 
 
-def _has_large_object(picture: Picture) -> bool:
-    return max(picture.areas.values(), default=0) >= 1500
-
-
 def _scores(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, float]:
     return region_similarity(found, truth), boundary_accuracy(found, truth, tolerance_px=2)
 
@@ -214,4 +210,4 @@ def _mean(values: Tensor, known: Tensor) -> Tensor:
     return (values * known).sum() / known.sum().clamp(min=1)
 
 
-RECIPE = CascadePSPLite()
+RECIPE: Recipe = CascadePSPLite()

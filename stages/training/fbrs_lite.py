@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.backbones.lite import Lite, from_published, from_rgb, upsample
-from stages.masks import IGNORE
 from stages.segmenters.fbrs.lite import DISC_RADIUS_PX, LiteClicks
-from stages.training.losses import normalised_focal_loss, soft_iou_loss
+from stages.training.losses import ious, normalised_focal_loss, soft_iou_loss
 from stages.training.pictures import Picture
-from stages.training.recipe import Batch, Draw, Sample, Schedule
+from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
 from stages.training.scenes import Scene, draw_scene
 from stages.training.sheets import contour, tiles
 from stages.training.strokes import draw_strokes, points_inside, rasterise
@@ -84,11 +83,11 @@ and what a stroke leaves open (the rider with the horse, or without?) are where 
             }
             maps, target = batch["maps"], batch["target"]
             predicted = logits(network, batch["rgb"], maps)
-            first += _ious(predicted, target)
+            first += ious(predicted > 0, target)
             for _ in range(3):
                 maps = click_on_errors(maps, predicted, target)
                 predicted = logits(network, batch["rgb"], maps)
-            corrected += _ious(predicted, target)
+            corrected += ious(predicted > 0, target)
         return {"iou": float(np.mean(first)), "iou_3_clicks": float(np.mean(corrected))}
 
     def sheet(self, network: nn.Module, held_out: Sequence[Picture]) -> NDArray[np.uint8]:
@@ -111,7 +110,7 @@ and what a stroke leaves open (the rider with the horse, or without?) are where 
         for index in range(count):
             members = by_set[index % len(by_set)]
             picture = members[index // len(by_set) % len(members)]
-            if not _has_large_object(picture):
+            if not picture.has_large_object:
                 continue
             examples.append(self.sample(lambda _rng, only=picture: only, rng))
         return examples
@@ -157,16 +156,4 @@ def _depth(error: NDArray[np.bool_]) -> NDArray[np.float32]:
     return cv2.distanceTransform(np.pad(error, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
 
 
-def _ious(predicted: Tensor, target: Tensor) -> list[float]:
-    found, truth, known = predicted > 0, target == 1, target != IGNORE
-    intersection = (found & truth & known).sum(dim=(1, 2))
-    union = ((found | truth) & known).sum(dim=(1, 2))
-    ious: list[float] = (intersection / union.clamp(min=1)).tolist()
-    return ious
-
-
-def _has_large_object(picture: Picture) -> bool:
-    return max(picture.areas.values(), default=0) >= 1500
-
-
-RECIPE = FbrsLite()
+RECIPE: Recipe = FbrsLite()

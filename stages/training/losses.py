@@ -1,4 +1,4 @@
-"""Losses for masks; logits and targets are (N, H, W), targets 1, 0, or 255 where nobody knows."""
+"""Losses and scores for masks; logits and targets are (N, H, W), targets 1, 0, or 255 where nobody knows."""
 
 import torch
 from torch import Tensor
@@ -26,3 +26,12 @@ def soft_iou_loss(logits: Tensor, target: Tensor) -> Tensor:
     intersection = (probability * truth).sum(dim=(1, 2))
     union = (probability + truth - probability * truth).sum(dim=(1, 2))
     return (1 - (intersection + 1) / (union + 1)).mean()
+
+
+def ious(masks: Tensor, target: Tensor) -> list[float]:
+    """IoU of every mask (N, H, W) bool with its target, where that is known."""
+    known, truth = target != IGNORE, target == 1
+    intersection = (masks & truth).sum(dim=(1, 2))
+    union = ((masks | truth) & known).sum(dim=(1, 2))
+    values: list[float] = (intersection / union.clamp(min=1)).tolist()
+    return values

@@ -22,9 +22,9 @@ from stages.masks import IGNORE
 from stages.propagators.match.network import Evidence, Features, MatchLite, fuse, gather, look_up, memory
 from stages.propagators.match.prior import Carried, join, no_flow
 from stages.training.imperfect import imperfect_mask
-from stages.training.losses import soft_iou_loss
+from stages.training.losses import ious, soft_iou_loss
 from stages.training.pictures import Drawing, Picture
-from stages.training.recipe import Batch, Draw, Sample, Schedule
+from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
 from stages.training.scenes import draw_object, motion_kernel
 from stages.training.sheets import contour, tiles
 from stages.training.strokes import disc
@@ -101,8 +101,8 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
         found, base = [], []
         for batch in self._batches(held_out, _VALIDATION_TRIPLES):
             features, known = evidence(network, batch)
-            found += _overlaps(network(features, known)[:, 0] > 0, batch["target"])
-            base += _overlaps(fuse(known)[:, 0] > 0.5, batch["target"])
+            found += ious(network(features, known)[:, 0] > 0, batch["target"])
+            base += ious(fuse(known)[:, 0] > 0.5, batch["target"])
         better, plain = float(np.mean(found)), float(np.mean(base))
         return {"gain": better - plain, "iou": better, "base_iou": plain}
 
@@ -136,7 +136,7 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
         ]
 
 
-RECIPE = MatchRecipe()
+RECIPE: Recipe = MatchRecipe()
 
 
 @torch.no_grad()
@@ -157,14 +157,6 @@ def evidence(network: MatchLite, batch: Batch) -> tuple[Features, Evidence]:
         parts.append(gather(readouts, similarity, priors[None], flow[None], trust, position))
     middle = Features(*(each[count : 2 * count] for each in features))
     return middle, Evidence(*(torch.cat(each) for each in zip(*parts, strict=True)))
-
-
-def _overlaps(masks: Tensor, targets: Tensor) -> list[float]:
-    """J of each mask (N, h, w) bool, where the truth is known."""
-    known, truths = targets != IGNORE, targets == 1
-    common = (masks & truths).sum(dim=(1, 2))
-    union = ((masks | truths) & known).sum(dim=(1, 2))
-    return (common / union.clamp(min=1)).tolist()
 
 
 # ------------------------------------------------------------------------------------------------------- triples

@@ -17,6 +17,7 @@ from stages.errors import InputError
 from stages.frames import load_picture, read_frame
 from stages.masks import IGNORE, LabelMap
 
+_LARGE_PX = 1500
 HELD_OUT = 1 / 16
 """Share of every set that is kept for validation."""
 
@@ -44,6 +45,11 @@ class Picture:
     def boxes(self) -> dict[int, tuple[int, int, int, int]]:
         """Left, top, width and height of every object, in pixels, by its id."""
         return {object_id: cv2.boundingRect((self.labels == object_id).astype(np.uint8)) for object_id in self.areas}
+
+    @property
+    def has_large_object(self) -> bool:
+        """Whether it serves for validation: some object has a contour worth measuring."""
+        return max(self.areas.values(), default=0) >= _LARGE_PX
 
 
 def is_held_out(set_name: str, name: str) -> bool:

@@ -22,7 +22,7 @@ from stages.propagators.siammask import crops
 from stages.propagators.siammask.lite import Cell, LiteMaskState, LiteTemplate, SiamMaskLite, Views, cell
 from stages.training.losses import soft_iou_loss
 from stages.training.pictures import Picture
-from stages.training.recipe import Batch, Draw, Sample, Schedule
+from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
 from stages.training.scenes import draw_object, photograph
 from stages.training.sheets import contour, tiles
 
@@ -46,6 +46,12 @@ Grid = NDArray[np.float32]
 class SiamMaskRecipe:
     """The `Recipe`."""
 
+    notes = """
+`siammask:lite` follows one object through a video from its mask on one frame: SiamMask's roles on a small backbone.
+
+Limits: it has never seen a video, only pairs made from pictures. Outlines are coarse; thin and articulated parts are
+where it errs.
+"""
     schedule = Schedule(steps=1500, batch=16, learning_rate=1.5e-3, averaging=0.99)
     shares: Mapping[str, float] = {"coco_open": 0.3, "coco_nc": 0.5, "ccp_person": 0.2}
 
@@ -466,4 +472,4 @@ def _predict(
     return predictions
 
 
-RECIPE = SiamMaskRecipe()
+RECIPE: Recipe = SiamMaskRecipe()

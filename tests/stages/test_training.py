@@ -11,10 +11,11 @@ from stages.training.loop import CHECKPOINT, train
 from stages.training.losses import normalised_focal_loss, soft_iou_loss
 from stages.training.outcome import published_trunk, terms
 from stages.training.pictures import Drawing, is_held_out, read_pictures
-from stages.training.recipe import Schedule
+from stages.training.recipe import Schedule, recipe
 from stages.training.scenes import draw_scene
 from stages.training.session import chosen_recipe, training_key
 from stages.training.strokes import draw_strokes, rasterise
+from stages.weights import small_networks
 
 SETS = {"first": 0.5, "second": 0.5}
 
@@ -169,3 +170,9 @@ def test_a_missing_mask_and_a_wrong_size_are_said(root, tmp_path):
 def test_terms_are_read_from_the_description(root, tmp_path):
     assert terms(root / "first") == "CC BY 4.0, of all pictures"
     assert terms(tmp_path) == "not stated"
+
+
+@pytest.mark.parametrize("network", small_networks())
+def test_every_small_network_has_a_recipe_that_its_card_can_be_written_from(network):
+    chosen = recipe(network)
+    assert "Limits:" in chosen.notes and chosen.schedule.steps and chosen.shares
