@@ -178,11 +178,15 @@ def _key(folder: Path) -> dict[str, Any]:
 
 
 def engines_table(bench: Bench, combinations: Sequence[str]) -> str:
-    """J, F and J&F of every combination and sequence."""
+    """J, F and J&F of every combination and sequence; what combinations have in common is computed once."""
     rows = {}
+    made: dict[str, str] = {}
     for combination in combinations:
-        plugs = zip(("--segmenter", "--propagator", "--refiner"), combination.split("+"), strict=True)
-        variant = Variant(combination.replace("+", " "), tuple(word for pair in plugs for word in pair))
+        segmenter, propagator, refiner = combination.split("+")
+        shared = f"{segmenter}+{propagator}"
+        arguments = ("--segmenter", segmenter, "--propagator", propagator, "--refiner", refiner)
+        variant = Variant(combination.replace("+", " "), arguments, base=made.get(shared) or made.get(segmenter, ""))
+        made[segmenter] = made[shared] = variant.title
         rows[f"`{combination.replace('+', '` `')}`"] = [evaluate(bench, variant, name) for name in bench.names]
     text = _table("engines", {title: _mean(scores) for title, scores in rows.items()})
     for title, scores in rows.items():

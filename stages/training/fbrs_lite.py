@@ -36,8 +36,9 @@ class FbrsLite:
 Limits: it has learnt from about a thousand pictures. Thin parts (lines, ropes, spokes), things that were not in them,
 and what a stroke leaves open (the rider with the horse, or without?) are where it errs.
 """
-    schedule = Schedule(steps=3600, batch=10, learning_rate=1.5e-3)
+    schedule = Schedule(steps=6000, batch=10, learning_rate=1.5e-3, restarts=(3600,))
     shares: Mapping[str, float] = {"coco_open": 0.3, "coco_nc": 0.5, "ccp_person": 0.2}
+    engines: Sequence[str] = ()
 
     validation_examples = 96
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from stages.errors import StageError
 from stages.training.pictures import Drawing, Picture
-from stages.training.recipe import Batch, Recipe, Sample
+from stages.training.recipe import Batch, Recipe, Sample, Schedule
 
 Progress = Callable[[Iterable[int], int], Iterator[int]]
 """Passes steps through and shows how far they are: (steps, how many)."""
@@ -99,7 +100,7 @@ def train(
     started = time.monotonic()
     for step, batch in zip(progress(range(first, schedule.steps), schedule.steps - first), loader, strict=True):
         for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * _pace(step, schedule.steps, schedule.warm_up)
+            group["lr"] = group["peak"] * pace(step, schedule)
         parts = _step(recipe, network, optimiser, batch, step / schedule.steps)
         if not math.isfinite(sum(parts.values())):
             raise StageError(f"step {step}: the loss is {parts}, expected numbers; lower the learning rate")
@@ -186,11 +187,14 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
 
 
-def _pace(step: int, steps: int, warm_up: int) -> float:
+def pace(step: int, schedule: Schedule) -> float:
     """The learning rate as a share of its peak."""
-    if step < warm_up:
-        return (step + 1) / warm_up
-    fallen = 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(steps - warm_up, 1)))
+    bounds = (0, *schedule.restarts, schedule.steps)
+    start, end = next((a, b) for a, b in pairwise(bounds) if a <= step < b)
+    step, steps = step - start, end - start
+    if step < schedule.warm_up:
+        return (step + 1) / schedule.warm_up
+    fallen = 0.5 * (1 + math.cos(math.pi * (step - schedule.warm_up) / max(steps - schedule.warm_up, 1)))
     return 0.01 + 0.99 * fallen
 
 

@@ -25,7 +25,7 @@ from stages.training.imperfect import imperfect_mask
 from stages.training.losses import ious, soft_iou_loss
 from stages.training.pictures import Drawing, Picture
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
-from stages.training.scenes import draw_object, motion_kernel
+from stages.training.scenes import draw_object, motion_kernel, nearest_known, with_band
 from stages.training.sheets import contour, tiles
 from stages.training.strokes import disc
 
@@ -57,9 +57,10 @@ Limits: it has never seen a video, only motion that was made from pictures. Thin
 within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves farther is carried by flow alone.
 """
     schedule = Schedule(
-        steps=400, batch=8, learning_rate=1e-3, trunk_rate=0, warm_up=50, averaging=0.99, validate_every=200
+        steps=600, batch=8, learning_rate=1e-3, trunk_rate=0, warm_up=50, averaging=0.99, validate_every=200
     )
     shares: Mapping[str, float] = {"coco_open": 0.25, "coco_nc": 0.45, "ccp_person": 0.3}
+    engines: Sequence[str] = ()
 
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """See `Recipe`."""
@@ -180,7 +181,7 @@ def draw_triple(draw: Draw, rng: np.random.Generator) -> Sample:
     whole = layers[target_layer].at(position)[1]  # flow does not know what has come in front
     followed = whole if rng.random() < 0.5 else truths[1]
     carried = [
-        _simulated_flow((followed == 1).astype(np.float32), distance, rng) if is_there else None
+        _simulated_flow(nearest_known(followed).astype(np.float32), distance, rng) if is_there else None
         for distance, is_there in zip((position, 1 - position), sides, strict=True)
     ]
     flow = None if rng.random() < _WITHOUT_FLOW else join(carried[0], carried[1], position)
@@ -283,9 +284,9 @@ def _scene(draw: Draw, rng: np.random.Generator) -> tuple[list[_Layer], int]:
 
 
 def _fitting_object(draw: Draw, rng: np.random.Generator) -> tuple[Picture, Mask]:
-    """An object of at most half the picture."""
+    """An object of at most half the picture; cut out, it leaves behind what may not belong to it."""
     while True:
-        picture, mask = draw_object(draw, rng)
+        picture, mask = draw_object(lambda rng: with_band(draw(rng)), rng)
         if 300 <= np.count_nonzero(mask == 1) <= 0.5 * mask.size:
             return picture, mask
 
@@ -329,7 +330,7 @@ class _Light:
 
 def _anchor(truth: Mask, rgb: Rgb, rng: np.random.Generator) -> Soft:
     """An anchor's mask as a segmenter draws it from strokes, or without error."""
-    inside = truth == 1
+    inside = nearest_known(truth)
     if rng.random() >= _IMPERFECT:
         return inside.astype(np.float32)
     return imperfect_mask(inside, np.zeros_like(inside), rgb, rng).astype(np.float32)

@@ -1,7 +1,7 @@
 """What a training consists of. One module per network says it (`fbrs_lite.py`, ...); `loop.py` carries it out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -26,6 +26,8 @@ class Schedule:
     batch: int
     learning_rate: float
     """Of what is new; it rises linearly over `warm_up` steps and falls as a cosine to a hundredth of it."""
+    restarts: tuple[int, ...] = ()
+    """Steps at which the learning rate rises again, to fall until the next one (Loshchilov and Hutter, ICLR 2017)."""
     trunk_rate: float = 0.1
     """Of the pretrained trunk, as a share of `learning_rate`; 0 freezes it."""
     warm_up: int = 100
@@ -34,6 +36,11 @@ class Schedule:
     """Decay of the moving average of the weights, which is what gets validated and shipped."""
     validate_every: int = 500
     """Steps."""
+
+    def lasting(self, steps: int) -> "Schedule":
+        """The same in fewer or more steps."""
+        restarts = tuple(round(restart * steps / self.steps) for restart in self.restarts)
+        return replace(self, steps=steps, restarts=restarts)
 
 
 class Recipe(Protocol):
@@ -44,6 +51,9 @@ class Recipe(Protocol):
     schedule: Schedule
     shares: Mapping[str, float]
     """Which sets of pictures, and how much of a batch comes from each."""
+
+    engines: Sequence[str]
+    """Whose networks, as shipped, make a part of the examples."""
 
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """The network to start from, its trunk filled with the published weights, frozen where it is not trained."""

@@ -1,6 +1,6 @@
 """From a picture with masks to a training example: one object, in a square crop, as a camera might have seen it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stages.masks import IGNORE
 from stages.training.pictures import Picture
 from stages.training.recipe import Draw
+from stages.training.strokes import disc
 
 Rgb = NDArray[np.uint8]
 Affine = NDArray[np.float64]
@@ -17,6 +18,9 @@ Affine = NDArray[np.float64]
 
 _SMALLEST_SIDE_PX: Final = 28
 """Objects with a smaller bounding box are not drawn: enlarged, they have no contour to learn from."""
+_POLYGON_ERROR_PX: Final = 2
+_EXACT_SETS: Final = ("ccp_person",)
+"""Whose contours are no polygons."""
 _BEYOND: Final = (127, 127, 127)
 """Colour outside of a picture: what the networks see as zero."""
 
@@ -74,6 +78,23 @@ def draw_object(draw: Draw, rng: np.random.Generator) -> tuple[Picture, NDArray[
     result = mask.astype(np.uint8)
     result[picture.labels == IGNORE] = IGNORE
     return picture, result
+
+
+def with_band(picture: Picture) -> Picture:
+    """The picture, nothing known along the boundaries of its masks if these are polygons."""
+    if picture.set_name in _EXACT_SETS:
+        return picture
+    kernel = disc(_POLYGON_ERROR_PX)
+    band = cv2.dilate(picture.labels, kernel) != cv2.erode(picture.labels, kernel)
+    return replace(picture, labels=np.where(band, np.uint8(IGNORE), picture.labels))
+
+
+def nearest_known(target: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The object (H, W), with unknown pixels on the side of the nearest known one."""
+    if not (target == 1).any() or not (target == 0).any():
+        return target == 1
+    to_object, to_rest = (cv2.distanceTransform((target != v).astype(np.uint8), cv2.DIST_L2, 3) for v in (1, 0))
+    return to_object < to_rest
 
 
 def photograph(rgb: Rgb, rng: np.random.Generator) -> Rgb:

@@ -4,12 +4,13 @@ import hashlib
 import os
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from stages import weights
 from stages.errors import InputError
 from stages.manifest import sha256
 from stages.training.loop import CHECKPOINT, Progress, train
@@ -28,19 +29,28 @@ def chosen_recipe(network: str, shares: Mapping[str, float], steps: int) -> Reci
     if shares:
         chosen.shares = dict(shares)
     if steps:
-        chosen.schedule = replace(chosen.schedule, steps=steps)
+        chosen.schedule = chosen.schedule.lasting(steps)
     return chosen
 
 
 def training_key(network: str, chosen: Recipe, root: Path, seed: int) -> dict[str, Any]:
-    """What a training's outcome depends on: recipe, pictures and seed.
+    """What a training's outcome depends on: recipe, pictures, networks that help, and seed.
 
     Raises:
         InputError: a set of pictures is not there.
+        WeightsError: the file of a network that helps is not there.
     """
     pictures = {name: _digest(root / name) for name in chosen.shares}
     schedule = asdict(chosen.schedule)
-    return {"network": network, "schedule": schedule, "shares": dict(chosen.shares), "pictures": pictures, "seed": seed}
+    networks = {engine: sha256(weights.locate(engine, weights.SHIPPED)) for engine in chosen.engines}
+    return {
+        "network": network,
+        "schedule": schedule,
+        "shares": dict(chosen.shares),
+        "pictures": pictures,
+        "networks": networks,
+        "seed": seed,
+    }
 
 
 def run_training(

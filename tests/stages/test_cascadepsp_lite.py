@@ -21,11 +21,10 @@ from stages.training.cascadepsp_lite import (
     cross_entropy,
     distances,
     gradient_difference,
-    nearest_known,
-    with_band,
 )
 from stages.training.imperfect import imperfect_mask
 from stages.training.pictures import Picture
+from stages.training.scenes import nearest_known, with_band
 
 WEIGHTS = Path(__file__).parents[2] / "data" / "weights"
 SHIPPED = WEIGHTS / "cascadepsp_lite.safetensors"

@@ -7,7 +7,7 @@ import torch
 
 from stages.errors import InputError
 from stages.training.fbrs_lite import FbrsLite, click_on_errors
-from stages.training.loop import CHECKPOINT, train
+from stages.training.loop import CHECKPOINT, pace, train
 from stages.training.losses import normalised_focal_loss, soft_iou_loss
 from stages.training.outcome import published_trunk, terms
 from stages.training.pictures import Drawing, is_held_out, read_pictures
@@ -135,6 +135,16 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(pictures, tmp_path
         torch.testing.assert_close(resumed.network.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
     assert (folders[1] / "validation.csv").read_text().count("\n") == 3  # head, step 2, step 3
     assert resumed.figures.keys() == {"iou", "iou_3_clicks"}
+
+
+def test_the_learning_rate_rises_falls_and_rises_again():
+    schedule = Schedule(steps=300, batch=1, learning_rate=1, warm_up=10, restarts=(100,))
+    rates = np.array([pace(step, schedule) for step in range(300)])
+    assert rates[0] == rates[100] == 0.1 and rates[10] == rates[110] == 1
+    assert (np.diff(rates[10:100]) < 0).all() and (np.diff(rates[110:]) < 0).all()
+    assert rates[99] < 0.02 and rates[299] < 0.02
+    shorter = schedule.lasting(30)
+    assert (shorter.steps, shorter.restarts) == (30, (10,))
 
 
 def test_what_is_trained_and_what_is_not(pictures, tmp_path):
