@@ -1,6 +1,7 @@
 """Videos and folders of pictures, brought into the layout that everything else reads: one picture a frame."""
 
 import hashlib
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -155,9 +156,9 @@ def _key(source: Path, short_side: int | None) -> Json:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what killed imports of this sequence left behind."""
+    """Delete what killed imports of this sequence left behind, on this host: of others we cannot know who lives."""
     for leftover in folder.parent.glob(".*"):
-        match = re.fullmatch(rf"\.(?:tmp|old)-{re.escape(folder.name)}-(\d+)", leftover.name)
+        match = re.fullmatch(rf"\.(?:tmp|old)-{re.escape(f'{folder.name}-{platform.node()}')}-(\d+)", leftover.name)
         if match and not psutil.pid_exists(int(match[1])):
             shutil.rmtree(leftover, ignore_errors=True)
 

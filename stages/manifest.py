@@ -7,9 +7,11 @@
 went; only `run` differs between two runs on the same input.
 """
 
+import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -82,7 +84,7 @@ def publishing(folder: Path) -> Iterator[Path]:
     The block ends with `publish`, so that a kill at any moment leaves the old folder, no folder, or the new one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f"{_TEMPORARY}{folder.name}-{os.getpid()}"
+    temporary = beside(folder)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -123,16 +125,24 @@ def publish(
         _fsync(path)
     # The old folder goes first: a kill in between costs one recomputation, and leaves no litter behind a success.
     remove(folder)
-    temporary.rename(folder)
+    while not _renamed(temporary, folder):
+        remove(folder)  # a worker that was taken for dead has just published the same
     _fsync(folder.parent)
+
+
+def beside(path: Path, prefix: str = _TEMPORARY) -> Path:
+    """A name in the same folder that no other process uses, not on another host either, and that `sweep` knows."""
+    return path.parent / f"{prefix}{path.name}-{platform.node()}-{os.getpid()}"
 
 
 def remove(folder: Path) -> None:
     """Delete a folder so that no half-deleted one is ever seen under its name."""
-    if folder.exists():
-        discarded = folder.parent / f"{_DISCARDED}{folder.name}-{os.getpid()}"
+    discarded = beside(folder, _DISCARDED)
+    try:
         folder.rename(discarded)
-        shutil.rmtree(discarded)
+    except FileNotFoundError:
+        return  # nothing there, or another process was faster
+    shutil.rmtree(discarded)
 
 
 def sweep(folder: Path) -> None:
@@ -148,7 +158,7 @@ def sweep(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys, by one rename, so that readers see the old text or the new."""
-    temporary = path.parent / f"{_TEMPORARY}{path.name}-{os.getpid()}"
+    temporary = beside(path)
     try:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         temporary.replace(path)
@@ -209,6 +219,17 @@ class DigestCache:
 def _seen(file: Path) -> tuple[int, int]:
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns
+
+
+def _renamed(source: Path, target: Path) -> bool:
+    """Rename a folder, unless there is another one under the new name."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def _fsync(path: Path) -> None:

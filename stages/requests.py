@@ -12,7 +12,7 @@ from pathlib import Path
 from stages.anchors import Plan
 from stages.errors import InputError
 from stages.frames import read_frame
-from stages.manifest import Json, sha256, write_json
+from stages.manifest import Json, beside, sha256, write_json
 from stages.scribbles import ScribbleSet, merge, write_scribbles
 
 _PAINTED = re.compile(r"(\d{5,})\.(strokes|empty)\.png")
@@ -54,7 +54,7 @@ def write_requests(root: Path, terms: Json, plan: Plan, frames: list[Path]) -> N
     ]
     for index in plan.requested:
         picture = folder / f"{index:05d}.png"
-        temporary = folder / f".tmp-{picture.name}"
+        temporary = beside(picture)
         Image.fromarray(read_frame(frames[index])).save(temporary, format="PNG", compress_level=1)
         temporary.replace(picture)
     others = [issue for issue in _issues(root) if issue["terms"] != terms]

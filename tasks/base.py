@@ -216,6 +216,13 @@ class StageTask(SequenceTask):
             limit_threads(self.threads)
             with publishing(target) as folder:
                 objects = self.work(folder)
+                if self.key() != key:
+                    raise StageError(
+                        f"what {target} is made from changed while it was made; nothing was published. Run the command "
+                        "again; workers of one central scheduler must be started with the same options."
+                    )
+                if self.is_complete():
+                    return  # another worker, given up meanwhile, has published the same after all
                 seconds = time.time() - started
                 run = {**_run_block(seconds, time.process_time() - cpu_started), "threads": self.threads}
                 publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)

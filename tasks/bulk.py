@@ -39,6 +39,7 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
     """`RefineSequence` for every sequence of a list or a dataset; one that fails does not stop the others.
 
     Luigi's scheduler grows slow with the square of the tasks that wait, so sequences are scheduled a chunk at a time.
+    A central scheduler gets all of them at once, so that its workers can share them.
     """
 
     list = luigi.Parameter(default="", description="text file: one sequence a line, # begins a comment")
@@ -46,11 +47,21 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
 
     def complete(self) -> bool:
         """Only in the process that ran it: every night ends with a fresh look and a summary."""
-        return self.finished
+        return super().complete() if process.has_central_scheduler() else self.finished
+
+    def is_complete(self) -> bool:
+        """For the workers of a central scheduler: the sequences are all there is."""
+        return True
 
     def requires(self) -> Sequence[luigi.Task]:
         """Nothing at first: it runs its own rounds. In the end, what people still owe, so that Luigi says so."""
+        if process.has_central_scheduler():
+            return [self.clone(RefineSequence, seq=name) for name in self.names()]
         return [*_owed]
+
+    def names(self) -> Sequence[str]:
+        """The sequences."""
+        return sequences_of(self.list, self.dataset, self.data_root)
 
     def run(self) -> Iterator[luigi.Task]:
         """Chunk after chunk, then the summary; a failure outweighs waiting."""
@@ -60,7 +71,7 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         luigi.worker.fork_lock = threading.Lock()  # held when this process was forked, so never to be released here
         started = time.time()
         outcomes: MutableSequence[Outcome] = []
-        names = sequences_of(self.list, self.dataset, self.data_root)
+        names = self.names()
         for first in range(0, len(names), self.chunk):
             outcomes += self._run_chunk(
                 [self.clone(RefineSequence, seq=name) for name in names[first : first + self.chunk]]

@@ -1,10 +1,12 @@
 """The life of a process that runs tasks: signals, orphans, locks, imports before a fork, and quiet logs."""
 
+import atexit
 import fcntl
 import importlib
 import logging
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+import luigi.interface
 import luigi.parameter
 import luigi.task_register
 
@@ -31,7 +34,9 @@ def prepare() -> None:
         # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         os.register_at_fork(after_in_child=_leave_when_told)
+    luigi.interface.core.ignore_unconsumed |= {"rpc_retry_attempts", "rpc_retry_wait"}  # its client reads them by name
     sys.excepthook = _explain
+    atexit.register(release_all)
     logging.getLogger("luigi-interface").addFilter(_quiet)
     lines = logging.StreamHandler()
     lines.setFormatter(logging.Formatter("%(message)s"))
@@ -76,58 +81,84 @@ def _exit_after(sentinel: int) -> None:
     os._exit(1)
 
 
-# --- one run at a time works on a sequence ---------------------------------------------------------------------------
+# --- who works on a sequence: one run with a scheduler of its own, or the workers of a central one --------------------
 
 _locks: dict[Path, IO[str] | None] = {}
 _PATIENCE_S = 3.0  # a run that was killed a moment ago may have children that are just ending
 
 
-def claim(root: Path) -> bool:
-    """Take a sequence's lock for this run, if it is free; children inherit it, and a dead process keeps nothing.
+def has_central_scheduler() -> bool:
+    """Whether a luigid hands out the tasks: then no two workers get the same one, and they share a sequence."""
+    return not luigi.interface.core().local_scheduler
 
-    What killed runs left behind is swept at that moment: nobody else can be writing.
+
+def claim(root: Path, *, alone: bool = False) -> bool:
+    """Take a sequence's lock for this run, if it can be had; children inherit it, and a dead process keeps nothing.
+
+    What killed runs left behind is swept by the first to come and by the last to leave: nobody else can be writing.
+
+    Args:
+        root: the sequence's folder.
+        alone: whether other workers of the same central scheduler are to stay away, too.
     """
     if _locks.get(root) is None:
         root.mkdir(parents=True, exist_ok=True)
         file = (root / ".lock").open("a+", encoding="utf-8")
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if root in _locks or time.monotonic() > deadline:
-                    file.close()
-                    _locks[root] = None
-                    return False
-                time.sleep(0.1)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        shared = has_central_scheduler() and not alone
+        deadline = time.monotonic() + (0 if root in _locks else _PATIENCE_S)
+        while not _enter(file, root, shared):
+            if time.monotonic() >= deadline:
+                file.close()
+                _locks[root] = None
+                return False
+            time.sleep(0.1)
         _locks[root] = file
-        sweep(root)
     return True
 
 
-def require(root: Path) -> None:
+def require(root: Path, *, alone: bool = False) -> None:
     """Check that this run holds a sequence's lock.
 
     Raises:
         StageError: another run holds it.
     """
-    if not claim(root):
-        holder = (root / ".lock").read_text(encoding="utf-8").strip() or "unknown"
+    if not claim(root, alone=alone):
+        holders = (root / ".lock").read_text(encoding="utf-8").split("\n")
         raise StageError(
-            f"another run (process {holder}) works on {root}. Wait for it, or stop it; nothing was changed by this run."
+            f"another run works on {root} ({'; '.join(filter(None, holders)) or 'unknown'}). Wait for it, or stop it; "
+            "nothing was changed by this run. Only workers of one central scheduler share a sequence."
         )
 
 
 def release_all() -> None:
-    """Give back every lock of this run."""
-    for file in _locks.values():
+    """Give back every lock of this run, whose tasks have ended."""
+    for root, file in _locks.items():
         if file is not None:
+            if _flock(file, fcntl.LOCK_EX):
+                sweep(root)
             file.close()
     _locks.clear()
+
+
+def _enter(file: IO[str], root: Path, shared: bool) -> bool:
+    holder = f"process {os.getpid()} on {platform.node()}{', worker of a central scheduler' if shared else ''}\n"
+    if first := _flock(file, fcntl.LOCK_EX):
+        sweep(root)
+        file.truncate(0)
+    # Making an exclusive lock a shared one lets it go for a moment: whoever is faster has it, and we try again.
+    if not (_flock(file, fcntl.LOCK_SH) if shared else first):
+        return False
+    file.write(holder)
+    file.flush()
+    return True
+
+
+def _flock(file: IO[str] | int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter on some network file systems
+        return False
+    return True
 
 
 # --- what people read ------------------------------------------------------------------------------------------------

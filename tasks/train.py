@@ -83,7 +83,7 @@ class TrainNetwork(TrainingTask):
 
         process.end_with_parent()
         key, folder = self.key(), self._root / "unfinished"
-        process.require(self._root)
+        process.require(self._root, alone=True)  # trainings with other options use the same folder
         self._enter(folder, key)
         chosen = chosen_recipe(self.network, self.sets, self.steps)
         run_training(folder, self.network, chosen, Path(self.train_root), self.seed, self.threads, self.progress)

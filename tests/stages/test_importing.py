@@ -1,4 +1,5 @@
 import os
+import platform
 import sys
 import wave
 from collections.abc import Callable, Sequence
@@ -230,13 +231,13 @@ def test_pictures_that_were_not_imported_are_never_replaced(tmp_path: Path) -> N
 
 
 def test_litter_of_killed_imports_is_swept(tmp_path: Path) -> None:
-    dead, alive, other = (
-        tmp_path / name for name in (".tmp-gym-99999999", f".tmp-gym-{os.getppid()}", ".tmp-a-gym-99999999")
-    )
-    for folder in (dead, alive, other):
+    here = platform.node()
+    names = f"gym-{here}-99999999", f"gym-{here}-{os.getppid()}", f"a-gym-{here}-99999999", "gym-elsewhere-99999999"
+    dead, alive, other, remote = (tmp_path / f".tmp-{name}" for name in names)
+    for folder in (dead, alive, other, remote):
         folder.mkdir()
     import_sequence(film(tmp_path / "a.mp4", [0]), tmp_path / "gym", None)
-    assert [folder.exists() for folder in (dead, alive, other)] == [False, True, True]
+    assert [folder.exists() for folder in (dead, alive, other, remote)] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(
