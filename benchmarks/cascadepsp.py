@@ -17,7 +17,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -45,23 +45,24 @@ ABOVE_ZERO = 10.0
 """Added so that a ReLU lets a normalised colour pass, and taken away after it."""
 
 
-def measure(davis_root: Path, sequences: int = 2, longest_side: int = LONGEST_SIDE) -> dict[str, float]:
-    """Time one frame of each sequence, the three ways in turns.
+def measure(
+    samples: Iterable[tuple[Frame, Mask]], longest_side: int = LONGEST_SIDE, chosen: Sequence[str] = WAYS
+) -> dict[str, float]:
+    """Time some frames, the ways in turns.
 
     Args:
-        davis_root: folder in DAVIS layout (JPEGImages/480p, Annotations/480p).
-        sequences: how many, spread evenly over the sorted names; 0 for all.
+        samples: frames (H, W, 3) uint8 RGB with their masks (H, W) bool.
         longest_side: of exact and folded, in pixels.
+        chosen: of `WAYS`; exact must be among them.
 
     Returns:
-        `frames`; CPU seconds per frame `exact`, `folded`, `default`; the ratios `folded_ratio` and `default_ratio` of
-        exact to them; and, of all frames together, calls of the network `<way>_calls` and the pixels given to it
-        `<way>_megapixels`.
+        `frames`; for every way its CPU seconds per frame `<way>` and the ratio `<way>_ratio` of exact to it; and, of
+        all frames together, calls of the network `<way>_calls` and the pixels given to it `<way>_megapixels`.
 
     Raises:
         RuntimeError: a way did not call the network for a frame, or exact and folded not equally often.
     """
-    seconds, calls, pixels = (dict.fromkeys(WAYS, 0.0) for _ in range(3))
+    seconds, calls, pixels = (dict.fromkeys(chosen, 0.0) for _ in range(3))
     frames = 0
     network = random_network()
     exact, default = CascadePSP(network, exact=True, longest_side=longest_side), CascadePSP(network)
@@ -73,32 +74,31 @@ def measure(davis_root: Path, sequences: int = 2, longest_side: int = LONGEST_SI
     sizes: list[int] = []
     for prepared in (exact.network, default.network):
         prepared.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-2] * inputs[0].shape[-1]))
-    for frame, mask in middle_frames(davis_root, sequences):
+    for frame, mask in samples:
         set_share([network, default.network], frame, mask)
-        for way, refine in ways.items():
+        for way in chosen:
             sizes.clear()
             started = time.process_time()
-            refine(frame, mask.astype(np.float32))
+            ways[way](frame, mask.astype(np.float32))
             seconds[way] += time.process_time() - started
             if not sizes:
                 raise RuntimeError(f"{way} returned without calling the network: its time means nothing")
             calls[way] += len(sizes)
             pixels[way] += sum(sizes)
         frames += 1
-    if calls["exact"] != calls["folded"]:
+    if calls["exact"] != calls.get("folded", calls["exact"]):
         raise RuntimeError(f"exact and folded called the network {calls['exact']} and {calls['folded']} times")
     return {
         "frames": frames,
         **{way: total / frames for way, total in seconds.items()},
-        "folded_ratio": seconds["exact"] / seconds["folded"],
-        "default_ratio": seconds["exact"] / seconds["default"],
+        **{f"{way}_ratio": seconds["exact"] / total for way, total in seconds.items()},
         **{f"{way}_calls": total for way, total in calls.items()},
         **{f"{way}_megapixels": total / 1e6 for way, total in pixels.items()},
     }
 
 
 def middle_frames(davis_root: Path, sequences: int) -> Iterator[tuple[Frame, Mask]]:
-    """The middle frame of each sequence with its true mask, perturbed."""
+    """The middle frame of some sequences, spread evenly over the sorted names (0: all), its true mask perturbed."""
     rng = np.random.default_rng(0)
     folders = sorted((davis_root / "Annotations" / "480p").iterdir())
     for folder in folders if sequences == 0 else spread(folders, sequences):
@@ -162,11 +162,10 @@ def main() -> int:
     if options.davis_root is None:
         parser.error("set LIS_DAVIS_ROOT, or give --davis-root: a folder in DAVIS layout")
     torch.set_num_threads(1)
-    result = measure(options.davis_root, options.sequences)
+    result = measure(middle_frames(options.davis_root, options.sequences))
     table = Table("way", "CPU s per frame", "times faster", "calls of the network", title="480p, longest side 900")
     for way in WAYS:
-        ratio = result.get(f"{way}_ratio", 1.0)
-        table.add_row(way, f"{result[way]:.1f}", f"{ratio:.2f}", f"{result[f'{way}_calls']:.0f}")
+        table.add_row(way, f"{result[way]:.1f}", f"{result[f'{way}_ratio']:.2f}", f"{result[f'{way}_calls']:.0f}")
     Console().print(table)
     Console().print(f"{result['frames']} frames, one object each; one thread")
     if options.json:

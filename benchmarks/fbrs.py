@@ -9,8 +9,10 @@ see the same pixels. Weights are random: time does not depend on them.
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -20,11 +22,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from benchmarks.cascadepsp import perturbed
+from stages.engines import Frame
+from stages.refiners.cascadepsp.refiner import Mask
 from stages.segmenters.fbrs import NETWORKS
 from stages.segmenters.fbrs.brs import StopRules
+from stages.segmenters.fbrs.clicker import next_click
 from stages.segmenters.fbrs.clicks import Click, points_tensor
 from stages.segmenters.fbrs.fold import folded
 from stages.segmenters.fbrs.predictor import Mode, Predictor, normalise
+from stages.segmenters.fbrs.zoom import OFFICIAL_ZOOM, clicks_in_crop, crop, object_roi
 
 CLICKS = [Click(True, 200, 300), Click(False, 240, 340), Click(True, 80, 150), Click(False, 330, 520)]
 
@@ -99,6 +106,86 @@ def measure(
         "default_evaluations": evaluations[False],
         "ratio": exact_s / default_s,
     }
+
+
+def measure_anchors(
+    samples: Sequence[tuple[Frame, Mask]],
+    name: str = "resnet50_dh128",
+    click_count: int = 6,
+    crop_px: int = 600,
+) -> dict[str, float]:
+    """Time whole anchors, the modes in turns, with the early stops on.
+
+    Both get the same clicks: those of the robot that compares the true mask with perturbed ones. *exact* clicks one by
+    one as the original does, first into the whole picture, then into the crop. *default* is what the pipeline does: a
+    look at the whole picture, then the crop, optimised once for all clicks. The crop is that of the true mask.
+
+    Args:
+        samples: at least one frame (H, W, 3) uint8 RGB with the object's true mask (H, W) bool, not empty.
+        name: a key of `NETWORKS`.
+        click_count: at least 2.
+        crop_px: longer side of what the network sees of the crop.
+
+    Returns:
+        CPU seconds per anchor `exact` and `default`, and their `ratio`; of all anchors together, passes through the
+        network's first part `<mode>_passes`, and evaluations of the objective `<mode>_evaluations`.
+
+    Raises:
+        RuntimeError: a mode did not call the network as often as it should.
+    """
+    rng, anchors = np.random.default_rng(0), len(samples)
+    clicks = [prescribed_clicks(truth, click_count, rng) for _, truth in samples]
+    crops = [cropped(*sample, each, crop_px) for sample, each in zip(samples, clicks, strict=True)]
+    with torch.no_grad():
+        network = random_network(name, normalise(crops[0][0]), points_tensor([crops[0][1]]))
+    prepared = {"exact": network, "default": folded(network)}
+    seconds = dict.fromkeys(prepared, 0.0)
+    passes, evaluations = Counter[str](), Counter[str]()
+    for mode, each in prepared.items():
+        each.get_submodule("rgb_conv").register_forward_hook(lambda *_, mode=mode: passes.update([mode]))
+
+    def segment(mode: str, number: int) -> None:
+        exact = mode == "exact"
+        pictures = samples[number][0], crops[number][0]
+        whole, close = (Predictor(prepared[mode], each, exact=exact, repair=not exact, zoom=None) for each in pictures)
+        whole.predict(clicks[number][:1] if exact else clicks[number], optimise=False)
+        for count in range(2, click_count + 1) if exact else [click_count]:
+            close.predict(crops[number][1][:count])
+            evaluations[mode] += len(close.optimum.trace) if close.optimum else 0
+
+    for number in range(anchors):
+        for mode in prepared:
+            seconds[mode] += cpu_seconds(partial(segment, mode, number))
+    expected = {"exact": click_count * anchors, "default": 2 * anchors}
+    fewest = {"exact": (click_count - 1) * anchors, "default": anchors}
+    if passes != expected or any(evaluations[mode] < least for mode, least in fewest.items()):
+        raise RuntimeError(
+            f"found {dict(passes)} passes and {dict(evaluations)} evaluations, expected {expected} passes and "
+            f"{fewest} evaluations at least: the times mean nothing"
+        )
+    return {
+        "anchors": anchors,
+        **{mode: total / anchors for mode, total in seconds.items()},
+        "ratio": seconds["exact"] / seconds["default"],
+        **{f"{mode}_passes": count for mode, count in passes.items()},
+        **{f"{mode}_evaluations": count for mode, count in evaluations.items()},
+    }
+
+
+def prescribed_clicks(truth: Mask, count: int, rng: np.random.Generator) -> list[Click]:
+    """The robot's clicks (H, W): into an empty mask, then into masks that differ a little from the true one."""
+    clicks = [next_click(truth.astype(np.int64), np.zeros_like(truth))]
+    while len(clicks) < count:
+        clicks.append(next_click(truth.astype(np.int64), perturbed(truth, rng), clicks))
+    return clicks
+
+
+def cropped(frame: Frame, truth: Mask, clicks: Sequence[Click], crop_px: int) -> tuple[Frame, list[Click]]:
+    """What ZoomIn would show of an object that the network finds as it truly is: picture (h, w, 3), clicks in it."""
+    roi = object_roi(truth, clicks, OFFICIAL_ZOOM.expansion, OFFICIAL_ZOOM.min_crop_px)
+    image = crop(torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float(), roi, crop_px)
+    close = image[0].permute(1, 2, 0).round().byte().numpy()
+    return close, clicks_in_crop(clicks, roi, close.shape[:2])
 
 
 def main() -> int:

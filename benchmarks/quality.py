@@ -109,13 +109,15 @@ def annotate(clip: Clip, data_root: Path) -> tuple[int, ...]:
     return chosen.anchors
 
 
-def run_pipeline(name: str, arguments: Sequence[str], log: Path, task: str = "RefineSequence") -> Run:
-    """Run a task on one sequence.
+def run_pipeline(
+    name: str, arguments: Sequence[str], log: Path, task: str = "RefineSequence", by: str = "--seq"
+) -> Run:
+    """Run a task on one sequence, or on what else the option `by` names.
 
     Raises:
         StageError: it failed; the message ends with the tail of its output.
     """
-    command = [str(Path(sys.executable).with_name("luigi")), "--module", "tasks", task, "--seq", name]
+    command = [str(Path(sys.executable).with_name("luigi")), "--module", "tasks", task, by, name]
     start = time.perf_counter()
     with (
         log.open("wb") as output,

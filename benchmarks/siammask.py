@@ -3,7 +3,8 @@
 python -m benchmarks.siammask --root DAVIS_ROOT --json siammask.json
 
 Both modes follow one object over real frames, frame by frame in turns (A B A B). The weights are made up, so the masks
-mean nothing; what they cost does, and how far the modes agree. No target counts as lost: every step does all its work.
+mean nothing; what they cost does, and how far the modes agree. Each step starts from the true mask of the frame before,
+so that both modes search the same places, and no target counts as lost: every step does all its work.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -36,6 +37,17 @@ ORIGINAL_STEP_PER_FORWARD = 279 / 276
 """CPU time of the original's step in units of its network's forward pass (all parts, ms): scales it to this machine."""
 
 
+class Step(NamedTuple):
+    """From one frame to its neighbour."""
+
+    before: Frame
+    """(H, W, 3) uint8 RGB."""
+    mask: Probability
+    """(H, W) float32 in [0, 1]: the object on the frame before; not empty."""
+    frame: Frame
+    """The neighbour."""
+
+
 def timed(run: Callable[[], Result]) -> tuple[float, Result]:
     """CPU seconds of all threads of this process, and the result."""
     started = time.process_time()
@@ -50,13 +62,12 @@ def filled_network() -> SiamMask:
     return cast(SiamMask, network)
 
 
-def measure(frames: Sequence[Frame], mask: Probability, rounds: int = 2) -> dict[str, float]:
+def measure(steps: Sequence[Step], rounds: int = 2) -> dict[str, float]:
     """Follow an object in both modes, in turns.
 
     Args:
-        frames: (H, W, 3) uint8 RGB each; the first one is the anchor.
-        mask: (H, W) float32 in [0, 1] of the object on the first frame.
-        rounds: how often the stretch is walked.
+        steps: at least one.
+        rounds: how often they are walked.
 
     Returns:
         CPU seconds, medians: `exact_step`, `default_step`, `exact_start`, `default_start`, `forward` (the network
@@ -64,6 +75,9 @@ def measure(frames: Sequence[Frame], mask: Probability, rounds: int = 2) -> dict
         original's does, scaled to this machine (from the fastest ones, which other work disturbs least); and
         the largest differences between the modes: `mask_difference`, `mask_flips` (pixels a frame, at 0.5),
         `box_difference_px`, `score_difference`.
+
+    Raises:
+        RuntimeError: a step gave up before its work was done.
     """
     network = filled_network()
     modes = {name: siammask(network, exact=name == "exact", minimum_score=None) for name in ("exact", "default")}
@@ -81,14 +95,15 @@ def measure(frames: Sequence[Frame], mask: Probability, rounds: int = 2) -> dict
         if number == 1:
             seconds.clear()  # the first round paid for the packing of weights and for caches
         trackers = {name: make() for name, make in modes.items()}
-        for name, tracker in trackers.items():
-            spent, _ = timed(partial(tracker.start, frames[0], mask))
-            seconds.setdefault(f"{name}_start", []).append(spent)
-        for frame in frames[1:]:
+        for step in steps:
             results = {}
             for name, tracker in trackers.items():
-                spent, results[name] = timed(partial(tracker.step, frame))
+                spent, _ = timed(partial(tracker.start, step.before, step.mask))
+                seconds.setdefault(f"{name}_start", []).append(spent)
+                spent, results[name] = timed(partial(tracker.step, step.frame))
                 seconds.setdefault(f"{name}_step", []).append(spent)
+                if results[name].reason:
+                    raise RuntimeError(f"{name}: {results[name].reason}; the time of this step means nothing")
             pairs.append((results["exact"], results["default"]))
             with torch.inference_mode():
                 spent, _ = timed(forward)
@@ -123,11 +138,12 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     paths = list_frames(options.root / "JPEGImages" / "480p" / options.sequence)[: options.frames]
-    labels = read_mask(options.root / "Annotations" / "480p" / options.sequence / f"{paths[0].stem}.png")
+    truths = options.root / "Annotations" / "480p" / options.sequence
     frames = [read_frame(path) for path in paths]
-    figures = measure(frames, (labels == 1).astype(np.float32), options.rounds)
+    masks = [(read_mask(truths / f"{path.stem}.png") == 1).astype(np.float32) for path in paths[:-1]]
+    figures = measure([Step(*step) for step in zip(frames, masks, frames[1:], strict=False)], options.rounds)
 
-    height, width = labels.shape
+    height, width = masks[0].shape
     table = Table("CPU ms, one thread", "exact", "default", "ratio", title=f"SiamMask, {width}x{height}, one object")
     for part in ("step", "start"):
         exact, default = (1e3 * figures[f"{mode}_{part}"] for mode in ("exact", "default"))
