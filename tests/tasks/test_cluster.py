@@ -363,7 +363,8 @@ def test_what_a_killed_worker_had_begun_is_done_by_the_other(cluster: Cluster, r
     assert len(made) == len(set(made)) == STAGES * len(NAMES)
     for sequence in cluster.sequences():
         assert sequence.snapshot() == reference
-    assert code in (0, 25), survivor.log.read_text()
+    # What another worker does, or was doing when it died: "already running", "not run", or nothing to remark.
+    assert code in (0, 10, 25), survivor.log.read_text()
     assert " done in " not in cluster.check()
     assert cluster.project.litter() == []
 
