@@ -77,7 +77,7 @@ def markdown(first: str, rows: Mapping[str, Row]) -> str:
 def _cell(value: float | str | None) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 0.01 else f"{value:.2f}"
 
 
 def fill(document: Path, made: Mapping[str, str]) -> None:
@@ -128,7 +128,7 @@ def stages_table(cases: Cases) -> str:
     rows = {
         name: {
             "CPU s": part["cpu_s"],
-            "share": part["cpu_s"] / one["cpu_s"],
+            "share": f"{part['cpu_s'] / one['cpu_s']:.1%}",
             "wall s": part.get("wall_s"),
             "peak MiB": part.get("peak_mib"),
         }
