@@ -360,7 +360,8 @@ def test_what_a_killed_worker_had_begun_is_done_by_the_other(cluster: Cluster, r
     assert victim.end() == -signal.SIGKILL
     code = survivor.end()
     made = survivor.made() + victim.made()
-    assert len(made) == len(set(made)) == STAGES * len(NAMES)
+    assert len(made) == len(set(made))
+    assert len(made) >= STAGES * len(NAMES) - 1  # the victim may have died between publishing a stage and saying so
     for sequence in cluster.sequences():
         assert sequence.snapshot() == reference
     # What another worker does, or was doing when it died: "already running", "not run", or nothing to remark.
