@@ -111,13 +111,13 @@ def inspect_frames(paths: Sequence[Path], progress: Progress = silent) -> tuple[
 class Frames(Sequence[NDArray[np.uint8]]):
     """The video by frame index, decoded when asked for: (H, W, 3) uint8 RGB, read-only.
 
-    The frames read last are kept (forward and backward engines ask for a frame twice in a row); memory does not grow
-    with the length of the video. A slice is again such a sequence.
+    The frames read last are kept, 32 MiB of them (engines that go forward and backward ask for a frame twice); memory
+    does not grow with the length of the video. A slice is again such a sequence.
     """
 
-    def __init__(self, paths: Sequence[Path], kept: int = 4) -> None:
+    def __init__(self, paths: Sequence[Path], kept_bytes: int = 32 << 20) -> None:
         self.paths = tuple(paths)
-        self._kept = kept
+        self._kept_bytes = kept_bytes
         self._recent: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._size_wh: tuple[int, int] | None = None
 
@@ -138,11 +138,11 @@ class Frames(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: slice) -> "Frames": ...
     def __getitem__(self, index: int | slice) -> "NDArray[np.uint8] | Frames":
         if isinstance(index, slice):
-            return Frames(self.paths[index], self._kept)
+            return Frames(self.paths[index], self._kept_bytes)
         index = range(len(self.paths))[index]
         if index not in self._recent:
-            self._recent[index] = self._read(index)
-            if len(self._recent) > self._kept:
+            frame = self._recent[index] = self._read(index)
+            while len(self._recent) > 1 and len(self._recent) * frame.nbytes > self._kept_bytes:
                 self._recent.popitem(last=False)
         self._recent.move_to_end(index)
         return self._recent[index]

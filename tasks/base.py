@@ -213,6 +213,7 @@ class StageTask(SequenceTask):
         target, key = self.output().path, self.key()  # before the work: an input that changes meanwhile is not claimed
         try:
             process.require(self.root)
+            process.keep_freed_memory()
             limit_threads(self.threads)
             with publishing(target) as folder:
                 objects = self.work(folder)
@@ -233,8 +234,8 @@ class StageTask(SequenceTask):
     def checkpoint(self, engine: str) -> Json:
         """Name and digest of an engine's checkpoint; nothing for an engine without one.
 
-        A file that was not met before is loaded once, in a process of its own (this one may still fork), to see that it
-        holds the engine's network.
+        A file that was not met before, and that the list does not know by its digest, is loaded once, in a process of
+        its own (this one may still fork), to see that it holds the engine's network.
 
         Raises:
             WeightsError: it is missing, damaged, or belongs to another network.
@@ -244,7 +245,7 @@ class StageTask(SequenceTask):
         root = Path(self.weights_root)
         path = weights.locate(engine, root)
         cache = DigestCache(Path(self.outputs_root) / ".digests.json")
-        if not cache.knows(path):
+        if not cache.knows(path) and not weights.is_registered(engine, path):
             with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
                 pool.submit(_try_to_load, engine, root).result()
         digest = cache.digest(path)

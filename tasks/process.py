@@ -1,6 +1,8 @@
 """The life of a process that runs tasks: signals, orphans, locks, imports before a fork, and quiet logs."""
 
 import atexit
+import contextlib
+import ctypes
 import fcntl
 import importlib
 import logging
@@ -58,6 +60,23 @@ def import_before_fork(modules: tuple[str, ...]) -> None:
         if module not in _imported:
             importlib.import_module(module)
             _imported.add(module)
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+_MALLOC_SETTINGS = (-3, -1)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+_KEPT_BYTES = 1 << 29
+
+
+def keep_freed_memory() -> None:
+    """Keep what was freed for the next allocation.
+
+    glibc returns large blocks to the system at once, and a network asks for the same ones frame after frame: fetching
+    them again, page by page, is a fifth of its time.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        for setting in _MALLOC_SETTINGS:
+            ctypes.CDLL(None).mallopt(setting, _KEPT_BYTES)
 
 
 # --- orphans ---------------------------------------------------------------------------------------------------------

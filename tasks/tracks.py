@@ -37,6 +37,7 @@ class TrackSegment(SegmentTask):
     """Masks on every frame of a stretch: forward from its left anchor, backward from its right one, fused."""
 
     stage = "tracks"
+    version = 2
 
     def modules(self) -> tuple[str, ...]:
         """The work, and the engine's code."""

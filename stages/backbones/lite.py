@@ -130,7 +130,10 @@ class Block(nn.Module):
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution whose output has ceil(side / stride) pixels; an odd padding goes to the far side (TensorFlow)."""
+    """A convolution whose output has ceil(side / stride) pixels; an odd padding goes to the far side (TensorFlow).
+
+    The kernel gets a zero on its near side then: so the padding is even, and no padded copy of the input is made.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups=groups)
@@ -139,10 +142,10 @@ class SameConv2d(nn.Conv2d):
         """(N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride))."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         vertical, horizontal = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
-        if vertical == horizontal and vertical % 2 == 0:  # the convolution pads by itself, without a copy
-            return functional.conv2d(x, self.weight, self.bias, stride, vertical // 2, 1, self.groups)
-        border = (horizontal // 2, horizontal - horizontal // 2, vertical // 2, vertical - vertical // 2)
-        return functional.conv2d(functional.pad(x, border), self.weight, self.bias, stride, 0, 1, self.groups)
+        weight, padding = self.weight, ((vertical + 1) // 2, (horizontal + 1) // 2)
+        if vertical % 2 or horizontal % 2:
+            weight = functional.pad(weight, (horizontal % 2, 0, vertical % 2, 0))
+        return functional.conv2d(x, weight, self.bias, stride, padding, 1, self.groups)
 
 
 def from_rgb(picture: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.backbones.inference import for_inference
-from stages.backbones.lite import Lite, from_published
+from stages.backbones.lite import Lite, from_published, upsample
 from stages.masks import IGNORE
 from stages.propagators.match.network import Evidence, Features, MatchLite, fuse, gather, look_up, memory
 from stages.propagators.match.prior import Carried, join, no_flow
@@ -79,7 +79,7 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
 
         `pictures` (3, 256, 256, 3) uint8 RGB: anchor, frame, anchor; `anchors` (2, 256, 256) their soft masks; `target`
         (256, 256) uint8 the frame's: 1, 0, or 255 unknown; `sides` (2,) bool: which anchors there are; and of the
-        flow, as in `JoinedFlow`, `priors` (2, 256, 256), `flow`, `trust` (256, 256), `position` ().
+        flow, as in `JoinedFlow`, `priors` (2, 256, 256), `flow`, `trust` (1, 256, 256), `position` ().
         """
         return draw_triple(pictures, rng)
 
@@ -103,7 +103,7 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
         for batch in self._batches(held_out, _VALIDATION_TRIPLES):
             features, known = evidence(network, batch)
             found += ious(network(features, known)[:, 0] > 0, batch["target"])
-            base += ious(fuse(known)[:, 0] > 0.5, batch["target"])
+            base += ious(_untrained(known), batch["target"])
         better, plain = float(np.mean(found)), float(np.mean(base))
         return {"gain": better - plain, "iou": better, "base_iou": plain}
 
@@ -113,7 +113,7 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
         pictures = []
         for batch in self._batches(held_out, _SHEET_TRIPLES):
             features, known = evidence(network, batch)
-            results = zip((network(features, known)[:, 0] > 0).numpy(), (fuse(known)[:, 0] > 0.5).numpy(), strict=True)
+            results = zip((network(features, known)[:, 0] > 0).numpy(), _untrained(known).numpy(), strict=True)
             for index, (mask, base) in enumerate(results):
                 before, frame, after = batch["pictures"][index].numpy()
                 one, other = batch["anchors"][index].numpy() > 0.5
@@ -154,10 +154,15 @@ def evidence(network: MatchLite, batch: Batch) -> tuple[Features, Evidence]:
             if is_there
         ]
         readouts, similarity = look_up(features.key[count + index], here)
-        priors, flow, trust, position = (batch[name][index] for name in ("priors", "flow", "trust", "position"))
-        parts.append(gather(readouts, similarity, priors[None], flow[None], trust, position))
+        priors, flow, trust = (functional.avg_pool2d(batch[name][index], 2) for name in ("priors", "flow", "trust"))
+        parts.append(gather(readouts, similarity, priors[None], flow, trust[0], batch["position"][index]))
     middle = Features(*(each[count : 2 * count] for each in features))
     return middle, Evidence(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def _untrained(known: Evidence) -> Tensor:
+    """The masks (N, 256, 256) bool that the fusion gives without the decoder."""
+    return upsample(fuse(known), (SIDE_PX, SIDE_PX))[:, 0] > 0.5
 
 
 # ------------------------------------------------------------------------------------------------------- triples
@@ -192,8 +197,8 @@ def draw_triple(draw: Draw, rng: np.random.Generator) -> Sample:
         "target": truths[1],
         "sides": sides,
         "priors": flow.priors[0].astype(np.float32),
-        "flow": flow.flow[0].astype(np.float32),
-        "trust": flow.trust.astype(np.float32),
+        "flow": flow.flow.astype(np.float32),
+        "trust": flow.trust[None].astype(np.float32),
         "position": np.float32(flow.position),
     }
 

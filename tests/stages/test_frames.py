@@ -163,7 +163,8 @@ def test_a_frame_of_another_size_is_named_with_both_sizes(tmp_path: Path) -> Non
 
 @pytest.fixture
 def frames(tmp_path: Path) -> Frames:
-    return Frames([picture(tmp_path / f"{index:05d}.png", value=10 * index) for index in range(10)])
+    files = [picture(tmp_path / f"{index:05d}.png", value=10 * index) for index in range(10)]
+    return Frames(files, kept_bytes=4 * 16 * 12 * 3)
 
 
 def test_frames_are_found_by_index(frames: Frames) -> None:

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from stages import weights
+from stages.backbones.lite import upsample
 from stages.engines import Anchor, SegmentFrame
 from stages.propagators.dis import Box
 from stages.propagators.match.engine import Match
-from stages.propagators.match.matching import BEST, REACH, find, from_cells, join, read, to_cells
+from stages.propagators.match.matching import REACH, TEMPERATURE, from_cells, match, to_cells
 from stages.propagators.match.network import LEAST, MatchLite, MatchTrunk, fuse, gather, look_up, memory
 from stages.propagators.match.prior import carry
 from stages.propagators.match.view import View
@@ -49,15 +50,18 @@ def full_affinity(query: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size_hw", [(20, 37), (36, 18), (6, 4)])
-def test_reading_by_blocks_is_reading_from_the_full_affinity_within_the_window(size_hw):
+def test_reading_row_by_row_is_a_softmax_over_the_windows_of_all_anchors(size_hw):
     rng = torch.Generator().manual_seed(1)
     query, *anchors = (keys(rng, *size_hw) for _ in range(3))
-    values = torch.rand(2 * size_hw[0] * size_hw[1], 5, generator=rng)
-    both = torch.cat([full_affinity(query, each) for each in anchors], dim=1)
-    lowest_kept = both.topk(BEST, dim=1).values[:, -1:]
-    shares = torch.softmax(both.masked_fill(both < lowest_kept, -torch.inf) / 0.05, dim=1)
-    found = read(join([find(query, each) for each in anchors]), values)
-    torch.testing.assert_close(found, shares @ values, atol=1e-5, rtol=1e-4)
+    values = [torch.nn.functional.pad(torch.rand(*size_hw, 5, generator=rng), (0, 1), value=1) for _ in anchors]
+    affinities = [full_affinity(query, each) for each in anchors]
+    shares = torch.softmax(torch.cat(affinities, dim=1) / TEMPERATURE, dim=1)
+    wanted = shares @ torch.cat([each.flatten(0, 1) for each in values])
+    sums, similarities = zip(*(match(query, *pair) for pair in zip(anchors, values, strict=True)), strict=True)
+    total = torch.stack(sums).sum(dim=0)
+    torch.testing.assert_close(total / total[..., -1:], wanted.view_as(total), atol=1e-5, rtol=1e-4)
+    for similarity, affinity in zip(similarities, affinities, strict=True):
+        torch.testing.assert_close(similarity, affinity.amax(dim=1).view(size_hw), atol=1e-5, rtol=1e-4)
 
 
 def test_a_frame_that_is_an_anchor_reads_the_anchors_mask():
@@ -81,17 +85,17 @@ def test_an_untrained_decoder_gives_the_fusion():
     lite = MatchLite()
     readouts, similarity = torch.rand(2, 48, 8, 6), torch.rand(2, 8, 6)
     known = gather(
-        readouts, similarity, torch.rand(2, 2, 64, 48), torch.rand(2, 64, 48), torch.rand(64, 48), torch.tensor(0.3)
+        readouts, similarity, torch.rand(2, 2, 32, 24), torch.rand(2, 32, 24), torch.rand(32, 24), torch.tensor(0.3)
     )
-    masks = torch.sigmoid(lite(lite.features(255 * torch.rand(1, 3, 64, 48)), known))
-    torch.testing.assert_close(masks, fuse(known).clamp(LEAST, 1 - LEAST))
+    logits = lite(lite.features(255 * torch.rand(1, 3, 64, 48)), known)
+    torch.testing.assert_close(logits, upsample(torch.logit(fuse(known), LEAST), (64, 48)))
 
 
 def test_without_trust_in_flow_matching_decides():
     readouts = torch.rand(1, 48, 8, 6)
-    flows = torch.zeros(1, 2, 64, 48), torch.zeros(1, 64, 48)
+    flows = torch.zeros(1, 2, 32, 24), torch.zeros(1, 32, 24)
     without, with_flow = (
-        fuse(gather(readouts, torch.rand(2, 8, 6), *flows, torch.full((64, 48), trust), torch.tensor(0.5)))
+        fuse(gather(readouts, torch.rand(2, 8, 6), *flows, torch.full((32, 24), trust), torch.tensor(0.5)))
         for trust in (0.0, 1.0)
     )
     torch.testing.assert_close(with_flow, without * 0.7 / 1.7)

@@ -122,7 +122,7 @@ class _Group:
         anchors = self._left, self._right
         masks = np.concatenate([anchor.masks for anchor in anchors if anchor is not None])
         self._view = View.around(Box.around(masks.max(axis=0) > 0.5), widening, masks.shape[1:])
-        self._priors = carry(self._frames, self._stretch, *anchors, self._view)
+        self._priors = carry(self._frames, self._stretch, *anchors, self._view.halved)
         self._memories = [
             anchor and memory(self._features(anchor.frame).key[0], self._tensor(self._view.masks(anchor.masks)))
             for anchor in anchors
@@ -136,7 +136,7 @@ class _Group:
         memories = [each for each, masks in zip(self._memories, carried, strict=True) if each and masks]
         features = self._features(frame)
         readouts, similarity = look_up(features.key[0], memories or [each for each in self._memories if each])
-        width, height = self._view.size_wh
+        width, height = self._view.halved.size_wh
         flow = join(forward, backward, position) or no_flow(len(readouts), (height, width))
         evidence = gather(readouts, similarity, *(self._tensor(np.asarray(part, np.float32)) for part in flow))
         masks = torch.sigmoid(self._network(features, evidence))
@@ -169,7 +169,7 @@ class _Group:
         inside = carried.masks[number] > 0.5
         if not inside.any():
             return _NOWHERE
-        return _Side(self._view.on_frame(Box.around(inside)), float(carried.trust[inside].mean()))
+        return _Side(self._view.halved.on_frame(Box.around(inside)), float(carried.trust[inside].mean()))
 
 
 def _groups(left: Anchor | None, right: Anchor | None) -> Iterator[tuple[list[int], Anchor | None, Anchor | None]]:

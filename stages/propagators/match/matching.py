@@ -1,12 +1,9 @@
-"""Looking up a frame's cells in anchor frames: a cell may match only cells near its own place, and only the best count.
+"""Looking up a frame's cells in an anchor frame: a cell reads from the cells near its own place that look like it.
 
 S. W. Oh, J.-Y. Lee, N. Xu, S. J. Kim, "Video Object Segmentation using Space-Time Memory Networks", ICCV 2019, reads
-from all cells; windows and best matches keep look-alikes elsewhere out, and most of the affinity need not be computed.
+from all cells; windows keep look-alikes elsewhere out, and a part of the affinity need not be computed.
 A cell is 8 x 8 pixels. Its mask is kept as 4 x 4 sub-cells, so that what is read back is finer than the cell.
 """
-
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,72 +13,38 @@ CELL_PX = 8
 SUB_CELLS = 4
 REACH = 14
 """Cells in every direction."""
-BEST = 16
-_TEMPERATURE = 0.05
-_BLOCK = 16
+TEMPERATURE = 0.03
+"""Cold enough for look-alikes not to matter: picking out the best 16 matches changes nothing and takes three times as
+long."""
 
 
-class Matches(NamedTuple):
-    """The best matches of every cell (queries of them, row by row) in one or several anchors."""
+def match(query: Tensor, anchor: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Match every cell of a frame with those of one anchor in its window, and sum up what these hold.
 
-    similarity: Tensor
-    """(queries, BEST) in [-1, 1], not sorted; -inf where the window holds fewer cells."""
-    cell: Tensor
-    """(queries, BEST): row by row, one anchor behind the other."""
-
-
-def find(query: Tensor, memory: Tensor) -> Matches:
-    """Find the best matches of every cell of a frame in one anchor.
-
-    Only what lies in a window is computed, blocks of cells at a time: all queries of a block share one piece of memory.
+    A cell's weight is exp((similarity - 1) / temperature). Sums over several anchors may be added: divided by the sum
+    of the weights (let a channel of the values be 1) they are what a softmax over all of them reads.
 
     Args:
         query: (C, H, W) keys of unit length.
-        memory: (C, H, W), the same of the anchor.
-    """
-    height, width = query.shape[1:]
-    similarities, indices = query.new_full((2, height, width, BEST), -torch.inf).unbind()
-    ys, xs = (torch.arange(side, device=query.device) for side in (height, width))
-    cells = ys[:, None] * width + xs
-    for top in range(0, height, _BLOCK):
-        rows, near_rows = _block(top, height)
-        in_reach_y = (ys[rows, None] - ys[near_rows]).abs() <= REACH
-        for left in range(0, width, _BLOCK):
-            columns, near_columns = _block(left, width)
-            in_reach_x = (xs[columns, None] - xs[near_columns]).abs() <= REACH
-            in_reach = in_reach_y[:, None, :, None] & in_reach_x[None, :, None, :]
-            here = query[:, rows, columns]
-            scores = here.flatten(1).T @ memory[:, near_rows, near_columns].flatten(1)
-            scores.masked_fill_(~in_reach.view(scores.shape), -torch.inf)
-            best = scores.topk(min(BEST, scores.shape[1]), sorted=False)
-            found = cells[near_rows, near_columns].flatten()[best.indices]
-            shape = (*here.shape[1:], -1)
-            similarities[rows, columns, : found.shape[1]] = best.values.view(shape)
-            indices[rows, columns, : found.shape[1]] = found.view(shape).to(indices.dtype)
-    return Matches(similarities.flatten(0, 1), indices.flatten(0, 1).clamp(min=0).long())
-
-
-def join(matches: Sequence[Matches]) -> Matches:
-    """The best matches in several anchors of equal size, taken together."""
-    cells = len(matches[0].cell)
-    similarity = torch.cat([each.similarity for each in matches], dim=1)
-    index = torch.cat([each.cell + number * cells for number, each in enumerate(matches)], dim=1)
-    best = similarity.topk(BEST, sorted=False)
-    return Matches(best.values, index.gather(1, best.indices))
-
-
-def read(matches: Matches, values: Tensor) -> Tensor:
-    """What the matched cells hold, weighted by a softmax over similarity / 0.05.
-
-    Args:
-        matches: of every cell.
-        values: (cells, channels), the cells of all anchors that the matches speak of, one anchor behind the other.
+        anchor: (C, H, W), the same of the anchor.
+        values: (H, W, channels) of the anchor.
 
     Returns:
-        (queries, channels).
+        The sums (H, W, channels), and the similarity of the best match (H, W) in [-1, 1].
     """
-    shares = torch.softmax(matches.similarity / _TEMPERATURE, dim=1)
-    return functional.embedding_bag(matches.cell, values, per_sample_weights=shares, mode="sum")
+    height, width = query.shape[1:]
+    sums = values.new_empty(height, width, values.shape[2])
+    highest = query.new_empty(height, width)
+    x = torch.arange(width, device=query.device)
+    near_x = ((x[:, None] - x).abs() <= REACH).to(query.dtype)[:, None]
+    for y in range(height):
+        near_y = slice(max(0, y - REACH), y + REACH + 1)
+        weights = query[:, y].T @ anchor[:, near_y].flatten(1)
+        weights.sub_(1).div_(TEMPERATURE).exp_()
+        weights.view(width, -1, width).mul_(near_x)
+        sums[y] = weights @ values[near_y].flatten(0, 1)
+        highest[y] = weights.amax(dim=1)
+    return sums, 1 + TEMPERATURE * highest.log()
 
 
 def to_cells(masks: Tensor) -> Tensor:
@@ -92,9 +55,3 @@ def to_cells(masks: Tensor) -> Tensor:
 def from_cells(cells: Tensor) -> Tensor:
     """The other way, at half the pixels' resolution: (N, 16 C, H, W) -> (N, C, 4 H, 4 W)."""
     return functional.pixel_shuffle(cells, SUB_CELLS)
-
-
-def _block(start: int, side: int) -> tuple[slice, slice]:
-    """A block of cells along one axis, and the cells in reach of any of it."""
-    stop = min(start + _BLOCK, side)
-    return slice(start, stop), slice(max(0, start - REACH), min(side, stop + REACH))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.backbones.lite import Lite, channels, from_rgb, upsample
-from stages.propagators.match.matching import CELL_PX, SUB_CELLS, Matches, find, from_cells, join, read, to_cells
+from stages.propagators.match.matching import SUB_CELLS, from_cells, match, to_cells
 
 _KEY_SHARES = (0.6, 0.8)  # their squares add up to 1
 _KEY_CHANNELS = channels(8) + channels(16)
@@ -41,7 +41,7 @@ class Memory(NamedTuple):
     key: Tensor
     """(152, H, W)."""
     values: Tensor
-    """(H W, objects x 16): sub-cells of the masks."""
+    """(H, W, objects x 16 + 1): sub-cells of the masks, and 1."""
 
 
 class Evidence(NamedTuple):
@@ -52,11 +52,11 @@ class Evidence(NamedTuple):
     similarity: Tensor
     """(N, 2, h / 8, w / 8) of the best match in either anchor, in [-1, 1]."""
     priors: Tensor
-    """(N, 2, h, w) in [0, 1]: masks that flow carried from the anchor before and the one after."""
+    """(N, 2, h / 2, w / 2) in [0, 1]: masks that flow carried from the anchor before and the one after."""
     flow: Tensor
-    """(N, 1, h, w): both joined."""
+    """(N, 1, h / 2, w / 2): both joined."""
     trust: Tensor
-    """(N, 1, h, w) in [0, 1]: how far the flow is to be trusted; 0 where there is none."""
+    """(N, 1, h / 2, w / 2) in [0, 1]: how far the flow is to be trusted; 0 where there is none."""
     position: Tensor
     """(N,): 0 at the anchor before, 1 at the one after."""
 
@@ -77,7 +77,7 @@ class MatchTrunk(nn.Module):
 
     def forward(self, features: Features, evidence: Evidence) -> Tensor:
         """The masks' logits (N, 1, h, w)."""
-        return torch.logit(fuse(evidence), LEAST)
+        return _twice(torch.logit(fuse(evidence), LEAST))
 
 
 class MatchLite(MatchTrunk):
@@ -90,8 +90,7 @@ class MatchLite(MatchTrunk):
     def forward(self, features: Features, evidence: Evidence) -> Tensor:
         """The masks' logits (N, 1, h, w); features of one picture serve all masks."""
         base = fuse(evidence)
-        correction = self.decoder(features, evidence, base)
-        return torch.logit(base, LEAST) + upsample(correction, base.shape[-2:])
+        return _twice(torch.logit(base, LEAST) + self.decoder(features, evidence, base))
 
 
 class Decoder(nn.Module):
@@ -119,17 +118,17 @@ class Decoder(nn.Module):
         count, _, height, width = readouts.shape
         place = position.view(-1, 1, 1, 1).expand(count, 1, height, width)
         mixed = self.mix(features.key).expand(count, -1, -1, -1)
-        weight = functional.avg_pool2d(_flow_weight(evidence), CELL_PX // 2)
-        x = self.coarse(torch.cat([readouts, similarity, to_cells(priors), weight, place, mixed], dim=1))
+        weight = functional.avg_pool2d(_flow_weight(evidence), SUB_CELLS)
+        prior_cells = functional.pixel_unshuffle(priors, SUB_CELLS)
+        x = self.coarse(torch.cat([readouts, similarity, prior_cells, weight, place, mixed], dim=1))
 
         read_fine = from_cells(readouts[:, : SUB_CELLS**2])
-        flow_fine, base_fine = (functional.avg_pool2d(mask, 2) for mask in (flow, base))
-        halves = functional.pixel_unshuffle(torch.cat([read_fine, flow_fine], dim=1), 2)
+        halves = functional.pixel_unshuffle(torch.cat([read_fine, flow], dim=1), 2)
         x = _twice(self.to_middle(x)) + self.middle_skip(features.middle)
         x = self.middle(torch.cat([x, halves], dim=1))
 
         x = _twice(self.to_fine(x)) + self.fine_skip(features.fine)
-        x = self.fine(torch.cat([x, read_fine, flow_fine, base_fine], dim=1))
+        x = self.fine(torch.cat([x, read_fine, flow, base], dim=1))
         return self.last(x)
 
 
@@ -149,7 +148,8 @@ class Residual(nn.Module):
 
 def memory(key: Tensor, masks: Tensor) -> Memory:
     """Remember an anchor: its key (152, H, W), and its masks (objects, h, w) float32 in [0, 1]."""
-    return Memory(key, to_cells(masks[:, None]).flatten(2).permute(2, 0, 1).flatten(1))
+    cells = to_cells(masks[:, None]).flatten(0, 1).permute(1, 2, 0)
+    return Memory(key, functional.pad(cells, (0, 1), value=1))
 
 
 def look_up(key: Tensor, memories: list[Memory]) -> tuple[Tensor, Tensor]:
@@ -162,13 +162,11 @@ def look_up(key: Tensor, memories: list[Memory]) -> tuple[Tensor, Tensor]:
     Returns:
         `readouts` (objects, 48, H, W) and `similarity` (2, H, W), as in `Evidence`.
     """
-    found = [find(key, each.key) for each in memories]
-    alone = [read(matches, each.values) for matches, each in zip(found, memories, strict=True)]
-    together = read(join(found), torch.cat([each.values for each in memories])) if len(found) > 1 else alone[0]
-    readouts = torch.stack([together, alone[0], alone[-1]])  # (3, cells, objects x 16)
-    height, width = key.shape[1:]
-    readouts = readouts.view(3, height, width, -1, SUB_CELLS**2).permute(3, 0, 4, 1, 2).flatten(1, 2)
-    return readouts, torch.stack([_highest(found[0]), _highest(found[-1])]).view(2, height, width)
+    sums, similarity = zip(*(match(key, each.key, each.values) for each in memories), strict=True)
+    together = torch.stack(sums).sum(dim=0)
+    readouts = torch.stack([total[..., :-1] / total[..., -1:] for total in (together, sums[0], sums[-1])])
+    readouts = readouts.view(*readouts.shape[:3], -1, SUB_CELLS**2).permute(3, 0, 4, 1, 2).flatten(1, 2)
+    return readouts, torch.stack([similarity[0], similarity[-1]])
 
 
 def gather(
@@ -179,9 +177,9 @@ def gather(
     Args:
         readouts: (objects, 48, H, W), see `look_up`.
         similarity: (2, H, W), see `look_up`.
-        priors: (objects, 2, h, w), here and below see `stages.propagators.match.prior.JoinedFlow`.
-        flow: (objects, h, w).
-        trust: (h, w).
+        priors: (objects, 2, h / 2, w / 2), here and below see `stages.propagators.match.prior.JoinedFlow`.
+        flow: (objects, h / 2, w / 2).
+        trust: (h / 2, w / 2).
         position: ().
     """
     count = len(readouts)
@@ -196,30 +194,25 @@ def gather(
 
 
 def fuse(evidence: Evidence) -> Tensor:
-    """Matching and flow, weighted by the trust in flow: masks (N, 1, h, w) in [0, 1].
+    """Matching and flow, weighted by the trust in flow: masks (N, 1, h / 2, w / 2) in [0, 1].
 
     base = (w pf + 0.7 pm) / (w + 0.7),  w = mean trust * exp(-4 mean |forward - backward|), means over about 9 pixels.
     """
-    weight = upsample(_flow_weight(evidence), evidence.flow.shape[-2:])
+    weight = _flow_weight(evidence)
     return (weight * evidence.flow + _MATCHING_WEIGHT * matched(evidence.readouts)) / (weight + _MATCHING_WEIGHT)
 
 
 def matched(readouts: Tensor) -> Tensor:
-    """The masks (N, 1, h, w) that matching alone gives, from both anchors together."""
-    masks = _blur(from_cells(readouts[:, : SUB_CELLS**2]))
-    return _twice(masks)
+    """The masks (N, 1, h / 2, w / 2) that matching alone gives, from both anchors together."""
+    return _blur(from_cells(readouts[:, : SUB_CELLS**2]))
 
 
 def _flow_weight(evidence: Evidence) -> Tensor:
-    """How much the flow counts, at half the resolution: (N, 1, h / 2, w / 2) in [0, 1]."""
+    """How much the flow counts: (N, 1, h / 2, w / 2) in [0, 1]."""
     apart = (evidence.priors[:, :1] - evidence.priors[:, 1:]).abs()
-    layers = functional.avg_pool2d(torch.cat([evidence.trust, apart], dim=1), 2)
+    layers = torch.cat([evidence.trust, apart], dim=1)
     layers = functional.avg_pool2d(layers, 5, stride=1, padding=2, count_include_pad=False)
     return layers[:, :1] * torch.exp(-_AGREEMENT_FALL * layers[:, 1:])
-
-
-def _highest(matches: Matches) -> Tensor:
-    return matches.similarity.amax(dim=1)
 
 
 def _blur(masks: Tensor) -> Tensor:

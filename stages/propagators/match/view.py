@@ -1,7 +1,7 @@
 """The part of the frames that a stretch's networks look at, and at which size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -39,6 +39,12 @@ class View:
     def scale(self) -> float:
         """Pixels of the view in a pixel of the frame."""
         return self.size_wh[0] / self.box.size_wh[0]
+
+    @property
+    def halved(self) -> "View":
+        """The same box at half the size."""
+        width, height = self.size_wh
+        return replace(self, size_wh=(width // 2, height // 2))
 
     def picture(self, frame: Frame) -> Frame:
         """The part of a frame (H, W, 3) uint8: (h, w, 3) uint8."""
