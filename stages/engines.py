@@ -6,6 +6,7 @@ one is built, so that knowing the names costs nothing.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -189,7 +190,7 @@ def refiner(name: str, weights_root: Path, device: str, options: dict[str, Any])
 
 
 def _build(plug: str, name: str, weights_root: Path, device: str, options: dict[str, Any]) -> object:
-    """Build an engine by name.
+    """Build an engine by name; the last ones are kept, networks included, and given again.
 
     Args:
         plug: the plug point.
@@ -202,13 +203,28 @@ def _build(plug: str, name: str, weights_root: Path, device: str, options: dict[
         InputError: no such engine.
         WeightsError: its checkpoint is missing, damaged, or belongs to another network.
     """
+    chosen = tuple(sorted(relevant(plug, name, options).items()))
+    if weights.entry(name) is None:
+        return _made(plug, name, weights_root, device, chosen, None)
+    stat = weights.locate(name, weights_root).stat()
+    return _made(plug, name, weights_root, device, chosen, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=4)
+def _made(
+    plug: str,
+    name: str,
+    weights_root: Path,
+    device: str,
+    options: tuple[tuple[str, Any], ...],
+    _checkpoint: tuple[int, ...] | None,
+) -> object:
     module, _, attribute = _engine(plug, name).place.partition(":")
     make: Callable[..., object] = getattr(import_module(module), attribute)
-    chosen = relevant(plug, name, options)
     checkpoint = weights.entry(name)
     if checkpoint is None:
-        return make(**chosen)
-    return make(weights.load_network(name, weights_root), device=device, **checkpoint.options, **chosen)
+        return make(**dict(options))
+    return make(weights.load_network(name, weights_root), device=device, **checkpoint.options, **dict(options))
 
 
 def _engine(plug: str, name: str) -> _Engine:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import luigi
 
-from stages import engines
 from stages.errors import InputError
 from stages.manifest import Json
 from tasks import config
-from tasks.base import StageTask
+from tasks.base import EngineTask, StageTask
 from tasks.inputs import Frames, ImportScribbles, ScribbledTask, Scribbles
 
 
@@ -37,15 +36,13 @@ class SelectAnchors(StageTask, ScribbledTask):
         return list(self.scribble_set.object_ids)
 
 
-class AnchorMask(config.AnchorOptions, StageTask, ScribbledTask):
+class AnchorMask(config.AnchorOptions, EngineTask, ScribbledTask):
     """The masks of every object on one anchor frame."""
 
     frame = luigi.IntParameter(description="frame index of the anchor")
     stage = "anchor_masks"
-
-    def modules(self) -> tuple[str, ...]:
-        """The work, and the engine's code."""
-        return ("stages.anchor_masks", *engines.modules("segmenter", self.segmenter))
+    plug = "segmenter"
+    works_with = "stages.anchor_masks"
 
     def requires(self) -> list[luigi.Task]:
         """The picture, and a person's strokes on it."""
@@ -60,30 +57,23 @@ class AnchorMask(config.AnchorOptions, StageTask, ScribbledTask):
         """One per anchor."""
         return Path("anchor_masks") / f"{self.frame:05d}"
 
-    def weights(self) -> Json:
-        """The segmenter's checkpoint."""
-        return self.checkpoint(self.segmenter)
-
     def uses(self) -> Json:
         """This frame's picture and strokes, and how they are turned into masks."""
         return {
             "frame": self.clone(Frames).digest(self.frame, self.frame),
             "strokes": self.scribble_set.strokes_digest(self.frame),
-            "segmenter": self.segmenter,
             "click_spacing_px": self.click_spacing_px,
-            "options": engines.relevant("segmenter", self.segmenter, self.options()),
-            "weights": self.weights(),
+            **self.engine_key(),
         }
 
-    def options(self) -> Json:
-        """What the engine gets."""
+    def engine_options(self) -> Json:
+        """Of f-BRS."""
         return {"spacing_px": self.click_spacing_px, "mode": self.brs_mode, "exact": self.exact}
 
     def work(self, folder: Path) -> list[int]:
         """Write mask.png, probabilities.h5 and clicks.json."""
         from stages.anchor_masks import segment_anchor
 
-        engine = engines.segmenter(self.segmenter, Path(self.weights_root), self.device, self.options())
         scribbles = self.scribble_set.frame(self.frame)
-        segment_anchor(folder, self.video[self.frame], scribbles, engine, self.click_spacing_px)
+        segment_anchor(folder, self.video[self.frame], scribbles, self.engine(), self.click_spacing_px)
         return list(scribbles.object_ids)

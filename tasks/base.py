@@ -23,7 +23,7 @@ import luigi
 from luigi.task import flatten
 from tqdm import tqdm
 
-from stages import weights
+from stages import engines, weights
 from stages.errors import InputError, LisError, StageError
 from stages.frames import Frames as VideoFrames
 from stages.frames import list_frames
@@ -50,6 +50,10 @@ class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
     def modules(self) -> tuple[str, ...]:
         """What its work imports; imported once in the parent, before the first fork."""
         return ()
+
+    def prepare(self) -> None:
+        """What all tasks of a kind share is made here, in the parent, just before it forks."""
+        process.import_before_fork(self.modules())
 
     def is_complete(self) -> bool:
         """Whether the result is there and up to date, given that everything required is."""
@@ -81,8 +85,8 @@ class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
 
     @property
     def worker_timeout(self) -> None:  # type: ignore[override]
-        """No timeout of its own. Luigi asks for it in the parent just before it forks: the last moment to import."""
-        process.import_before_fork(self.modules())
+        """No timeout of its own. Luigi asks for it in the parent just before it forks: the last moment to prepare."""
+        self.prepare()
 
     def on_failure(self, exception: BaseException) -> str:
         """What the bulk summary shows as the reason."""
@@ -251,6 +255,51 @@ class StageTask(SequenceTask):
         digest = cache.digest(path)
         cache.save()
         return {path.name: digest}
+
+
+class EngineTask(StageTask):
+    """A stage whose work an engine does."""
+
+    plug: ClassVar[str]
+    """`segmenter`, `propagator` or `refiner`: the name of the engine's option, too."""
+    works_with: ClassVar[str]
+    """The module of the work itself."""
+
+    def modules(self) -> tuple[str, ...]:
+        """The work, and the engine's code."""
+        return (self.works_with, *engines.modules(self.plug, self.engine_name))
+
+    def prepare(self) -> None:
+        """Import, and build the engine, so that no task has to load its network again."""
+        super().prepare()
+        process.build_before_fork(self.engine, self.device)
+
+    @property
+    def engine_name(self) -> str:
+        """As the option says."""
+        name: str = getattr(self, self.plug)
+        return name
+
+    def engine_options(self) -> Json:
+        """What the engine may get; it takes what it knows."""
+        return {}
+
+    def engine(self) -> Any:
+        """Build it."""
+        build = getattr(engines, self.plug)
+        return build(self.engine_name, Path(self.weights_root), self.device, self.engine_options())
+
+    def weights(self) -> Json:
+        """The engine's checkpoint."""
+        return self.checkpoint(self.engine_name)
+
+    def engine_key(self) -> Json:
+        """What a result owes to the engine."""
+        return {
+            self.plug: self.engine_name,
+            "options": engines.relevant(self.plug, self.engine_name, self.engine_options()),
+            "weights": self.weights(),
+        }
 
 
 def _try_to_load(engine: str, weights_root: Path) -> None:

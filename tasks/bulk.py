@@ -66,7 +66,7 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
     def run(self) -> Iterator[luigi.Task]:
         """Chunk after chunk, then the summary; a failure outweighs waiting."""
         process.end_with_parent()
-        process.import_before_fork(self.clone(RefineSequence, seq="any").modules())
+        self.clone(RefineSequence, seq="any").prepare()
         logging.getLogger("luigi-interface").setLevel(logging.ERROR)  # the chunks' own summaries
         luigi.worker.fork_lock = threading.Lock()  # held when this process was forked, so never to be released here
         started = time.time()

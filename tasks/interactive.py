@@ -15,7 +15,6 @@ import luigi
 import psutil
 from luigi.task import flatten
 
-from stages import engines
 from stages.anchors import plan
 from stages.errors import InputError
 from stages.lookup import check_name
@@ -75,18 +74,11 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
 
     def pipeline(self) -> Json:
         """The engines, with what they depend on."""
-        result = self.clone(RefineSequence)
-        plugs = {
-            "segmenter": (self.segmenter, self.clone(AnchorMask, frame=0).options()),
-            "propagator": (self.propagator, self.clone(TrackSegment, start=0, stop=0).options()),
-        }
         return {
-            **{
-                plug: [name, engines.relevant(plug, name, options), self.checkpoint(name)]
-                for plug, (name, options) in plugs.items()
-            },
+            "segmenter": self.clone(AnchorMask, frame=0).engine_key(),
+            "propagator": self.clone(TrackSegment, start=0, stop=0).engine_key(),
             "click_spacing_px": self.click_spacing_px,
-            "refinement": result.refinement(),
+            "refinement": self.clone(RefineSequence).refinement(),
             "versions": {task.stage: task.version for task in _STAGES},
         }
 

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,19 @@ def import_before_fork(modules: tuple[str, ...]) -> None:
         if module not in _imported:
             importlib.import_module(module)
             _imported.add(module)
+
+
+def build_before_fork(build: Callable[[], object], device: str) -> None:
+    """Build in the parent what every child would otherwise load again, and keep a copy of.
+
+    On one thread, since a parent whose thread pools have started must not fork, and only what stays on the CPU, since a
+    GPU's context does not survive a fork. What is wrong with it is left for the task to meet, and to tell.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and (device == "cpu" or (device == "auto" and not torch.backends.cuda.is_built())):
+        torch.set_num_threads(1)
+        with contextlib.suppress(LisError, OSError):
+            build()
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import luigi
 
-from stages import engines
 from stages.manifest import Json
 from tasks import config
 from tasks.anchors import AnchorMask, SelectAnchors
-from tasks.base import StageTask
+from tasks.base import EngineTask
 from tasks.inputs import Frames, ScribbledTask
 from tasks.tracks import SegmentTask, TrackSegment
 
@@ -17,28 +16,25 @@ if TYPE_CHECKING:
     from stages.refinement import GuardedRefiner
 
 
-class RefineTask(config.RefineOptions, StageTask, ScribbledTask):
+class RefineTask(config.RefineOptions, EngineTask, ScribbledTask):
     """A stage that sharpens masks."""
+
+    plug = "refiner"
+    works_with = "stages.refinement"
 
     def refinement(self) -> Json:
         """What a refined mask depends on besides pictures and tracks."""
-        return {
-            "refiner": self.refiner,
-            "options": engines.relevant("refiner", self.refiner, {"exact": self.exact}),
-            "guard": [self.guard_iou, self.guard_area],
-            "weights": self.checkpoint(self.refiner),
-        }
+        return {**self.engine_key(), "guard": [self.guard_iou, self.guard_area]}
+
+    def engine_options(self) -> Json:
+        """Of CascadePSP."""
+        return {"exact": self.exact}
 
     def guarded_refiner(self) -> "GuardedRefiner":
         """The engine behind the guard."""
         from stages.refinement import GuardedRefiner
 
-        engine = engines.refiner(self.refiner, Path(self.weights_root), self.device, {"exact": self.exact})
-        return GuardedRefiner(engine, self.guard_iou, self.guard_area)
-
-    def modules(self) -> tuple[str, ...]:
-        """The work, and the engine's code."""
-        return ("stages.refinement", *engines.modules("refiner", self.refiner))
+        return GuardedRefiner(self.engine(), self.guard_iou, self.guard_area)
 
 
 class RefineSegment(RefineTask, SegmentTask):

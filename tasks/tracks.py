@@ -4,13 +4,12 @@ from pathlib import Path
 
 import luigi
 
-from stages import engines
 from stages.anchors import Segment
 from stages.errors import InputError
 from stages.manifest import Json
 from tasks import config
 from tasks.anchors import AnchorMask
-from tasks.base import StageTask
+from tasks.base import EngineTask, StageTask
 from tasks.inputs import Frames, ScribbledTask
 
 
@@ -33,15 +32,13 @@ class SegmentTask(config.TrackOptions, StageTask, ScribbledTask):
         )
 
 
-class TrackSegment(SegmentTask):
+class TrackSegment(EngineTask, SegmentTask):
     """Masks on every frame of a stretch: forward from its left anchor, backward from its right one, fused."""
 
     stage = "tracks"
     version = 2
-
-    def modules(self) -> tuple[str, ...]:
-        """The work, and the engine's code."""
-        return ("stages.tracks", *engines.modules("propagator", self.propagator))
+    plug = "propagator"
+    works_with = "stages.tracks"
 
     def requires(self) -> list[luigi.Task]:
         """The masks of the one or two anchors."""
@@ -55,10 +52,6 @@ class TrackSegment(SegmentTask):
         """One per stretch."""
         return Path("tracks") / self.segment.name
 
-    def weights(self) -> Json:
-        """The propagator's checkpoint."""
-        return self.checkpoint(self.propagator)
-
     def uses(self) -> Json:
         """The stretch's pictures, its anchors' masks, and the engine."""
         return {
@@ -66,19 +59,16 @@ class TrackSegment(SegmentTask):
             "left": self.segment.left,
             "right": self.segment.right,
             "anchor_masks": [task.manifest().content for task in self.anchor_masks()],
-            "propagator": self.propagator,
-            "options": engines.relevant("propagator", self.propagator, self.options()),
-            "weights": self.weights(),
+            **self.engine_key(),
         }
 
-    def options(self) -> Json:
-        """What the engine gets."""
+    def engine_options(self) -> Json:
+        """Of SiamMask."""
         return {"padding": self.box_padding, "lost_score": self.lost_score, "exact": self.exact}
 
     def work(self, folder: Path) -> list[int]:
         """Write tracks.h5 and masks/*.png."""
         from stages.tracks import track_segment
 
-        engine = engines.propagator(self.propagator, Path(self.weights_root), self.device, self.options())
         sources = {task.frame: task.output().path for task in self.anchor_masks()}
-        return track_segment(folder, self.video, self.segment, sources, engine, self.progress)
+        return track_segment(folder, self.video, self.segment, sources, self.engine(), self.progress)
