@@ -212,6 +212,9 @@ def default_networks(clip: Clip, sample: int) -> Iterator[tuple[str, Callable[[]
 
 def executed(run: Callable[[], object], units: int) -> Row:
     """What one unit of some work takes: `multiply_adds` of convolutions and products of matrices, and `cpu_s`."""
-    with FlopCounterMode(display=False) as counter:
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.backends.mkldnn.flags(enabled=False),
+    ):  # it counts PyTorch's own
         run()
     return {"multiply_adds": counter.get_total_flops() / 2 / units, "cpu_s": cpu_seconds(run) / units}

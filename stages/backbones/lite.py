@@ -140,12 +140,17 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride))."""
+        weight, padding = self.fitted(x.shape[-2:])
+        return functional.conv2d(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def fitted(self, size_hw: Sequence[int]) -> tuple[Tensor, tuple[int, int]]:
+        """The kernel and the padding for inputs of a size (H, W)."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
-        vertical, horizontal = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
-        weight, padding = self.weight, ((vertical + 1) // 2, (horizontal + 1) // 2)
+        vertical, horizontal = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in size_hw)
+        weight = self.weight
         if vertical % 2 or horizontal % 2:
             weight = functional.pad(weight, (horizontal % 2, 0, vertical % 2, 0))
-        return functional.conv2d(x, weight, self.bias, stride, padding, 1, self.groups)
+        return weight, ((vertical + 1) // 2, (horizontal + 1) // 2)
 
 
 def from_rgb(picture: Tensor) -> Tensor:

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.refiners.cascadepsp import NETWORKS
 from stages.refiners.cascadepsp.folding import folded
-from stages.refiners.cascadepsp.network import CascadePSPNetwork
 from stages.refiners.cascadepsp.refiner import (
     Mask,
     blended_part,
@@ -69,20 +68,20 @@ def ellipse(height: int, width: int, cy: float = 0.5, cx: float = 0.5, ry: float
 
 
 @cache
-def filled(exact: bool) -> CascadePSPNetwork:
+def filled(exact: bool) -> nn.Module:
     """As `exact` and as the default mode run it."""
-    network = fill(build_network("cascadepsp")) if exact else folded(filled(True))
-    assert isinstance(network, CascadePSPNetwork)
-    return network
+    return fill(build_network("cascadepsp")) if exact else folded(filled(True))
 
 
 @cache
-def two_sided(exact: bool, bias: float) -> CascadePSPNetwork:
+def two_sided(exact: bool, bias: float) -> nn.Module:
     """The last layer changed so that its result has foreground and background, and the local step something to do."""
-    network = copy.deepcopy(filled(exact))
-    assert network.final_21.bias is not None
-    network.final_21.weight *= -4
-    network.final_21.bias.fill_(bias)
+    if not exact:
+        return folded(two_sided(True, bias))
+    network = copy.deepcopy(filled(True))
+    last = network.get_submodule("final_21")
+    last.get_parameter("weight").mul_(-4)
+    last.get_parameter("bias").fill_(bias)
     return network
 
 

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stages.backbones.fused import FusedConvolution, fuse
 from stages.engines import Tracker, TrackResult
 from stages.errors import InputError, StageError
 from stages.propagators.siammask import NETWORKS, crops
 from stages.propagators.siammask.fast import FastSiamMaskSharp, accelerate
-from stages.propagators.siammask.fused import FusedConvolution, fuse
 from stages.propagators.siammask.network import SiamMask, SiamMaskSharp
 from stages.propagators.siammask.postprocess import (
     best_candidate,
@@ -311,7 +311,8 @@ def test_fusing_changes_nothing_but_the_speed(onednn: bool, monkeypatch: pytest.
     with torch.inference_mode():
         fused = fuse(plain)
         convolutions = [module for module in fused.modules() if isinstance(module, FusedConvolution)]
-        assert [(each.relu, each.overwrite) for each in convolutions] == [(False, False), (True, True), (False, False)]
+        followers = [(each.activation, each.overwrite) for each in convolutions]
+        assert followers == [(None, False), (nn.ReLU, True), (None, False)]
         assert not any(isinstance(module, nn.BatchNorm2d | nn.ReLU) for module in fused.modules())
         for side in (16, 9):
             x = torch.randn(2, 4, side, side)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stages.backbones.inference import choose_device, for_inference
+from stages.backbones.fused import fuse_convolutions
+from stages.backbones.inference import choose_device
 from stages.engines import Anchor, Direction, Frame, Probability, SegmentFrame
 from stages.fusion import agreement, lost_reason
 from stages.propagators.bidirectional import areas_px, common_shape, expected_area_px
@@ -32,8 +33,8 @@ class Match:
 
     def __init__(self, network: MatchTrunk, *, device: str) -> None:
         """Store the network, filled and in eval mode; `device` is `auto`, `cpu` or `cuda`."""
-        for_inference(network)
-        self._network = network.to(choose_device(device))
+        fuse_convolutions(network)
+        self._network = network.requires_grad_(False).to(choose_device(device))
 
     @torch.inference_mode()
     def propagate(self, frames: Sequence[Frame], left: Anchor | None, right: Anchor | None) -> Iterator[SegmentFrame]:

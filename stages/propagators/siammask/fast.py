@@ -2,7 +2,7 @@
 
 What is saved, against the original procedure: the template's kernels are made once, not in every frame; branches that
 see the same input share a convolution; the mask branch works on the one cell whose mask is wanted, without its
-3969-channel head where that mask is refined; convolutions are fused (see `fused.py`).
+3969-channel head where that mask is refined; convolutions are fused (see `stages.backbones.fused`).
 """
 
 from typing import NamedTuple, cast
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from stages.propagators.siammask.fused import FusedConvolution, fuse
+from stages.backbones.fused import FusedConvolution, fuse
 from stages.propagators.siammask.network import COARSE_SIDE, SiamMask, SiamMaskSharp, correlate_depthwise, windows
 
 
@@ -98,4 +98,4 @@ def side_by_side(*branches: nn.Sequential) -> FusedConvolution:
     joined, *others = (fuse_conv_bn_eval(cast(nn.Conv2d, part[0]), cast(nn.BatchNorm2d, part[1])) for part in branches)
     joined.weight = nn.Parameter(torch.cat([joined.weight, *(other.weight for other in others)]))
     joined.bias = nn.Parameter(torch.cat([cast(Tensor, part.bias) for part in (joined, *others)]))
-    return FusedConvolution(joined, relu=True)
+    return FusedConvolution(joined, nn.ReLU)

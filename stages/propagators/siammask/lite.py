@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.backbones.lite import Lite, SameConv2d, channels, from_rgb
-from stages.propagators.siammask.fused import FusedConvolution, fuse
+from stages.backbones.fused import fuse, fuse_convolutions
+from stages.backbones.lite import Lite, channels, from_rgb
 from stages.propagators.siammask.network import (
     ANCHORS_PER_CELL,
     REFINED_SIDE,
@@ -240,43 +240,8 @@ def fused(network: SiamMaskLite) -> SiamMaskLite:
     for name in ("near", "far"):
         setattr(fast.features, name, fuse(getattr(fast.features, name)))
     fast.ladder = fuse(fast.ladder)  # type: ignore[assignment]
-    _fuse_backbone(fast.features.trunk)
+    fuse_convolutions(fast.features.trunk)
     return fast
-
-
-class FusedSame(nn.Module):
-    """`SameConv2d` and the relu6 behind it, if there is one, for sides that are multiples of the stride."""
-
-    def __init__(self, convolution: SameConv2d, relu6: bool) -> None:
-        super().__init__()
-        (kernel, _), (stride, _) = convolution.kernel_size, convolution.stride
-        plain = copy.copy(convolution)
-        plain.padding = ((kernel - 1) // 2,) * 2 if stride == 1 else (0, 0)
-        self.convolution = FusedConvolution(plain, relu6=relu6)
-        near = (kernel - stride) // 2
-        self.border = (near, kernel - stride - near) * 2 if stride > 1 else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        if self.border:
-            x = functional.pad(x, self.border)
-        y: Tensor = self.convolution(x)
-        return y
-
-
-def _fuse_backbone(module: nn.Module) -> None:
-    for name, child in list(module.named_children()):
-        if not isinstance(child, nn.Sequential) or not any(isinstance(layer, SameConv2d) for layer in child):
-            _fuse_backbone(child)
-            continue
-        layers = list(child)
-        followers = [*layers[1:], None]
-        convolutions = [
-            FusedSame(layer, isinstance(follower, nn.ReLU6))
-            for layer, follower in zip(layers, followers, strict=True)
-            if isinstance(layer, SameConv2d)
-        ]
-        setattr(module, name, nn.Sequential(*convolutions))
 
 
 def to_logits(parts: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ trained), quirks included. `refine_picture` is that package's `Refiner.refine`; 
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -126,18 +127,32 @@ class CascadePSP:
         if self.exact:
             return refine_picture(self.network, frame, mask, self.longest_side, device=self.device)
         window = object_window(mask, self.margin)
-        rows, columns = window.slices
+        values = probability if self.soft else mask.astype(np.float32)
         refined = np.zeros_like(probability)
-        refined[rows, columns] = refine_picture(
-            self.network,
-            frame[rows, columns],
-            (probability if self.soft else mask)[rows, columns],
-            longest_side=min(self.longest_side, window.longest_side),
-            fast=window.longest_side <= self.longest_side or not self.windows,
-            passes=self.passes,
-            device=self.device,
-        )
+        refined[window.slices] = self._refine_window(frame[window.slices], values[window.slices])
         return refined
+
+    def _refine_window(self, picture: Frame, values: Probability) -> Probability:
+        """Refine what the window shows; without a local step, at `longest_side` at most."""
+        height, width = values.shape
+        scale = self.longest_side / max(height, width)
+        if self.windows or scale >= 1:
+            return refine_picture(
+                self.network,
+                picture,
+                values,
+                longest_side=min(self.longest_side, max(height, width)),
+                fast=scale >= 1,
+                passes=self.passes,
+                device=self.device,
+            )
+        small_wh = max(1, round(width * scale)), max(1, round(height * scale))
+        picture, values = (
+            cv2.resize(np.ascontiguousarray(layer), small_wh, interpolation=cv2.INTER_AREA)
+            for layer in (picture, values)
+        )
+        small = refine_picture(self.network, picture, values, max(small_wh), True, self.passes, self.device)
+        return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def object_window(mask: Mask, margin: float, least_margin_px: int = 32) -> Window:
