@@ -7,6 +7,7 @@ not there, on a GPU for instance, the convolution does what it always did.
 
 import copy
 import operator
+from collections import OrderedDict
 from typing import cast
 
 import torch
@@ -21,6 +22,7 @@ _ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
 """oneDNN's names."""
+_KEPT_SHAPES = 4
 
 
 class FusedConvolution(nn.Module):
@@ -36,7 +38,7 @@ class FusedConvolution(nn.Module):
         super().__init__()
         self.convolution = copy.deepcopy(convolution).requires_grad_(False)
         self.activation, self.overwrite = activation, overwrite
-        self._packed: dict[tuple[int, ...], Tensor] = {}
+        self._packed: OrderedDict[torch.Size, tuple[object, ...]] = OrderedDict()
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W')."""
@@ -58,19 +60,27 @@ class FusedConvolution(nn.Module):
 
     def __getstate__(self) -> dict[str, object]:
         """OneDNN's tensors cannot be copied; they are made again."""
-        return {**self.__dict__, "_packed": {}}
+        return {**self.__dict__, "_packed": OrderedDict()}
 
     def _arguments(self, x: Tensor) -> tuple[object, ...]:
-        """Weights in oneDNN's own layout, made once, bias and geometry."""
-        convolution, padding = self.convolution, cast(tuple[int, ...], self.convolution.padding)
-        weight = convolution.weight
-        if isinstance(convolution, SameConv2d):
-            weight, padding = convolution.fitted(x.shape[-2:])
-        geometry = padding, convolution.stride, convolution.dilation, convolution.groups
-        if padding not in self._packed:
+        """Weights in oneDNN's own layout, bias and geometry.
+
+        The layout depends on the input's shape, and a wrong one makes a convolution ten times slower: every shape has
+        its own weights, the latest four are kept. Networks should see few.
+        """
+        if x.shape not in self._packed:
+            if len(self._packed) == _KEPT_SHAPES:
+                self._packed.popitem(last=False)
+            convolution, padding = self.convolution, cast(tuple[int, ...], self.convolution.padding)
+            weight = convolution.weight
+            if isinstance(convolution, SameConv2d):
+                weight, padding = convolution.fitted(x.shape[-2:])
+            geometry = padding, convolution.stride, convolution.dilation, convolution.groups
             own_layout = weight.contiguous().to_mkldnn()
-            self._packed[padding] = torch.ops.aten.mkldnn_reorder_conv2d_weight(own_layout, *geometry, x.shape)
-        return self._packed[padding], convolution.bias, *geometry
+            packed = torch.ops.aten.mkldnn_reorder_conv2d_weight(own_layout, *geometry, x.shape)
+            self._packed[x.shape] = packed, convolution.bias, *geometry
+        self._packed.move_to_end(x.shape)
+        return self._packed[x.shape]
 
 
 def fuse_convolutions(network: nn.Module) -> None:

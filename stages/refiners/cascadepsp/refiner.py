@@ -34,6 +34,8 @@ WINDOW_MARGIN = WINDOW_OVERLAP // 2
 """Pixels that are not blended at the sides of a window, where it has seen too little."""
 BOUNDARY_SHARE = (0.1, 0.9)
 """A window is refined if the object's share of it lies between these."""
+SIZE_STEP = 32
+"""Sides of what a network without a local step sees are multiples of this, in pixels."""
 MEAN_RGB = (0.485, 0.456, 0.406)
 STD_RGB = (0.229, 0.224, 0.225)
 
@@ -133,20 +135,18 @@ class CascadePSP:
         return refined
 
     def _refine_window(self, picture: Frame, values: Probability) -> Probability:
-        """Refine what the window shows; without a local step, at `longest_side` at most."""
+        """Refine what the window shows.
+
+        Without a local step everything can be made small first, to one of few sizes: oneDNN compiles its code anew for
+        each, and that takes as long as refining a frame.
+        """
         height, width = values.shape
-        scale = self.longest_side / max(height, width)
-        if self.windows or scale >= 1:
-            return refine_picture(
-                self.network,
-                picture,
-                values,
-                longest_side=min(self.longest_side, max(height, width)),
-                fast=scale >= 1,
-                passes=self.passes,
-                device=self.device,
-            )
-        small_wh = max(1, round(width * scale)), max(1, round(height * scale))
+        if self.windows:
+            side = min(self.longest_side, max(height, width))
+            fast = max(height, width) <= self.longest_side
+            return refine_picture(self.network, picture, values, side, fast, self.passes, self.device)
+        scale = min(1, self.longest_side / max(height, width))
+        small_wh = [max(1, round(scale * side / SIZE_STEP)) * SIZE_STEP for side in (width, height)]
         picture, values = (
             cv2.resize(np.ascontiguousarray(layer), small_wh, interpolation=cv2.INTER_AREA)
             for layer in (picture, values)
