@@ -174,6 +174,16 @@ def relevant(plug: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
     return {option: value for option, value in options.items() if option in known}
 
 
+def memory_mib(plug: str, name: str, options: dict[str, Any]) -> int:
+    """What a process with the engine takes on 480p frames, in MiB: measured and rounded up, see docs/performance.md."""
+    checkpoint = weights.entry(name)
+    if checkpoint is None:
+        return 256
+    if checkpoint.network in weights.small_networks() or checkpoint.network == "match_trunk":
+        return 512
+    return 3072 if relevant(plug, name, options).get("exact") else 1536
+
+
 def segmenter(name: str, weights_root: Path, device: str, options: dict[str, Any]) -> Segmenter:
     """Build the engine for anchor masks; see `_build`."""
     return cast(Segmenter, _build("segmenter", name, weights_root, device, options))

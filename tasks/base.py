@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import luigi
+from luigi.configuration import get_config
 from luigi.task import flatten
 from tqdm import tqdm
 
@@ -82,6 +83,16 @@ class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
         except LisError:
             return []
         return list(required)
+
+    def memory_mib(self) -> int:
+        """What the task's process takes, in MiB."""
+        return 256
+
+    @property
+    def resources(self) -> dict[str, int]:  # type: ignore[override]
+        """A share of the machine's memory. A central scheduler does not know whose memory it is, and gets none."""
+        total = get_config().getint("resources", process.MEMORY, 0)
+        return {} if process.has_central_scheduler() or not total else {process.MEMORY: min(self.memory_mib(), total)}
 
     @property
     def worker_timeout(self) -> None:  # type: ignore[override]
@@ -279,6 +290,10 @@ class EngineTask(StageTask):
         """As the option says."""
         name: str = getattr(self, self.plug)
         return name
+
+    def memory_mib(self) -> int:
+        """The engine's."""
+        return engines.memory_mib(self.plug, self.engine_name, self.engine_options())
 
     def engine_options(self) -> Json:
         """What the engine may get; it takes what it knows."""

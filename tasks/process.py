@@ -22,6 +22,8 @@ from typing import IO
 import luigi.interface
 import luigi.parameter
 import luigi.task_register
+import psutil
+from luigi.configuration import get_config
 
 from stages.errors import LisError, StageError
 from stages.manifest import sweep
@@ -37,6 +39,7 @@ def prepare() -> None:
         # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         os.register_at_fork(after_in_child=_leave_when_told)
+    share_memory()
     luigi.interface.core.ignore_unconsumed |= {"rpc_retry_attempts", "rpc_retry_wait"}  # its client reads them by name
     sys.excepthook = _explain
     atexit.register(release_all)
@@ -77,6 +80,25 @@ def build_before_fork(build: Callable[[], object], device: str) -> None:
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
+
+MEMORY = "memory_mib"
+"""Luigi's resource of this name: together, the tasks of a run claim no more than there is of it."""
+_SHARE_OF_MEMORY = 0.75
+_LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+
+
+def share_memory() -> None:
+    """Let the tasks of a run take three quarters of the memory that there is, if `[resources]` does not say otherwise.
+
+    Workers that have none left wait, instead of being killed.
+    """
+    settings = get_config()
+    if not settings.has_option("resources", MEMORY):
+        available = psutil.virtual_memory().total
+        with contextlib.suppress(OSError, ValueError):  # "max": no limit
+            available = min(available, int(_LIMIT_OF_CONTAINER.read_text(encoding="ascii")))
+        settings.set("resources", MEMORY, str(int(_SHARE_OF_MEMORY * available / 2**20)))
+
 
 _MALLOC_SETTINGS = (-3, -1)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
 _KEPT_BYTES = 1 << 29

@@ -1,0 +1,77 @@
+"""Fused convolutions compute what the plain ones do, whatever comes before and after."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from stages.backbones.fused import FusedConvolution, fuse_convolutions
+from stages.backbones.lite import SameConv2d
+
+SIZES = [(16, 16), (9, 14), (33, 7), (16, 16), (12, 20), (40, 40), (9, 14)]  # more than are kept, and some again
+
+
+class Little(nn.Module):
+    """Every kind of neighbour that a convolution has in the small networks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(SameConv2d(3, 8, 3, stride=2), nn.ReLU6(inplace=True))
+        self.deep = nn.Sequential(nn.Sequential(SameConv2d(8, 8, 5, stride=2, groups=8), nn.Identity()), nn.ReLU())
+        self.point = nn.Conv2d(8, 4, 1)
+        self.wide = nn.Sequential(nn.Conv2d(4, 4, 3, padding=2, dilation=2, bias=False), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.wide(torch.relu(self.point(self.deep(self.stem(x)))))
+
+
+@pytest.fixture
+def plain() -> nn.Module:
+    torch.manual_seed(0)
+    return Little().eval().requires_grad_(False)
+
+
+@pytest.fixture
+def fused(plain: nn.Module) -> nn.Module:
+    network = copy.deepcopy(plain)
+    fuse_convolutions(network)
+    return network
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+def test_the_results_are_the_same_for_every_size(
+    plain: nn.Module, fused: nn.Module, onednn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sum(isinstance(module, FusedConvolution) for module in fused.modules()) == 5
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", onednn)
+    with torch.inference_mode():
+        for height, width in SIZES:
+            x = 20 * torch.randn(2, 3, height, width)
+            torch.testing.assert_close(fused(x), plain(x), atol=1e-4, rtol=1e-4)
+
+
+def test_activations_in_sequences_are_taken_in(fused: nn.Module) -> None:
+    assert not any(isinstance(module, nn.ReLU6) for module in fused.modules())
+    assert len(fused.get_submodule("wide")) == 2  # type: ignore[arg-type]
+
+
+def test_a_used_network_can_be_copied(plain: nn.Module, fused: nn.Module) -> None:
+    x = torch.randn(1, 3, 16, 16)
+    with torch.inference_mode():
+        fused(x)
+        torch.testing.assert_close(copy.deepcopy(fused)(x), plain(x), atol=1e-5, rtol=1e-4)
+
+
+def test_fusing_again_changes_nothing(fused: nn.Module) -> None:
+    x = torch.randn(1, 3, 16, 16)
+    with torch.inference_mode():
+        before = fused(x)
+        fuse_convolutions(fused)
+        assert torch.equal(fused(x), before)
+
+
+def test_the_network_that_gave_a_convolution_keeps_it_as_it_was() -> None:
+    convolution = nn.Conv2d(2, 2, 3)
+    FusedConvolution(convolution)
+    assert convolution.weight.requires_grad

@@ -1,0 +1,66 @@
+"""How much memory the tasks of a run may take together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import luigi
+import pytest
+from luigi.configuration import get_config
+
+from tasks import AnchorMask, RefineSegment, process
+from tests.conftest import Project
+
+
+@pytest.fixture
+def settings() -> Iterator[luigi.configuration.LuigiConfigParser]:
+    parser = get_config()
+    before = parser.get("resources", process.MEMORY)
+    yield parser
+    parser.set("resources", process.MEMORY, before)
+
+
+def test_a_run_may_take_three_quarters_of_what_its_container_allows(
+    tmp_path: Path, settings: luigi.configuration.LuigiConfigParser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{2**30}\n")
+    monkeypatch.setattr(process, "_LIMIT_OF_CONTAINER", tmp_path / "memory.max")
+    settings.remove_option("resources", process.MEMORY)
+    process.share_memory()
+    assert settings.getint("resources", process.MEMORY) == 768
+
+
+def test_what_the_settings_say_holds(settings: luigi.configuration.LuigiConfigParser) -> None:
+    settings.set("resources", process.MEMORY, "5000")
+    process.share_memory()
+    assert settings.getint("resources", process.MEMORY) == 5000
+
+
+def test_a_task_claims_what_its_engine_takes(settings: luigi.configuration.LuigiConfigParser) -> None:
+    settings.set("resources", process.MEMORY, "5000")
+    claims = [
+        AnchorMask(seq="any", frame=0, segmenter=name).resources[process.MEMORY]
+        for name in ("grabcut", "fbrs:lite", "fbrs:resnet50_dh128")
+    ]
+    assert claims == sorted(set(claims))
+    exact, default = (
+        RefineSegment(seq="any", start=0, stop=9, refiner="cascadepsp:official", exact=exact).resources
+        for exact in (True, False)
+    )
+    assert exact[process.MEMORY] > default[process.MEMORY]
+
+
+def test_a_machine_with_less_than_one_task_wants_runs_them_one_by_one(project: Project) -> None:
+    with (project.folder / "luigi.cfg").open("a") as file:
+        file.write("\n[resources]\nmemory_mib = 100\n")
+    project.scribble(2, 5, 8, 11)
+    project.run("RefineSequence", "--workers", "2")
+    assert (project.root / "masks" / "00011.png").exists()
+
+
+def test_workers_of_a_central_scheduler_claim_nothing(settings: luigi.configuration.LuigiConfigParser) -> None:
+    """It would add up the memory of all machines."""
+    before = settings.get("core", "local_scheduler")
+    settings.set("core", "local_scheduler", "false")
+    claims = AnchorMask(seq="any", frame=0).resources
+    settings.set("core", "local_scheduler", before)
+    assert claims == {}

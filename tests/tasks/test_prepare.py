@@ -1,0 +1,68 @@
+"""What a parent makes before it forks, so that no child has to."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages import engines, weights
+from tasks import AnchorMask, RefineSegment
+from tests.conftest import REPOSITORY
+
+WEIGHTS = REPOSITORY / "data" / "weights"
+
+
+def anchor_mask(root: Path, device: str = "cpu") -> AnchorMask:
+    return AnchorMask(seq="any", frame=0, segmenter="fbrs:lite", weights_root=str(root), device=device)
+
+
+def no_network(*_: object) -> None:
+    raise AssertionError("a network was loaded")
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    """A folder of its own, so that nothing is built yet."""
+    shutil.copytree(WEIGHTS, tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def test_an_engine_is_built_once_for_all_tasks(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    anchor_mask(checkpoints).prepare()
+    monkeypatch.setattr(weights, "load_network", no_network)
+    assert anchor_mask(checkpoints).engine() is anchor_mask(checkpoints).engine()
+
+
+def test_another_file_makes_another_engine(checkpoints: Path) -> None:
+    before = anchor_mask(checkpoints).engine()
+    os.utime(checkpoints / "fbrs_lite.safetensors", (1, 1))
+    assert anchor_mask(checkpoints).engine() is not before
+
+
+def test_what_may_go_to_a_gpu_is_left_to_the_child(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "load_network", no_network)
+    anchor_mask(checkpoints, device="cuda").prepare()
+
+
+def test_a_missing_checkpoint_is_left_for_the_task_to_tell(tmp_path: Path) -> None:
+    RefineSegment(
+        seq="any", start=0, stop=9, refiner="cascadepsp:official", weights_root=str(tmp_path), device="cpu"
+    ).prepare()
+
+
+def test_a_registered_checkpoint_is_known_without_a_look_into_it(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "load_network", no_network)
+    task = AnchorMask(
+        seq="any", frame=0, segmenter="fbrs:lite", weights_root=str(checkpoints), outputs_root=str(tmp_path / "outputs")
+    )
+    listed = weights.entry("fbrs:lite")
+    assert listed is not None
+    assert task.checkpoint("fbrs:lite") == {"fbrs_lite.safetensors": listed.sha256}
+
+
+def test_engines_that_compute_alike_share_no_options(checkpoints: Path) -> None:
+    modes = [engines.segmenter("fbrs:lite", checkpoints, "cpu", {"mode": mode}) for mode in ("NoBRS", "f-BRS-B")]
+    assert modes[0] is not modes[1]
