@@ -1,19 +1,16 @@
 """Videos and folders of pictures, brought into the layout that everything else reads: one picture a frame."""
 
 import hashlib
-import platform
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
-import psutil
 from PIL import Image
 
 from stages.errors import InputError, StageError
 from stages.frames import Frames, list_frames
-from stages.manifest import Json, publish, publishing, read_manifest, sha256
+from stages.manifest import Json, publish, publishing, read_manifest, sha256, sweep_beside
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
@@ -39,7 +36,7 @@ def import_sequence(source: Path, folder: Path, short_side: int | None) -> int:
             f"{folder}: found files that no import has put there (or has finished), expected an empty place for "
             f"{source.name}; choose another name, or remove that folder"
         )
-    _sweep(folder)
+    sweep_beside(folder)
     try:
         with publishing(folder) as temporary:
             bring_in = import_images if source.is_dir() else import_video
@@ -153,14 +150,6 @@ def _key(source: Path, short_side: int | None) -> Json:
     else:
         raise InputError(f"{source}: found neither a file nor a folder, expected a video or a folder of pictures")
     return {"source": digest, "short_side": short_side}
-
-
-def _sweep(folder: Path) -> None:
-    """Delete what killed imports of this sequence left behind, on this host: of others we cannot know who lives."""
-    for leftover in folder.parent.glob(".*"):
-        match = re.fullmatch(rf"\.(?:tmp|old)-{re.escape(f'{folder.name}-{platform.node()}')}-(\d+)", leftover.name)
-        if match and not psutil.pid_exists(int(match[1])):
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _by(size_wh: tuple[int, int]) -> str:

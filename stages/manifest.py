@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from stages.errors import StageError
 
@@ -154,6 +157,15 @@ def sweep(folder: Path) -> None:
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
+
+
+def sweep_beside(path: Path) -> None:
+    """Delete what killed runs left beside a file or folder, on this host: of others we cannot know who lives."""
+    name = re.escape(f"{path.name}-{platform.node()}")
+    for leftover in path.parent.glob(".*"):
+        found = re.fullmatch(rf"(?:{re.escape(_TEMPORARY)}|{re.escape(_DISCARDED)}){name}-(\d+)", leftover.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
