@@ -141,12 +141,6 @@ def locate(engine: str, weights_root: Path) -> Path:
     )
 
 
-def is_registered(engine: str, path: Path) -> bool:
-    """Whether a file is, byte for byte, the one that the list knows; then it holds the engine's network."""
-    known = _needed(engine).sha256
-    return known is not None and _digest(path, "sha256") == known
-
-
 def download_command(wanted: Entry, weights_root: Path) -> str:
     """The shell command that puts a checkpoint where it belongs, or why there is none."""
     source = wanted

@@ -255,15 +255,16 @@ class StageTask(SequenceTask):
         Raises:
             WeightsError: it is missing, damaged, or belongs to another network.
         """
-        if weights.entry(engine) is None:
+        listed = weights.entry(engine)
+        if listed is None:
             return {}
         root = Path(self.weights_root)
         path = weights.locate(engine, root)
         cache = DigestCache(Path(self.outputs_root) / ".digests.json")
-        if not cache.knows(path) and not weights.is_registered(engine, path):
+        was_known, digest = cache.knows(path), cache.digest(path)
+        if not was_known and digest != listed.sha256:
             with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
                 pool.submit(_try_to_load, engine, root).result()
-        digest = cache.digest(path)
         cache.save()
         return {path.name: digest}
 

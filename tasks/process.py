@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,8 @@ def prepare() -> None:
 # --- imports ---------------------------------------------------------------------------------------------------------
 
 _imported: set[str] = set()
+_GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""What the drivers of NVIDIA and AMD, and Windows' subsystem, put there."""
 
 
 def import_before_fork(modules: tuple[str, ...]) -> None:
@@ -70,12 +72,13 @@ def build_before_fork(build: Callable[[], object], device: str) -> None:
     """Build in the parent what every child would otherwise load again, and keep a copy of.
 
     On one thread, since a parent whose thread pools have started must not fork, and only what stays on the CPU, since a
-    GPU's context does not survive a fork. What is wrong with it is left for the task to meet, and to tell.
+    GPU's context does not survive a fork (asking torch for a GPU would make one). What is wrong with it, whatever it
+    is, is left for the task to meet, and to tell.
     """
     torch = sys.modules.get("torch")
-    if torch is not None and (device == "cpu" or (device == "auto" and not torch.backends.cuda.is_built())):
+    if torch is not None and (device == "cpu" or (device == "auto" and not any(map(Path.exists, _GPUS)))):
         torch.set_num_threads(1)
-        with contextlib.suppress(LisError, OSError):
+        with contextlib.suppress(Exception):
             build()
 
 
@@ -84,7 +87,7 @@ def build_before_fork(build: Callable[[], object], device: str) -> None:
 MEMORY = "memory_mib"
 """Luigi's resource of this name: together, the tasks of a run claim no more than there is of it."""
 _SHARE_OF_MEMORY = 0.75
-_LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+_CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def share_memory() -> None:
@@ -94,14 +97,29 @@ def share_memory() -> None:
     """
     settings = get_config()
     if not settings.has_option("resources", MEMORY):
-        available = psutil.virtual_memory().total
-        with contextlib.suppress(OSError, ValueError):  # "max": no limit
-            available = min(available, int(_LIMIT_OF_CONTAINER.read_text(encoding="ascii")))
+        available = min([psutil.virtual_memory().total, *_limits_of_container()])
         settings.set("resources", MEMORY, str(int(_SHARE_OF_MEMORY * available / 2**20)))
 
 
-_MALLOC_SETTINGS = (-3, -1)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+def _limits_of_container() -> Iterator[int]:
+    """In bytes, of this process's control groups (version 1 or 2) and of those that they lie in."""
+    with contextlib.suppress(OSError):  # another system
+        for line in _OWN_CGROUPS.read_text(encoding="ascii").splitlines():
+            _, controllers, own = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            top, name = (_CGROUPS / "memory", "memory.limit_in_bytes") if controllers else (_CGROUPS, "memory.max")
+            folder = top / own.strip("/")
+            for group in (folder, *folder.parents):
+                if group.is_relative_to(top):
+                    with contextlib.suppress(OSError, ValueError):  # not to be seen from inside; "max": no limit
+                        yield int((group / name).read_text(encoding="ascii"))
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _KEPT_BYTES = 1 << 29
+_KEPT_BYTES_BEFORE = 1 << 25
+"""What glibc before 2.35 accepts at most."""
 
 
 def keep_freed_memory() -> None:
@@ -111,8 +129,10 @@ def keep_freed_memory() -> None:
     them again, page by page, is a fifth of its time.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
-        for setting in _MALLOC_SETTINGS:
-            ctypes.CDLL(None).mallopt(setting, _KEPT_BYTES)
+        mallopt = ctypes.CDLL(None).mallopt
+        # Without the first the second would do harm.
+        if mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES) or mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES_BEFORE):
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 # --- orphans ---------------------------------------------------------------------------------------------------------

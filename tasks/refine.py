@@ -41,6 +41,7 @@ class RefineSegment(RefineTask, SegmentTask):
     """Sharper masks on the frames of a stretch."""
 
     stage = "refined"
+    version = 2
 
     def requires(self) -> list[luigi.Task]:
         """The stretch's tracks."""
@@ -75,6 +76,7 @@ class RefineSequence(RefineTask):
     """The result: an indexed mask for every frame, under the source's names."""
 
     stage = "masks"
+    version = 2
 
     def requires(self) -> list[luigi.Task]:
         """Every anchor, every stretch; first of all, checkpoints that can be used."""

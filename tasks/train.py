@@ -60,6 +60,10 @@ class TrainingTask(LisTask):
 class TrainNetwork(TrainingTask):
     """Train a small network. Kill it at any time: the same command goes on from its last checkpoint."""
 
+    def memory_mib(self) -> int:
+        """Of the largest recipe."""
+        return 2048
+
     def output(self) -> StageFolder:
         """Weights, card, curves, tables, and a sheet of held-out examples."""
         return StageFolder(self._root / "result")

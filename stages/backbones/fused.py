@@ -22,7 +22,8 @@ _ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
 """oneDNN's names."""
-_KEPT_SHAPES = 4
+_KEPT_SHAPES = 16
+_HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 class FusedConvolution(nn.Module):
@@ -42,7 +43,7 @@ class FusedConvolution(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W')."""
-        if not (x.is_cpu and torch.backends.mkldnn.enabled):
+        if not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
             plain = self.convolution(x)
             plain = plain if residual is None else plain + residual
             return self.activation(inplace=True)(plain) if self.activation else plain
@@ -66,7 +67,7 @@ class FusedConvolution(nn.Module):
         """Weights in oneDNN's own layout, bias and geometry.
 
         The layout depends on the input's shape, and a wrong one makes a convolution ten times slower: every shape has
-        its own weights, the latest four are kept. Networks should see few.
+        its own weights, the latest 16 are kept. For small networks that see few shapes.
         """
         if x.shape not in self._packed:
             if len(self._packed) == _KEPT_SHAPES:
@@ -75,7 +76,8 @@ class FusedConvolution(nn.Module):
             weight = convolution.weight
             if isinstance(convolution, SameConv2d):
                 weight, padding = convolution.fitted(x.shape[-2:])
-            geometry = padding, convolution.stride, convolution.dilation, convolution.groups
+            dilation = (1, 1) if convolution.kernel_size == (1, 1) else convolution.dilation  # see `for_inference`
+            geometry = padding, convolution.stride, dilation, convolution.groups
             own_layout = weight.contiguous().to_mkldnn()
             packed = torch.ops.aten.mkldnn_reorder_conv2d_weight(own_layout, *geometry, x.shape)
             self._packed[x.shape] = packed, convolution.bias, *geometry

@@ -1,4 +1,4 @@
-"""Where networks run, and what makes any of them faster on a CPU without changing what it computes."""
+"""Where networks run, and what makes those faster on a CPU that need gradients, or see many sizes (see `fused.py`)."""
 
 import torch
 from torch import nn

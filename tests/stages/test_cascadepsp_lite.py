@@ -128,10 +128,21 @@ def test_without_windows_a_large_object_is_seen_once(network: LiteCascade) -> No
     rgb, truth = scene()
     sizes = []
     engine = CascadePSP(network, longest_side=80, windows=False)
-    engine.network.register_forward_pre_hook(lambda _, args: sizes.append(max(args[0].shape[-2:])))
+    engine.network.register_forward_pre_hook(lambda _, args: sizes.append(tuple(args[0].shape[-2:])))
     refined = engine.refine(rgb, truth.astype(np.float32))
-    assert len(sizes) == 1 and sizes[0] <= 80 + 8  # padded
+    assert len(sizes) == 1 and max(sizes[0]) == 96 and min(sizes[0]) % 32 == 0  # 80, padded
     assert refined.shape == truth.shape and region_similarity(refined > 0.5, truth) > 0.9
+
+
+@pytest.mark.parametrize("size_hw", [(12, 150), (110, 7), (9, 9)])
+def test_thin_and_small_objects_keep_their_shape(network: LiteCascade, size_hw: tuple[int, int]) -> None:
+    rgb, _ = scene()
+    truth = np.zeros(rgb.shape[:2], np.bool_)
+    truth[5 : 5 + size_hw[0], 8 : 8 + size_hw[1]] = True
+    refined = CascadePSP(network, soft=True, passes=2, longest_side=96, windows=False).refine(
+        rgb, truth.astype(np.float32)
+    )
+    assert region_similarity(refined > 0.5, truth) > 0.75
 
 
 # ---------------------------------------------------------------------------------------------- imperfect masks

@@ -357,11 +357,19 @@ def test_what_a_killed_worker_had_begun_is_done_by_the_other(cluster: Cluster, r
     survivor, victim = cluster.work("survivor"), cluster.work("victim")
     wait_until(lambda: half_written(cluster.project.folder, victim))
     victim.process.send_signal(signal.SIGKILL)
+    killed_at = time.time()
     assert victim.end() == -signal.SIGKILL
     code = survivor.end()
     made = survivor.made() + victim.made()
     assert len(made) == len(set(made))
-    assert len(made) >= STAGES * len(NAMES) - 1  # the victim may have died between publishing a stage and saying so
+    published = {
+        f"{sequence.seq}: {manifest.parent.relative_to(sequence.root)}": manifest.stat().st_mtime
+        for sequence in cluster.sequences()
+        for manifest in sequence.root.rglob("manifest.json")
+    }
+    assert len(published) == STAGES * len(NAMES)
+    # The victim may have died between publishing a stage and saying so.
+    assert all(published[name] < killed_at + 1 for name in published.keys() - set(made))
     for sequence in cluster.sequences():
         assert sequence.snapshot() == reference
     # What another worker does, or was doing when it died: "already running", "not run", or nothing to remark.

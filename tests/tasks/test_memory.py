@@ -19,11 +19,20 @@ def settings() -> Iterator[luigi.configuration.LuigiConfigParser]:
     parser.set("resources", process.MEMORY, before)
 
 
+LIMITS = {1: ("memory", "memory.limit_in_bytes", "memory"), 2: ("", "memory.max", "")}
+
+
+@pytest.mark.parametrize("version", [1, 2])
 def test_a_run_may_take_three_quarters_of_what_its_container_allows(
-    tmp_path: Path, settings: luigi.configuration.LuigiConfigParser, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: luigi.configuration.LuigiConfigParser, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
-    (tmp_path / "memory.max").write_text(f"{2**30}\n")
-    monkeypatch.setattr(process, "_LIMIT_OF_CONTAINER", tmp_path / "memory.max")
+    folder, name, controllers = LIMITS[version]
+    (tmp_path / folder / "job" / "step").mkdir(parents=True)
+    (tmp_path / folder / "job" / name).write_text(f"{2**30}\n")
+    (tmp_path / folder / "job" / "step" / name).write_text("max\n")
+    (tmp_path / "cgroup").write_text(f"4:cpu,pids:/elsewhere\n3:{controllers}:/job/step\n")
+    monkeypatch.setattr(process, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(process, "_OWN_CGROUPS", tmp_path / "cgroup")
     settings.remove_option("resources", process.MEMORY)
     process.share_memory()
     assert settings.getint("resources", process.MEMORY) == 768

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages import engines, weights
-from tasks import AnchorMask, RefineSegment
+from tasks import AnchorMask, RefineSegment, process
 from tests.conftest import REPOSITORY
 
 WEIGHTS = REPOSITORY / "data" / "weights"
@@ -43,6 +43,26 @@ def test_another_file_makes_another_engine(checkpoints: Path) -> None:
 def test_what_may_go_to_a_gpu_is_left_to_the_child(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "load_network", no_network)
     anchor_mask(checkpoints, device="cuda").prepare()
+
+
+def test_whatever_is_wrong_with_an_engine_is_left_for_the_task_to_meet(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "load_network", no_network)
+    anchor_mask(checkpoints).prepare()
+    with pytest.raises(AssertionError, match="a network was loaded"):
+        anchor_mask(checkpoints).engine()
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_auto_is_the_cpu_where_there_is_no_gpu(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool
+) -> None:
+    monkeypatch.setattr(process, "_GPUS", (tmp_path if gpu else tmp_path / "nothing",))
+    built = []
+    monkeypatch.setattr(weights, "load_network", lambda *_: built.append(True) or no_network())
+    anchor_mask(checkpoints, device="auto").prepare()
+    assert built == ([] if gpu else [True])
 
 
 def test_a_missing_checkpoint_is_left_for_the_task_to_tell(tmp_path: Path) -> None:

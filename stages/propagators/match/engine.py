@@ -32,7 +32,7 @@ class Match:
     """Masks matched with both anchors, fused with what flow carries from them, and corrected by a decoder, if any."""
 
     def __init__(self, network: MatchTrunk, *, device: str) -> None:
-        """Store the network, filled and in eval mode; `device` is `auto`, `cpu` or `cuda`."""
+        """Rearrange a network in place, filled and in eval mode; `device` is `auto`, `cpu` or `cuda`."""
         fuse_convolutions(network)
         self._network = network.requires_grad_(False).to(choose_device(device))
 

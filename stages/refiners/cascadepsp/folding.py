@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from stages.backbones.fused import fuse_convolutions
+from stages.backbones.inference import for_inference
 from stages.backbones.residual import Bottleneck
 from stages.refiners.cascadepsp.network import PyramidPooling, UpBlock, upsample
 
@@ -34,8 +34,7 @@ def folded(network: nn.Module) -> nn.Module:
                 setattr(parent, name, FoldedUpBlock(child))
     for module in fast.modules():
         fold_batch_norms(module)
-    fuse_convolutions(fast)
-    return fast.requires_grad_(False)
+    return for_inference(fast)
 
 
 def fold_batch_norms(module: nn.Module) -> None:

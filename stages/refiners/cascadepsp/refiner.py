@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.backbones.fused import fuse_convolutions
 from stages.backbones.inference import choose_device
 from stages.engines import Frame, Probability
 from stages.errors import InputError
@@ -35,7 +36,7 @@ WINDOW_MARGIN = WINDOW_OVERLAP // 2
 BOUNDARY_SHARE = (0.1, 0.9)
 """A window is refined if the object's share of it lies between these."""
 SIZE_STEP = 32
-"""Sides of what a network without a local step sees are multiples of this, in pixels."""
+"""What a network without a local step sees is padded to multiples of this, in pixels."""
 MEAN_RGB = (0.485, 0.456, 0.406)
 STD_RGB = (0.229, 0.224, 0.225)
 
@@ -52,11 +53,6 @@ class Window(NamedTuple):
     def slices(self) -> tuple[slice, slice]:
         """Rows and columns, to index (H, W)."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    @property
-    def longest_side(self) -> int:
-        """In pixels."""
-        return max(self.right - self.left, self.bottom - self.top)
 
 
 class CascadePSP:
@@ -107,6 +103,8 @@ class CascadePSP:
         self.windows = windows
         self.device = choose_device(device)
         self.network = (network if exact else folded(network)).to(self.device)
+        if not (exact or windows):
+            fuse_convolutions(self.network)
 
     def refine(self, frame: Frame, probability: Probability) -> Probability:
         """Refine one object's mask on one frame.
@@ -137,8 +135,8 @@ class CascadePSP:
     def _refine_window(self, picture: Frame, values: Probability) -> Probability:
         """Refine what the window shows.
 
-        Without a local step everything can be made small first, to one of few sizes: oneDNN compiles its code anew for
-        each, and that takes as long as refining a frame.
+        Without a local step everything can be made small first, and padded to one of few sizes: oneDNN compiles its
+        code anew for each, and that takes as long as refining a frame.
         """
         height, width = values.shape
         if self.windows:
@@ -146,13 +144,20 @@ class CascadePSP:
             fast = max(height, width) <= self.longest_side
             return refine_picture(self.network, picture, values, side, fast, self.passes, self.device)
         scale = min(1, self.longest_side / max(height, width))
-        small_wh = [max(1, round(scale * side / SIZE_STEP)) * SIZE_STEP for side in (width, height)]
-        picture, values = (
-            cv2.resize(np.ascontiguousarray(layer), small_wh, interpolation=cv2.INTER_AREA)
-            for layer in (picture, values)
+        small_wh = [max(1, round(scale * side)) for side in (width, height)]
+        right, bottom = (-side % SIZE_STEP for side in small_wh)
+        small_picture, small_values = (
+            cv2.copyMakeBorder(
+                cv2.resize(np.ascontiguousarray(layer), small_wh, interpolation=cv2.INTER_AREA),
+                *(0, bottom, 0, right),
+                cv2.BORDER_CONSTANT,
+                value=fill,
+            )
+            for layer, fill in ((picture, [255 * mean for mean in MEAN_RGB]), (values, 0))
         )
-        small = refine_picture(self.network, picture, values, max(small_wh), True, self.passes, self.device)
-        return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        side = max(small_wh[0] + right, small_wh[1] + bottom)
+        small = refine_picture(self.network, small_picture, small_values, side, True, self.passes, self.device)
+        return cv2.resize(small[: small_wh[1], : small_wh[0]], (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def object_window(mask: Mask, margin: float, least_margin_px: int = 32) -> Window:
