@@ -26,7 +26,7 @@ _PLUG = {"anchor_masks": "segmenter", "tracks": "propagator", "refined": "refine
 
 _SECONDS = {
     "anchor_masks": {"fbrs:lite": 0.5, "grabcut": 1.0},
-    "tracks": {"match:lite": 0.2, "match:trunk": 0.18, "flow": 0.06},
+    "tracks": {"match:lite": 0.18, "match:trunk": 0.14, "flow": 0.06},
     "refined": {"cascadepsp:lite": 0.14, "guided": 0.05, "none": 0.02},
 }
 """Seconds for one anchor or one frame (854x480, one object, one core), where no earlier run can tell."""
