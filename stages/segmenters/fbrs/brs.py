@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import fmin_l_bfgs_b
 from torch import Tensor
 
 from stages.segmenters.fbrs.clicks import Square, square_masks
@@ -166,10 +165,20 @@ class Optimum:
 
 def minimise(objective: Objective, start: Variables, rules: StopRules) -> Optimum:
     """Run L-BFGS until the clicks are met, the mask stands still, or the evaluations are used up."""
-    descent = _Descent(objective, rules)
-    x, _, _ = fmin_l_bfgs_b(
-        descent, start, m=20, factr=0, pgtol=1e-8, maxfun=rules.max_evaluations, maxiter=rules.max_iterations
-    )
+    descent, x = _Descent(objective, rules), start.astype(np.float64)
+    first = [descent(x)]
+    if first[0][1].any():
+        from scipy.optimize import fmin_l_bfgs_b  # noqa: PLC0415 - half a second that most strokes do not need
+
+        x, _, _ = fmin_l_bfgs_b(
+            lambda x: first.pop() if first else descent(x),
+            x,
+            m=20,
+            factr=0,
+            pgtol=1e-8,
+            maxfun=rules.max_evaluations,
+            maxiter=rules.max_iterations,
+        )
     assert descent.best is not None
     return Optimum(x, descent.best.logits, tuple(descent.trace))
 
