@@ -1,6 +1,8 @@
 """How much memory the tasks of a run may take together."""
 
+import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import luigi
@@ -58,12 +60,22 @@ def test_a_task_claims_what_its_engine_takes(settings: luigi.configuration.Luigi
     assert exact[process.MEMORY] > default[process.MEMORY]
 
 
-def test_a_machine_with_less_than_one_task_wants_runs_them_one_by_one(project: Project) -> None:
+@pytest.mark.parametrize(("memory_mib", "side_by_side"), [(100, False), (300, False), (5000, True)])
+def test_tasks_wait_while_no_memory_is_left(project: Project, memory_mib: int, side_by_side: bool) -> None:
+    """Also where there is less than a single task claims."""
     with (project.folder / "luigi.cfg").open("a") as file:
-        file.write("\n[resources]\nmemory_mib = 100\n")
+        file.write(f"\n[resources]\nmemory_mib = {memory_mib}\n")
     project.scribble(2, 5, 8, 11)
     project.run("RefineSequence", "--workers", "2")
-    assert (project.root / "masks" / "00011.png").exists()
+    spans = sorted(span(manifest) for manifest in project.root.rglob("manifest.json"))
+    assert len(spans) == 15
+    assert any(start < end - 0.02 for (_, end), (start, _) in pairwise(spans)) is side_by_side
+
+
+def span(manifest: Path) -> tuple[float, float]:
+    """When a stage began and when its result was described."""
+    end = manifest.stat().st_mtime
+    return end - json.loads(manifest.read_text())["run"]["seconds"], end
 
 
 def test_workers_of_a_central_scheduler_claim_nothing(settings: luigi.configuration.LuigiConfigParser) -> None:
