@@ -83,6 +83,7 @@ def test_a_task_killed_by_the_kernel_fails_alone(finished: Project) -> None:
         if half_written := list(finished.root.glob("tracks/.tmp-*")):  # named after the process that writes there
             os.kill(int(half_written[0].name.rpartition("-")[2]), signal.SIGKILL)
             break
+        time.sleep(0.005)
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 30, output
     assert "died unexpectedly with exit code -9" in output
