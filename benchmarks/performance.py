@@ -50,6 +50,7 @@ from stages.frames import Frames
 from stages.masks import read_mask
 from stages.refinement import GuardedRefiner
 from stages.refiners.cascadepsp.refiner import CascadePSP, Mask
+from tasks import process
 
 Measurement = tuple[str, Callable[[], Row]]
 
@@ -251,6 +252,7 @@ def measure(bench: Bench, name: str) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
+    process.keep_freed_memory()  # as tasks do
     own, arguments = _divide(sys.argv[1:] if words is None else words)
     options = _parse(own)
     torch.set_num_threads(1)
