@@ -104,7 +104,7 @@ def share_memory() -> None:
 def _limits_of_container() -> Iterator[int]:
     """In bytes, of this process's control groups (version 1 or 2) and of those that they lie in."""
     with contextlib.suppress(OSError):  # another system
-        for line in _OWN_CGROUPS.read_text(encoding="ascii").splitlines():
+        for line in _OWN_CGROUPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
             _, controllers, own = line.split(":", 2)
             if controllers and "memory" not in controllers.split(","):
                 continue

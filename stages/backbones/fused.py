@@ -109,9 +109,9 @@ def _fused_sequence(sequence: nn.Sequential) -> nn.Sequential:
             last.activation = type(layer)
         else:
             layers.append(FusedConvolution(layer) if isinstance(layer, nn.Conv2d) else layer)
-    sequence = nn.Sequential(*layers)
-    fuse_convolutions(sequence)
-    return sequence
+    fused = nn.Sequential(*layers)
+    fuse_convolutions(fused)
+    return fused
 
 
 def fuse(module: nn.Module) -> nn.Module:
