@@ -179,7 +179,7 @@ def assert_full_result(found: NDArray, case: Case, name: str) -> None:
 
 
 def refinements() -> list[object]:
-    """Every case in the default mode, but for the one that is refined exactly, below. The rest is slow."""
+    """The given cases in the default mode, but for the one that is refined exactly, below. The rest is slow."""
     return [
         pytest.param(name, exact, id=f"{name}-{mode}", marks=[pytest.mark.slow] if exact or name == "g160skip" else [])
         for name in available("refine_")
@@ -207,6 +207,7 @@ def test_steps_of_refinement(name: str, exact: bool) -> None:
     assert_full_result(full, case, name)
 
 
+@pytest.mark.slow
 def test_the_whole_refinement_step_by_step_as_the_authors_do_it() -> None:
     case = Case("g160skip")
     found = refine_picture(two_sided(True, case.final_bias), case.frame, case.mask, case.longest_side)
