@@ -74,6 +74,7 @@ def test_only_the_number_of_scribbled_objects_changes(clip: Clip, tmp_path: Path
     assert pictures[1] == pictures[4]
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_each_stage_took(clip: Clip) -> None:
     row = runs.pipeline(partial(runs.short_copies, clip, 2), WITHOUT_WEIGHTS, task="BulkRefine")
     assert row["frames"] == 2 * 10
@@ -159,6 +160,7 @@ def test_multiply_adds_are_those_that_are_executed() -> None:
     assert row["multiply_adds"] == (10 * 20 * 8 * 27 + 50**3) / 2
 
 
+@pytest.mark.slow
 def test_the_default_networks_run_on_real_input(clip: Clip) -> None:
     rows = {name: measure() for name, measure in runs.default_networks(clip, sample=1)}
     assert [name.partition(",")[0] for name in rows] == ["an anchor", "a frame between two anchors", "a refined frame"]

@@ -110,8 +110,14 @@ def forward_inputs() -> tuple[Tensor, Tensor, dict[str, tuple[Tensor, ...]]]:
     return image, mask, {"none": (), "s8": (inter_s8,), "s8s4": (inter_s8, inter_s4)}
 
 
-@BOTH_MODES
-@pytest.mark.parametrize("given", available("forward_224_"))
+@pytest.mark.parametrize(
+    ("given", "exact"),
+    [
+        pytest.param(given, exact, id=f"{given}-{mode}", marks=[pytest.mark.slow] if exact and given == "none" else [])
+        for given in available("forward_224_")
+        for exact, mode in ((True, "exact"), (False, "default"))
+    ],
+)
 def test_forward(given: str, exact: bool) -> None:
     expected = fixture(f"forward_224_{given}")
     image, mask, intermediate = forward_inputs()
@@ -178,16 +184,9 @@ def assert_full_result(found: NDArray, case: Case, name: str) -> None:
         assert np.abs(to_uint8(found).astype(int) - case.expected["full_u8"]).max() <= 1
 
 
-def refinements() -> list[object]:
-    """The given cases in the default mode, but for the one that is refined exactly, below. The rest is slow."""
-    return [
-        pytest.param(name, exact, id=f"{name}-{mode}", marks=[pytest.mark.slow] if exact or name == "g160skip" else [])
-        for name in available("refine_")
-        for exact, mode in ((True, "exact"), (False, "default"))
-    ]
-
-
-@pytest.mark.parametrize(("name", "exact"), refinements())
+@pytest.mark.slow
+@BOTH_MODES
+@pytest.mark.parametrize("name", available("refine_"))
 def test_steps_of_refinement(name: str, exact: bool) -> None:
     case = Case(name)
     expected, network = case.expected, two_sided(exact, case.final_bias)

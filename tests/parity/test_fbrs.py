@@ -375,7 +375,7 @@ def test_sequence_of_clicks_with_zoom(name: str, mode: str, exact: bool) -> None
             np.testing.assert_allclose(probability[::2, ::2], expected[f"{mode}__probs_sub"][n], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["NoBRS", "f-BRS-B"])
+@pytest.mark.parametrize("mode", [pytest.param("NoBRS", marks=pytest.mark.slow), "f-BRS-B"])
 def test_default_follows_exact_through_a_sequence_of_clicks(mode: str) -> None:
     exact, default = sequence_predictor(mode, exact=True), sequence_predictor(mode, exact=False)
     clicks = as_clicks(np.array([[1, 120, 150], [1, 100, 190], [0, 60, 60]]))

@@ -57,9 +57,18 @@ def wait_for(condition: Path, seconds: float = 60) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_stopped_run_leaves_no_process_and_goes_on(finished: Project, number: signal.Signals, workers: str) -> None:
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    [
+        ("1", signal.SIGINT),
+        ("2", signal.SIGTERM),
+        ("2", signal.SIGKILL),
+        pytest.param("1", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("1", signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("2", signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_a_stopped_run_leaves_no_process_and_goes_on(finished: Project, workers: str, number: signal.Signals) -> None:
     expected = finished.snapshot()
     shutil.rmtree(finished.root)
     run = start(finished, "--workers", workers)

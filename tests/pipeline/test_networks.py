@@ -132,7 +132,10 @@ class Hostile:
         return os.system, ("touch hostile",)
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "another network", "hostile"])
+@pytest.mark.parametrize(
+    "damage",
+    ["missing", "hostile", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("cut", "another network"))],
+)
 def test_an_unusable_checkpoint_is_a_clear_error_before_any_work(project: Project, damage: str) -> None:
     project.scribble(2, 5, 8, 11)
     folder = project.folder / "data" / "weights"

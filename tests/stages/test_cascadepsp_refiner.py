@@ -94,9 +94,9 @@ def test_an_object_larger_than_the_limit_is_refined_in_windows_of_it(network: Ca
 def test_exact_sees_the_whole_picture_enlarged(network: CascadePSPNetwork) -> None:
     frame, probability = scene(60, 80, Window(20, 20, 50, 40))
     with seen_sizes(network) as sizes:
-        refined = CascadePSP(network, exact=True, longest_side=160).refine(frame, probability)
-    assert sizes[0] == (120, 160)
-    assert np.array_equal(refined, refine_picture(network, frame, probability > 0.5, longest_side=160))
+        refined = CascadePSP(network, exact=True, longest_side=96).refine(frame, probability)
+    assert sizes[0] == (72, 96)
+    assert np.array_equal(refined, refine_picture(network, frame, probability > 0.5, longest_side=96))
 
 
 @pytest.mark.parametrize(

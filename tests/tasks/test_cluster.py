@@ -353,6 +353,7 @@ def test_two_workers_share_the_work(cluster: Cluster, reference: dict[str, bytes
     assert " done in " not in cluster.check()
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_had_begun_is_done_by_the_other(cluster: Cluster, reference: dict[str, bytes]) -> None:
     survivor, victim = cluster.work("survivor"), cluster.work("victim")
     wait_until(lambda: half_written(cluster.project.folder, victim))
