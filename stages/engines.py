@@ -181,7 +181,9 @@ def memory_mib(plug: str, name: str, options: dict[str, Any]) -> int:
         return 256
     if checkpoint.network in weights.small_networks() or checkpoint.network == "match_trunk":
         return 512
-    return 3072 if checkpoint.network == "cascadepsp" and options.get("exact") else 2048
+    if plug == "propagator":
+        return 1024
+    return 3072 if plug == "refiner" and options.get("exact") else 2048
 
 
 def segmenter(name: str, weights_root: Path, device: str, options: dict[str, Any]) -> Segmenter:

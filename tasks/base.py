@@ -173,7 +173,7 @@ class StageTask(SequenceTask):
 
     stage: ClassVar[str]
     version: ClassVar[int] = 1
-    """Raise it when the stage's code gives another result."""
+    """Raise it when the stage's code gives another result, beyond rounding."""
 
     def folder(self) -> Path:
         """Where the result lies, below the sequence's folder."""

@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.backbones.lite import SameConv2d
+from stages.backbones.winograd import WinogradConvolution
 
 _ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
     None: ("none", []),
@@ -95,7 +96,7 @@ def fuse_convolutions(network: nn.Module) -> None:
             setattr(network, name, FusedConvolution(child))
         elif isinstance(child, nn.Sequential):
             setattr(network, name, _fused_sequence(child))
-        elif not isinstance(child, FusedConvolution):
+        elif not isinstance(child, FusedConvolution | WinogradConvolution):
             fuse_convolutions(child)
 
 

@@ -12,7 +12,8 @@ def for_inference(network: nn.Module) -> nn.Module:
 
     Memory is laid out channels last, and 1x1 convolutions are declared dilated. A single point has no neighbours to
     spread, so that means nothing, except that PyTorch takes oneDNN for "dilated" convolutions also on one thread, which
-    is twice as fast as its own way for 1x1 kernels. Wide 3x3 convolutions are done by Winograd's method.
+    is twice as fast as its own way for 1x1 kernels. On a CPU, wide 3x3 convolutions are done by Winograd's method:
+    their weights must not change any more, and have other names.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):

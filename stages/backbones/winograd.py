@@ -3,21 +3,23 @@
 Winograd's minimal filtering F(4x4, 3x3): A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
 2016, section 4. A tile of 4x4 results needs 6x6 inputs. Both the tile and the kernel are taken to 36 numbers, in which
 convolving is multiplying: 36 products for 16 results instead of 144. For all tiles and channels that is 36 products of
-matrices. oneDNN does not do this on a CPU.
+matrices. PyTorch does not do this on a CPU.
 
     tiles (36, T, C) ─ B ⊗ B ─┐
                               ├─ 36 products ─ (36, T, O) ─ A ⊗ A ─ results (16, T, O)
     kernels (36, C, O) ───────┘
 
-A dilated convolution is one of dilation 1 on each of the grids that its points stay on.
+A convolution of dilation d is one of dilation 1 on each of the d x d grids that its points stay on.
 """
+
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 _RESULTS, _INPUTS = 4, 6
-"""Of a tile, a side."""
+"""Along a side of a tile."""
 _FEWEST_CHANNELS = 128
 """With fewer, rearranging costs more than multiplying."""
 _LARGEST_DILATION = 4
@@ -27,28 +29,23 @@ _STRIP_BYTES = 1 << 25
 """Of tiles at a time: enough to make large products, not so many that they leave the cache."""
 
 # Interpolation at 0, 1, -1, 2, -2 and infinity (Lavin and Gray, section 4.3).
-_INPUT: list[list[float]] = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-          [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]  # fmt: skip
-_KERNEL: list[list[float]] = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6],
-           [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]  # fmt: skip
-_RESULT: list[list[float]] = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-
-
-def _twice(matrix: list[list[float]]) -> Tensor:
-    """The matrix for both sides of a tile, written row by row."""
-    once = torch.tensor(matrix, dtype=torch.float64)
-    return torch.kron(once, once)
-
-
-_TO_PRODUCTS, _TO_RESULTS = _twice(_INPUT).float(), _twice(_RESULT).float()
+_INPUT = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
+          (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))  # fmt: skip
+_KERNEL = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
+           (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))  # fmt: skip
+_RESULT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
 def use_winograd(network: nn.Module) -> None:
-    """Replace every convolution of a finished network, in place, that can be done faster this way."""
+    """Replace every convolution of a finished network on a CPU, in place, that can be done faster this way.
+
+    Their weights must not change any more.
+    """
     for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is nn.Conv2d and _suits(child):
-                setattr(parent, name, WinogradConvolution(child))
+        if not isinstance(parent, WinogradConvolution):
+            for name, child in list(parent.named_children()):
+                if type(child) is nn.Conv2d and _suits(child):
+                    setattr(parent, name, WinogradConvolution(child))
 
 
 def _suits(convolution: nn.Conv2d) -> bool:
@@ -57,25 +54,27 @@ def _suits(convolution: nn.Conv2d) -> bool:
         and convolution.stride == (1, 1)
         and convolution.padding == convolution.dilation == convolution.dilation[:1] * 2
         and convolution.dilation[0] <= _LARGEST_DILATION
+        and convolution.padding_mode == "zeros"
         and convolution.groups == 1
         and min(convolution.in_channels, convolution.out_channels) >= _FEWEST_CHANNELS
+        and convolution.weight.is_cpu
+        and convolution.weight.dtype == torch.float32
     )
 
 
 class WinogradConvolution(nn.Module):
     """A 3x3 convolution that keeps the size; the results differ from the plain one's by rounding, 1e-5 of the largest.
 
-    Where a gradient is asked for, on a GPU, and for pictures that would be padded too much, the plain one works.
+    Where a gradient is asked for, and for pictures that would be padded too much, the plain one works.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
-        """`convolution` has stride 1, as much padding as dilation, and no groups."""
+        """`convolution` is float32, with stride 1, as much padding as dilation, and no groups; it must not change."""
         super().__init__()
         self.convolution = convolution
         weight = convolution.weight.detach()
-        kernels = _twice(_KERNEL) @ weight.double().permute(2, 3, 1, 0).reshape(9, -1)
-        shape = (_INPUTS**2, convolution.in_channels, convolution.out_channels)
-        self._kernels = kernels.float().reshape(shape)  # no buffer: a GPU does not need it
+        kernels = _for_both_sides(_KERNEL, torch.float64) @ weight.double().permute(2, 3, 1, 0).reshape(9, -1)
+        self._kernels = kernels.float().view(_INPUTS**2, convolution.in_channels, convolution.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, O, H, W)."""
@@ -84,7 +83,7 @@ class WinogradConvolution(nn.Module):
         rows, columns = (-(-side // (_RESULTS * dilation)) for side in (height, width))  # of tiles, on each grid
         bottom, right = (_RESULTS * dilation * tiles - side for tiles, side in ((rows, height), (columns, width)))
         pays = (height + bottom) * (width + right) <= _MOST_PADDING * height * width
-        if not pays or x.requires_grad or not x.is_cpu:
+        if not pays or x.requires_grad or not x.is_cpu or not x.numel():
             plain: Tensor = self.convolution(x)
             return plain
         padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, dilation, dilation + right, dilation, dilation + bottom))
@@ -94,23 +93,37 @@ class WinogradConvolution(nn.Module):
         return y[:, :height, :width].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
     def _convolve(self, padded: Tensor, rows: int, columns: int) -> Tensor:
-        """(N, H + 2d, W + 2d, C) with `rows` x `columns` tiles on each of the d x d grids -> (N, H, W, O)."""
+        """Convolve a picture with `rows` x `columns` tiles on each grid: h = 4 d rows, w = 4 d columns.
+
+        (N, h + 2 d, w + 2 d, C) -> (N, h, w, O).
+        """
         count, *_, channels = padded.shape
         dilation, outputs = self.convolution.dilation[0], self.convolution.out_channels
-        picture, row, column, _ = padded.stride()
-        within_tile, of_grid = (dilation * row, dilation * column), (row, column)
-        of_tile = (_RESULTS * dilation * row, _RESULTS * dilation * column)
+        to_picture, to_row, to_column, to_channel = padded.stride()
+        strides = (
+            *(dilation * to_row, dilation * to_column),  # within a tile
+            to_picture,
+            *(to_row, to_column),  # from grid to grid
+            *(_RESULTS * dilation * to_row, _RESULTS * dilation * to_column),  # from tile to tile
+            to_channel,
+        )
         y = padded.new_empty(count, rows, _RESULTS, dilation, columns, _RESULTS, dilation, outputs)
-        strides = (*within_tile, picture, *of_grid, *of_tile, 1)
         bytes_a_row = 4 * _INPUTS**2 * count * dilation**2 * columns * channels
         strip = max(1, _STRIP_BYTES // bytes_a_row)
         for top in range(0, rows, strip):
-            some = min(strip, rows - top)
-            shape = (_INPUTS, _INPUTS, count, dilation, dilation, some, columns)
-            tiles = padded.as_strided((*shape, channels), strides, top * of_tile[0])
-            products = _TO_PRODUCTS @ tiles.reshape(_INPUTS**2, -1)
+            height = min(strip, rows - top)
+            shape = (_INPUTS, _INPUTS, count, dilation, dilation, height, columns)
+            tiles = padded.as_strided((*shape, channels), strides, top * _RESULTS * dilation * to_row)
+            products = _for_both_sides(_INPUT) @ tiles.reshape(_INPUTS**2, -1)
             products = torch.bmm(products.view(_INPUTS**2, -1, channels), self._kernels)
-            results = _TO_RESULTS @ products.view(_INPUTS**2, -1)
+            results = _for_both_sides(_RESULT) @ products.view(_INPUTS**2, -1)
             results = results.view(_RESULTS, _RESULTS, *shape[2:], outputs)
-            y[:, top : top + some] = results.permute(2, 5, 0, 3, 6, 1, 4, 7)
+            y[:, top : top + height] = results.permute(2, 5, 0, 3, 6, 1, 4, 7)
         return y.view(count, rows * _RESULTS * dilation, columns * _RESULTS * dilation, outputs)
+
+
+@cache
+def _for_both_sides(matrix: tuple[tuple[float, ...], ...], dtype: torch.dtype = torch.float32) -> Tensor:
+    """What a transform of one side is for a tile that is written row by row."""
+    once = torch.tensor(matrix, dtype=torch.float64)
+    return torch.kron(once, once).to(dtype)

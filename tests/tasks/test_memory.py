@@ -9,7 +9,7 @@ import luigi
 import pytest
 from luigi.configuration import get_config
 
-from tasks import AnchorMask, RefineSegment, process
+from tasks import AnchorMask, RefineSegment, TrackSegment, process
 from tests.conftest import Project
 
 
@@ -53,6 +53,8 @@ def test_a_task_claims_what_its_engine_takes(settings: luigi.configuration.Luigi
         for name in ("grabcut", "fbrs:lite", "fbrs:resnet50_dh128")
     ]
     assert claims == sorted(set(claims))
+    tracking = TrackSegment(seq="any", start=0, stop=9, propagator="siammask:davis").resources[process.MEMORY]
+    assert claims[1] < tracking < claims[2]
     exact, default = (
         RefineSegment(seq="any", start=0, stop=9, refiner="cascadepsp:official", exact=exact).resources
         for exact in (True, False)

@@ -102,7 +102,8 @@ class CascadePSP:
         self.soft = soft
         self.windows = windows
         self.device = choose_device(device)
-        self.network = (network if exact else folded(network)).to(self.device)
+        network = network.to(self.device)
+        self.network = network if exact else folded(network)
         if not (exact or windows):
             fuse_convolutions(self.network)
 

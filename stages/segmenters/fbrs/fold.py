@@ -1,4 +1,4 @@
-"""Prepare a network for speed: the same function to about 1e-6, in less time."""
+"""Prepare a network for speed: the same function but for rounding (docs/parity.md), in less time."""
 
 from copy import deepcopy
 from itertools import pairwise

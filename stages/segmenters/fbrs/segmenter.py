@@ -68,7 +68,8 @@ class FBRS:
             raise InputError(f"found the f-BRS mode {mode!r}, expected one of {', '.join(MODES)}; correct it")
         if click_limit < 1:
             raise InputError(f"found a limit of {click_limit} clicks for f-BRS, expected at least 1; raise it")
-        self._network = (network if exact else folded(network)).to(choose_device(device))
+        network = network.to(choose_device(device))
+        self._network = network if exact else folded(network)
         self._mode, self._exact, self._look_px = mode, exact, look_px
         self._shows_all = line_spacing_px is not None
         self._spacing_px = line_spacing_px or spacing_px
