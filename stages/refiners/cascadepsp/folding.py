@@ -77,16 +77,31 @@ class FoldedPyramidPooling(nn.Module):
 
 
 class FoldedUpBlock(nn.Module):
-    """An upsampling block whose shortcut is computed before the resolution doubles: a quarter of its cost."""
+    """An upsampling block that does before the resolution doubles what may be done there: a quarter of its cost.
+
+    A bilinear value is a mean of others: what shifts and scales channels commutes with it, and so does a 1x1 kernel.
+    """
+
+    _scale: Tensor
+    _shift: Tensor
 
     def __init__(self, original: UpBlock) -> None:
         super().__init__()
-        self.conv, self.conv2, self.shortcut = original.conv, original.conv2, original.shortcut
+        norm, *layers = original.conv
+        assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach().view(-1, 1, 1)
+        shift = norm.bias.detach().view(-1, 1, 1) - norm.running_mean.view(-1, 1, 1) * scale
+        self.register_buffer("_scale", scale, persistent=False)
+        self.register_buffer("_shift", shift, persistent=False)
+        self.conv, self.conv2, self.shortcut = nn.Sequential(*layers), original.conv2, original.shortcut
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B, x_channels, h, w) and (B, skip_channels, 2h, 2w) -> (B, out_channels, 2h, 2w)."""
         skip = skip.contiguous(memory_format=torch.channels_last)  # the picture is not, and would turn the features
-        y: Tensor = self.conv(torch.cat([upsample(x, 2), skip], 1))
+        split = x.shape[1], skip.shape[1]
+        (x_scale, skip_scale), (x_shift, skip_shift) = (torch.split(each, split) for each in (self._scale, self._shift))
+        joined = [upsample(torch.addcmul(x_shift, x, x_scale), 2), torch.addcmul(skip_shift, skip, skip_scale)]
+        y: Tensor = self.conv(torch.cat(joined, 1))
         y += upsample(self.shortcut(x), 2)
         y += self.conv2(y)
         return y
