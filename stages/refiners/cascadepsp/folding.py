@@ -98,7 +98,7 @@ class FoldedUpBlock(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B, x_channels, h, w) and (B, skip_channels, 2h, 2w) -> (B, out_channels, 2h, 2w)."""
         skip = skip.contiguous(memory_format=torch.channels_last)  # the picture is not, and would turn the features
-        split = x.shape[1], skip.shape[1]
+        split = [x.shape[1], skip.shape[1]]
         (x_scale, skip_scale), (x_shift, skip_shift) = (torch.split(each, split) for each in (self._scale, self._shift))
         joined = [upsample(torch.addcmul(x_shift, x, x_scale), 2), torch.addcmul(skip_shift, skip, skip_scale)]
         y: Tensor = self.conv(torch.cat(joined, 1))
