@@ -27,8 +27,8 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """Its folder: `00012-00024`."""
-        return f"{self.start:05d}-{self.stop:05d}"
+        """Its folder's."""
+        return segment_name(self.start, self.stop)
 
     @property
     def anchors(self) -> tuple[int, ...]:
@@ -40,6 +40,11 @@ class Segment:
         """The frame indices it owns."""
         first = self.start if self.left is None else self.start + 1
         return range(first, self.stop + 1 if self.right is None else self.stop)
+
+
+def segment_name(start: int, stop: int) -> str:
+    """The folder of a stretch: `00012-00024`."""
+    return f"{start:05d}-{stop:05d}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -119,7 +119,7 @@ class SequenceTask(LisTask):
 
     seq = luigi.Parameter(description="name of the sequence: a folder below data/<dataset>/JPEGImages/480p")
 
-    @property
+    @cached_property
     def paths(self) -> SequencePaths:
         """Where the sequence's pictures, ground truth and scribbles lie."""
         return _find(self.data_root, self.seq, self.dataset or None)
@@ -135,7 +135,7 @@ class SequenceTask(LisTask):
         """The pictures, decoded when asked for."""
         return VideoFrames(self.frame_files)
 
-    @property
+    @cached_property
     def root(self) -> Path:
         """The sequence's folder of results."""
         paths = self.paths

@@ -66,7 +66,6 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
     def run(self) -> Iterator[luigi.Task]:
         """Chunk after chunk, then the summary; a failure outweighs waiting."""
         process.end_with_parent()
-        self.clone(RefineSequence, seq="any").prepare()
         logging.getLogger("luigi-interface").setLevel(logging.ERROR)  # the chunks' own summaries
         luigi.worker.fork_lock = threading.Lock()  # held when this process was forked, so never to be released here
         started = time.time()
@@ -90,6 +89,7 @@ class BulkRefine(config.BulkOptions, config.RefineOptions, config.PlanOptions, L
         open_tasks = [task for task in tasks if not task.complete()]
         if not open_tasks:
             return [Outcome(task.seq, "done") for task in tasks]
+        open_tasks[0].prepare()  # once for all of the night's processes
         started = time.time()
         services = _LocalServices()
         try:

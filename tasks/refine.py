@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import luigi
 
+from stages.anchors import segment_name
 from stages.manifest import Json
 from tasks import config
 from tasks.anchors import AnchorMask, SelectAnchors
@@ -54,7 +55,7 @@ class RefineSegment(RefineTask, SegmentTask):
 
     def folder(self) -> Path:
         """One per stretch."""
-        return Path("refined") / self.segment.name
+        return Path("refined") / segment_name(self.start, self.stop)
 
     def uses(self) -> Json:
         """The stretch's pictures and tracks, the engine and the guard."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import luigi
 
-from stages.anchors import Segment
+from stages.anchors import Segment, segment_name
 from stages.errors import InputError
 from stages.manifest import Json
 from tasks import config
@@ -50,7 +50,7 @@ class TrackSegment(EngineTask, SegmentTask):
 
     def folder(self) -> Path:
         """One per stretch."""
-        return Path("tracks") / self.segment.name
+        return Path("tracks") / segment_name(self.start, self.stop)
 
     def uses(self) -> Json:
         """The stretch's pictures, its anchors' masks, and the engine."""
