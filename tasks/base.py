@@ -12,7 +12,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
@@ -36,7 +36,18 @@ from tasks.targets import StageFolder
 logger = logging.getLogger("lis")
 T = TypeVar("T")
 
-_checked: contextvars.ContextVar[dict[str, bool] | None] = contextvars.ContextVar("checked", default=None)
+_checked: contextvars.ContextVar[dict[Any, Any] | None] = contextvars.ContextVar("checked", default=None)
+
+
+def once_a_question(key: tuple[Any, ...], find: Callable[[], T]) -> T:
+    """What `find` finds; while one question whether a task is complete is answered, it is asked once for each key."""
+    known = _checked.get()
+    if known is None:
+        return find()
+    if key not in known:
+        known[key] = find()
+    found: T = known[key]
+    return found
 
 
 class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
@@ -74,7 +85,8 @@ class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
                 checked[self.task_id] = all(t.complete() for t in flatten(self.requires())) and self.is_complete()
             except LisError:
                 checked[self.task_id] = False  # run() meets the same error and tells it
-        return checked[self.task_id]
+        complete: bool = checked[self.task_id]
+        return complete
 
     def deps(self) -> list[luigi.Task]:
         """Called by Luigi for incomplete tasks only, while it schedules, and again in the task's own process."""

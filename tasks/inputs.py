@@ -14,7 +14,7 @@ from stages.manifest import DigestCache, Json, write_json
 from stages.requests import import_painted, issued_anchors, pending_strokes, write_requests
 from stages.scribbles import ScribbleSet, read_scribbles
 from tasks import config, process
-from tasks.base import LisTask, SequenceTask, StageTask, logger
+from tasks.base import LisTask, SequenceTask, StageTask, logger, once_a_question
 
 
 class ImportSequence(config.ImportOptions, LisTask):
@@ -107,6 +107,9 @@ class ScribbledTask(config.PlanOptions, SequenceTask):
     @property
     def plan(self) -> Plan:
         """The anchors: a pure function of what is annotated, and of what was asked for before."""
+        return once_a_question(("plan", self.root, self.scribbles_root, *self.request_terms.values()), self._find_plan)
+
+    def _find_plan(self) -> Plan:
         issued = issued_anchors(self.root, self.request_terms)
         painted = {index for index in self.pending() if index < self.frame_count}
         annotated = tuple(sorted({*self.scribble_set.annotated, *painted}))
