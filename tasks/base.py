@@ -36,7 +36,7 @@ from tasks.targets import StageFolder
 logger = logging.getLogger("lis")
 T = TypeVar("T")
 
-_checked: contextvars.ContextVar[dict[Any, Any] | None] = contextvars.ContextVar("checked", default=None)
+_checked: contextvars.ContextVar[dict[tuple[Any, ...], Any] | None] = contextvars.ContextVar("checked", default=None)
 
 
 def once_a_question(key: tuple[Any, ...], find: Callable[[], T]) -> T:
@@ -73,20 +73,19 @@ class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
 
     def complete(self) -> bool:
         """Whether the result and everything it rests on are up to date; each task is looked at once per question."""
-        checked = _checked.get()
-        if checked is None:
-            token = _checked.set({})
-            try:
-                return self.complete()
-            finally:
-                _checked.reset(token)
-        if self.task_id not in checked:
-            try:
-                checked[self.task_id] = all(t.complete() for t in flatten(self.requires())) and self.is_complete()
-            except LisError:
-                checked[self.task_id] = False  # run() meets the same error and tells it
-        complete: bool = checked[self.task_id]
-        return complete
+        if _checked.get() is not None:
+            return once_a_question(("complete", self.task_id), self._look)
+        token = _checked.set({})
+        try:
+            return self.complete()
+        finally:
+            _checked.reset(token)
+
+    def _look(self) -> bool:
+        try:
+            return all(task.complete() for task in flatten(self.requires())) and self.is_complete()
+        except LisError:
+            return False  # run() meets the same error and tells it
 
     def deps(self) -> list[luigi.Task]:
         """Called by Luigi for incomplete tasks only, while it schedules, and again in the task's own process."""
