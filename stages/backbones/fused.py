@@ -1,8 +1,9 @@
 """Convolutions of a finished network: batch norm, addition and activation happen inside of them.
 
 On a CPU, oneDNN wants weights in a layout of its own and rearranges those of an ordinary module at every call; and for
-small inputs PyTorch takes another library altogether. Here that happens once, and always oneDNN computes. Where it is
-not there, on a GPU for instance, the convolution does what it always did.
+small inputs PyTorch takes another library altogether. Here that happens once, and always oneDNN computes, but for wide
+3x3 kernels, which Winograd's method is faster for. Where oneDNN is not there, on a GPU for instance, the convolution
+does what it always did.
 """
 
 import copy
@@ -15,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.backbones.lite import SameConv2d
-from stages.backbones.winograd import WinogradConvolution
+from stages.backbones.winograd import WinogradConvolution, suits
 
 _ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
     None: ("none", []),
@@ -39,13 +40,14 @@ class FusedConvolution(nn.Module):
         """`activation` is `nn.ReLU`, `nn.ReLU6` (without a residual), or None."""
         super().__init__()
         self.convolution = copy.deepcopy(convolution).requires_grad_(False)
+        self._winograd = WinogradConvolution(self.convolution) if suits(convolution) else None
         self.activation, self.overwrite = activation, overwrite
         self._packed: OrderedDict[torch.Size, tuple[object, ...]] = OrderedDict()
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W')."""
-        if not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
-            plain = self.convolution(x)
+        if self._winograd or not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
+            plain = (self._winograd or self.convolution)(x)
             plain = plain if residual is None else plain + residual
             return self.activation(inplace=True)(plain) if self.activation else plain
         # The operators that torch.compile emits; it would need a compiler where the tool runs.

@@ -36,7 +36,9 @@ class BasicBlock(nn.Module):
         """(N, in_channels, H, W) -> (N, width, ceil(H / stride), ceil(W / stride))."""
         residual = x if self.downsample is None else self.downsample(x)
         x = functional.relu_(self.bn1(self.conv1(x)))
-        return functional.relu_(self.bn2(self.conv2(x)) + residual)
+        x = self.bn2(self.conv2(x))
+        x += residual
+        return functional.relu_(x)
 
 
 class Bottleneck(nn.Module):
@@ -60,4 +62,6 @@ class Bottleneck(nn.Module):
         residual = x if self.downsample is None else self.downsample(x)
         x = functional.relu_(self.bn1(self.conv1(x)))
         x = functional.relu_(self.bn2(self.conv2(x)))
-        return functional.relu_(self.bn3(self.conv3(x)) + residual)
+        x = self.bn3(self.conv3(x))
+        x += residual
+        return functional.relu_(x)
