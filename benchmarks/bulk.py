@@ -5,15 +5,14 @@ python -m benchmarks.bulk --counts 20,500 --workers 2 --json bulk.json
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.toy import PROJECT, show, write_sequence
+from benchmarks.quality import run_pipeline
+from benchmarks.toy import show, write_sequence
 
 
 def measure(count: int, workers: int, arguments: Sequence[str] = (), checks: int = 1) -> dict[str, float]:
@@ -21,19 +20,19 @@ def measure(count: int, workers: int, arguments: Sequence[str] = (), checks: int
 
     Returns:
         Wall seconds; of the looks the median.
+
+    Raises:
+        StageError: a run failed.
     """
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         for number in range(count):
             write_sequence(root / "data", f"s{number:04d}", 6)
-        command = [str(Path(sys.executable).with_name("luigi")), "--module", "tasks", "BulkRefine", "--dataset", "toy",
-                   "--data-root", str(root / "data"), "--outputs-root", str(root / "outputs"), "--placement", "given",
-                   "--workers", str(workers), *arguments]  # fmt: skip
-        seconds = []
-        for _ in range(1 + checks):
-            started = time.perf_counter()
-            subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
-            seconds.append(time.perf_counter() - started)
+        where = ["--data-root", str(root / "data"), "--outputs-root", str(root / "outputs"), "--placement", "given"]
+        words = [*where, "--workers", str(workers), *arguments]
+        seconds = [
+            run_pipeline("toy", words, root / "log.txt", "BulkRefine", "--dataset").seconds for _ in range(1 + checks)
+        ]
         work = sum(
             json.loads(path.read_text())["run"]["seconds"]
             for level in ("*", "*/*")

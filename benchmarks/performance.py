@@ -40,13 +40,14 @@ from benchmarks import bulk, cascadepsp, fbrs, siammask
 from benchmarks import performance_runs as runs
 from benchmarks.clips import Clip, clip_names, open_clip
 from benchmarks.performance_runs import Row
-from benchmarks.performance_tables import fill, tables
+from benchmarks.performance_tables import fill, read_report, tables
 from benchmarks.quality import annotate, machine, run_pipeline
 from benchmarks.refine_check import check
 from stages import weights
 from stages.anchors import plan
 from stages.errors import InputError, LisError
 from stages.frames import Frames
+from stages.manifest import beside
 from stages.masks import read_mask
 from stages.refinement import GuardedRefiner
 from stages.refiners.cascadepsp.refiner import CascadePSP, Mask
@@ -60,6 +61,9 @@ SHORTCUTS: dict[str, dict[str, Any]] = {
     "a large object shrunk and not looked at again in windows": {"windows": True},
 }
 """Of `cascadepsp:lite` (names without a comma), and the options that build the refiner without each."""
+
+_OURS = {"--data-root", "--outputs-root", "--placement", "--workers", "--seq", "--dataset"}
+"""Options of the pipeline that every section gives itself."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,18 @@ class Bench:
     def cut(self, sequence: str) -> Clip:
         """The first frames of any sequence, with strokes on every anchor."""
         return runs.cut(open_clip(self.root, sequence), self.frames, self.out / "strokes")
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What figures depend on, besides the code and the machine."""
+        return {
+            "root": str(self.root),
+            "sequence": self.sequence,
+            "frames": self.frames,
+            "sample": self.sample,
+            "base": self.lengths[0],
+            "arguments": [*self.arguments],
+        }
 
     @property
     def turns(self) -> range:
@@ -163,7 +179,16 @@ def _amounts(frame_count: int) -> Row:
 
 
 def measure_scaling(bench: Bench) -> Iterator[Measurement]:
-    """One axis at a time; all else is the base case: the shortest video, one object, one sequence, one worker."""
+    """One axis at a time; all else is the base case: the shortest video, one object, one sequence, one worker.
+
+    Raises:
+        InputError: the clip is shorter than that.
+    """
+    if len(bench.clip.frames) < bench.lengths[0]:
+        raise InputError(
+            f"found {len(bench.clip.frames)} frames, expected at least the first of --lengths, {bench.lengths[0]}: "
+            "give a shorter one, or more --frames"
+        )
     base = runs.cut(bench.clip, bench.lengths[0], bench.out / "strokes")
     for length in bench.lengths:
         yield f"frames {length}", bench.run(partial(runs.there_and_back, base, length))
@@ -232,13 +257,10 @@ def measure(bench: Bench, name: str) -> None:
     """Measure what a section lacks; each figure is written at once.
 
     Raises:
-        InputError: what is there was measured on other inputs.
+        InputError: what is there was measured on other inputs, or cannot be read.
     """
-    path = bench.out / f"{name}.json"
-    inputs = {"sequence": bench.sequence, "frames": bench.frames, "arguments": [*bench.arguments]}
-    report: dict[str, Any] = {"inputs": inputs, "machine": machine(), "load": os.getloadavg()[0], "cases": {}}
-    if path.is_file():
-        report = json.loads(path.read_text(encoding="utf-8"))
+    path, inputs = bench.out / f"{name}.json", bench.inputs
+    report = read_report(path) or {"inputs": inputs, "machine": machine(), "load": os.getloadavg()[0], "cases": {}}
     if report["inputs"] != inputs:
         raise InputError(
             f"{path}: found figures of {report['inputs']}, expected {inputs}; give the same options, or another --out"
@@ -247,14 +269,16 @@ def measure(bench: Bench, name: str) -> None:
         if case not in report["cases"]:
             Console(stderr=True).print(f"{name}: {case}", markup=False)
             report["cases"][case] = take()
-            path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            temporary = beside(path)  # a stopped benchmark leaves the old text or the new
+            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
     process.keep_freed_memory()  # as tasks do
     own, arguments = _divide(sys.argv[1:] if words is None else words)
-    options = _parse(own)
+    options = _parse(own, arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     wanted = [] if options.targets else options.sections or [*SECTIONS]
@@ -278,7 +302,7 @@ def main(words: Sequence[str] | None = None) -> int:
             measure(bench, name)
         made = tables(bench.out)
         for name in wanted or ["targets"]:
-            Console(width=140).print(Markdown(f"# {name}\n\n{made[name]}"))
+            Console(width=140).print(Markdown(f"# {name}\n\n{made.get(name, 'Figures are missing: no table yet.')}"))
         if options.fill:
             fill(options.fill, made)
     except LisError as error:
@@ -293,35 +317,46 @@ def _divide(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return words[:first], words[first + 1 :]
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def _parse(words: Sequence[str], arguments: Sequence[str]) -> argparse.Namespace:
     def listed(text: str) -> list[str]:
         return text.split(",")
 
-    def numbers(text: str) -> list[int]:
-        return [int(number) for number in text.split(",")]
+    def count(text: str) -> int:
+        if not text.isdecimal() or not int(text):
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of 1 or more")
+        return int(text)
+
+    def counts(text: str) -> list[int]:
+        return [count(number) for number in text.split(",")]
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--root", type=Path, required=True, help="JPEGImages/480p, Annotations/480p, Scribbles")
     parser.add_argument("--out", type=Path, required=True, help="folder of all figures; what is there is used")
     parser.add_argument("--sequence", default="breakdance", help="which one (%(default)s)")
-    parser.add_argument("--frames", type=int, default=70, help="so many of its first frames (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of everything that is done in turns (%(default)s)")
+    parser.add_argument("--frames", type=count, default=70, help="so many of its first frames (%(default)s)")
+    parser.add_argument("--rounds", type=count, default=3, help="of everything that is done in turns (%(default)s)")
     parser.add_argument(
-        "--sample", type=int, default=4, help="frames that stand for all in peak and original (%(default)s)"
+        "--sample", type=count, default=4, help="frames that stand for all in peak and original (%(default)s)"
     )
     parser.add_argument(
-        "--lengths", type=numbers, default=[50, 100, 200, 500, 1000], help="scaling: frames; first the base"
+        "--lengths", type=counts, default=[50, 100, 200, 500, 1000], help="scaling: frames; first the base"
     )
-    parser.add_argument("--objects", type=numbers, default=[1, 2, 4, 8], help="scaling: up to 9")
-    parser.add_argument("--counts", type=numbers, default=[1, 5, 20, 50], help="scaling: sequences")
-    parser.add_argument("--finished", type=int, default=200, help="sequences without work (%(default)s)")
+    parser.add_argument("--objects", type=counts, default=[1, 2, 4, 8], help="scaling: up to 9")
+    parser.add_argument("--counts", type=counts, default=[1, 5, 20, 50], help="scaling: sequences")
+    parser.add_argument("--finished", type=count, default=200, help="sequences without work (%(default)s)")
     parser.add_argument("--development", type=listed, default=[], help="shortcuts: A,B; default: all sequences")
     parser.add_argument("--targets", action="store_true", help="measure nothing; print the targets, met or missed")
     parser.add_argument("--fill", type=Path, help="a document to put all tables into, between its markers")
     options = parser.parse_args(words)
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section is called {', '.join(sorted(unknown))}; there are: {', '.join(SECTIONS)}")
+    if max(options.objects) > runs.MOST_OBJECTS:
+        parser.error(f"--objects: found {max(options.objects)}, expected {runs.MOST_OBJECTS} at most")
+    if options.fill and not options.fill.is_file():
+        parser.error(f"--fill: found no document {options.fill}")
+    if ours := {word.partition("=")[0] for word in arguments} & _OURS:
+        parser.error(f"after `--`: {', '.join(sorted(ours))} is the benchmark's own to give")
     return options
 
 

@@ -27,9 +27,12 @@ STAGES = {
 
 def tables(out: Path) -> dict[str, str]:
     """A table of every section as far as it has been measured, of the targets, and of where it all was measured."""
-    files = {name: out / f"{name}.json" for name in TABLES}
-    reports = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items() if path.is_file()}
+    reports = {name: report for name in TABLES if (report := read_report(out / f"{name}.json"))}
     sections = {name: report["cases"] for name, report in reports.items()}
+    made = {}
+    for name, cases in sections.items():
+        with contextlib.suppress(KeyError):  # a section that was stopped lacks figures
+            made[name] = TABLES[name](cases)
     machines = {
         name: {
             "sequence": f"{report['inputs']['sequence']}, {report['inputs']['frames']} frames",
@@ -38,12 +41,26 @@ def tables(out: Path) -> dict[str, str]:
             "load before": report["load"],
         }
         for name, report in reports.items()
+        if name in made
     }
-    made = {"targets": targets_table(sections), "machines": markdown("section", machines)}
-    for name, cases in sections.items():
-        with contextlib.suppress(KeyError):  # a section that was stopped lacks figures
-            made[name] = TABLES[name](cases)
-    return made
+    return made | {"targets": targets_table(sections), "machines": markdown("section", machines)}
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """A section's figures with what they were measured on, or None.
+
+    Raises:
+        InputError: it is not what `benchmarks.performance` writes.
+    """
+    if not path.is_file():
+        return None
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if report.keys() >= {"inputs", "machine", "load", "cases"}:
+            return report
+    except (json.JSONDecodeError, AttributeError):
+        pass
+    raise InputError(f"{path}: found something else than a section's figures; delete it, and measure them again")
 
 
 def median(cases: Cases, prefix: str) -> Row:
@@ -77,7 +94,7 @@ def markdown(first: str, rows: Mapping[str, Row]) -> str:
 def _cell(value: float | str | None) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 0.01 else f"{value:.2f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 0.0001 else f"{value:.2f}"
 
 
 def fill(document: Path, made: Mapping[str, str]) -> None:
@@ -103,7 +120,7 @@ def fill(document: Path, made: Mapping[str, str]) -> None:
 
 
 def peak_table(cases: Cases) -> str:
-    """Least and measured CPU seconds of each network."""
+    """Least and measured CPU seconds of each network, and the functions that take most of them."""
     networks = dict(cases)
     peaks = {kind: networks.pop(kind)["multiply_adds_per_s"] for kind in ("float32", "bfloat16")}
     rows = {
@@ -116,7 +133,15 @@ def peak_table(cases: Cases) -> str:
         for name, row in networks.items()
     }
     speeds = ", ".join(f"{1e-9 * speed:.1f} G in {kind}" for kind, speed in peaks.items())
-    return f"Multiply-adds a second of one thread: {speeds}.\n\n{markdown('', rows)}"
+    profiles = {
+        name: {"functions that take most of the time themselves": _named_shares(row["shares"])}
+        for name, row in networks.items()
+    }
+    return f"Multiply-adds a second of one thread: {speeds}.\n\n{markdown('', rows)}\n{markdown('', profiles)}"
+
+
+def _named_shares(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"`{name}` {share:.0%}" for name, share in shares.items())
 
 
 def stages_table(cases: Cases) -> str:
@@ -209,9 +234,14 @@ def shortcuts_table(cases: Cases) -> str:
 
 
 def _shortcuts(cases: Cases) -> dict[str, Row]:
-    """Means over the sequences, by the name of what is left out; `default` leaves out nothing."""
-    names = dict.fromkeys(case.partition(", ")[0] for case in cases)
-    return {name: mean(cases, f"{name}, ") for name in names}
+    """Means over the sequences that have all figures, by the name of what is left out; `default` leaves out nothing."""
+    sequences: dict[str, set[str]] = {}
+    for case in cases:
+        name, _, sequence = case.partition(", ")
+        sequences.setdefault(name, set()).add(sequence)
+    complete = set.intersection(*sequences.values()) if sequences else set()
+    compared = {case: row for case, row in cases.items() if case.partition(", ")[2] in complete}
+    return {name: mean(compared, f"{name}, ") for name in sequences}
 
 
 TABLES: dict[str, Callable[[Cases], str]] = {
@@ -252,8 +282,17 @@ def _original_s(sections: Mapping[str, Cases], mode: str = "exact") -> float:
     return sum(whole_sequence(sections["original"], mode).values())
 
 
-def _peaks(sections: Mapping[str, Cases]) -> list[float]:
-    return [row["peak_mib"] for name, row in sections["scaling"].items() if name.startswith("frames ")]
+def _largest_peak(sections: Mapping[str, Cases]) -> float:
+    return float(max(row["peak_mib"] for row in sections["scaling"].values()))
+
+
+def _growth_of_peak(sections: Mapping[str, Cases]) -> float:
+    """The longest video's against the shortest one's."""
+    rows = {name.split()[1]: row for name, row in sections["scaling"].items() if name.startswith("frames ")}
+    lengths = sorted(rows, key=int)
+    if len(lengths) < 2:
+        raise KeyError("frames")
+    return float(rows[lengths[-1]]["peak_mib"] / rows[lengths[0]]["peak_mib"])
 
 
 def _largest_change(sections: Mapping[str, Cases]) -> float:
@@ -273,8 +312,8 @@ TARGETS = (
     Target("2 workers against 1, one sequence: times faster", 1.7, True,
            lambda s: _workers(s, 1)["wall_s"] / _workers(s, 2)["wall_s"]),
     Target("nothing to do: wall s", 5, False, lambda s: s["finished"]["200 sequences"]["recheck_s"]),
-    Target("peak of a worker: MiB", 1536, False, lambda s: max(_peaks(s))),
-    Target("the same, the longest video against the shortest", 1.25, False, lambda s: _peaks(s)[-1] / _peaks(s)[0]),
+    Target("peak of a worker: MiB", 1536, False, _largest_peak),
+    Target("the same, the longest video against the shortest", 1.25, False, _growth_of_peak),
     Target("largest change of mean J by a shortcut", 0.005, False, _largest_change),
 )  # fmt: skip
 

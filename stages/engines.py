@@ -6,7 +6,7 @@ one is built, so that knowing the names costs nothing.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -154,12 +154,13 @@ _ENGINES = {
 }
 
 
-def names(plug: str) -> list[str]:
+@cache
+def names(plug: str) -> tuple[str, ...]:
     """Every name of a plug point's engines (`segmenter`, `propagator` or `refiner`), with their networks."""
     with_weights = [entry.engine for entry in weights.entries()]
     families = _ENGINES[plug]
     plain = [name for name in families if name in weights.WITHOUT_WEIGHTS]
-    return [*plain, *(name for name in with_weights if name.partition(":")[0] in families)]
+    return (*plain, *(name for name in with_weights if name.partition(":")[0] in families))
 
 
 def modules(plug: str, name: str) -> tuple[str, ...]:

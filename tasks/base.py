@@ -59,6 +59,17 @@ class LisTask(config.WhereOptions, config.MachineOptions, luigi.Task):
         """Luigi searches the whole class for parameters each time a task is made; once per class is enough."""
         return list(super().get_params())
 
+    @cached_property
+    def _clones(self) -> dict[tuple[Any, ...], luigi.Task]:
+        return {}
+
+    def clone(self, cls: Any = None, **changes: Any) -> Any:
+        """Luigi's, remembered: it goes through all parameters twice, and a task asks for the same few all the time."""
+        key = (cls, *sorted(changes.items()))
+        if key not in self._clones:
+            self._clones[key] = super().clone(cls, **changes)
+        return self._clones[key]
+
     def modules(self) -> tuple[str, ...]:
         """What its work imports; imported once in the parent, before the first fork."""
         return ()
@@ -213,8 +224,11 @@ class StageTask(SequenceTask):
 
     def is_complete(self) -> bool:
         """Whether the published key equals the one computed now."""
-        manifest = read_manifest(self.output().path)
+        manifest = self._published()
         return manifest is not None and manifest.key == self.key()
+
+    def _published(self) -> Manifest | None:
+        return once_a_question(("manifest", self.task_id), lambda: read_manifest(self.output().path))
 
     def manifest(self) -> Manifest:
         """The published manifest.
@@ -222,7 +236,7 @@ class StageTask(SequenceTask):
         Raises:
             StageError: nothing is published.
         """
-        manifest = read_manifest(self.output().path)
+        manifest = self._published()
         if manifest is None:
             raise StageError(
                 f"{self.output()} holds no complete result of the stage `{self.stage}`. Run the command again."
@@ -266,6 +280,9 @@ class StageTask(SequenceTask):
         Raises:
             WeightsError: it is missing, damaged, or belongs to another network.
         """
+        return once_a_question(("checkpoint", engine), lambda: self._checkpoint(engine))
+
+    def _checkpoint(self, engine: str) -> Json:
         listed = weights.entry(engine)
         if listed is None:
             return {}

@@ -148,6 +148,31 @@ def test_unknown_sections_are_refused(root: Path, tmp_path: Path) -> None:
         performance.main(["speed", "--root", str(root), "--out", str(tmp_path / "out")])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sample", "0"], "expected a number of 1 or more"),
+        (["--objects", "1,10"], "expected 9 at most"),
+        (["--fill", "nowhere.md"], "found no document nowhere.md"),
+        (["--", "--workers", "2"], "--workers is the benchmark's own to give"),
+    ],
+)
+def test_what_would_fail_after_hours_is_refused_at_once(
+    words: list[str], said: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        performance.main(["stages", "--root", str(root), "--out", str(tmp_path / "out"), *words])
+    assert said in capsys.readouterr().err
+
+
+def test_half_a_file_of_figures_is_not_built_upon(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "peak.json").write_text('{"inputs": {"seq')
+    assert performance.main(["--targets", "--root", str(root), "--out", str(tmp_path)]) == 1
+    assert "peak.json: found something else than a section's figures" in capsys.readouterr().err
+
+
 def test_a_finished_night_is_looked_at_again() -> None:
     row = bulk.measure(1, 1, WITHOUT_WEIGHTS)
     assert 0 < row["recheck_s"] < row["first_s"]
@@ -160,6 +185,13 @@ def test_multiply_adds_are_those_that_are_executed() -> None:
     assert row["multiply_adds"] == (10 * 20 * 8 * 27 + 50**3) / 2
 
 
+def test_a_function_is_charged_for_what_it_does_itself() -> None:
+    numbers = np.random.default_rng(0).random(200_000).tolist()
+    name, share = next(iter(runs.costliest(lambda: list(numbers).sort()).items()))
+    assert name == "sort"
+    assert 0.5 < share < 1
+
+
 @pytest.mark.slow
 def test_the_default_networks_run_on_real_input(clip: Clip) -> None:
     rows = {name: measure() for name, measure in runs.default_networks(clip, sample=1)}
@@ -167,6 +199,7 @@ def test_the_default_networks_run_on_real_input(clip: Clip) -> None:
     for row in rows.values():
         assert row["multiply_adds"] > 1e7
         assert row["cpu_s"] > 0
+        assert any("convolution" in name for name in row["shares"])
 
 
 def test_an_anchor_of_the_original_is_clicked_one_by_one() -> None:
@@ -228,6 +261,21 @@ def test_a_shortcut_is_judged_by_the_mean_over_sequences() -> None:
     cases = {name: {"J": j, "F": j, "cpu_s": 1.0} for name, j in js.items()}
     assert "| fewer passes | 0.7 | 0.71 |" in tables.shortcuts_table(cases)
     assert "| at most 0.005 | 0.01 | **missed** |" in tables.targets_table({"shortcuts": cases})
+
+
+def test_sequences_without_all_figures_are_left_out_of_the_comparison() -> None:
+    js = {"default, a": 0.8, "fewer passes, a": 0.801, "default, b": 0.6}
+    cases = {name: {"J": j, "F": j, "cpu_s": 1.0} for name, j in js.items()}
+    assert "| fewer passes | 0.8 | 0.801 |" in tables.shortcuts_table(cases)
+    assert "| at most 0.005 | 0.001 | met |" in tables.targets_table({"shortcuts": cases})
+
+
+def test_peaks_are_compared_from_the_shortest_to_the_longest_video() -> None:
+    cases = {f"frames {length}": {"peak_mib": peak} for length, peak in ((1000, 480.0), (50, 400.0), (500, 500.0))}
+    text = tables.targets_table({"scaling": cases | {"objects 8": {"peak_mib": 530.0}}})
+    assert "| peak of a worker: MiB | at most 1536 | 530 | met |" in text
+    assert "| at most 1.25 | 1.2 | met |" in text
+    assert "| at most 1.25 |  | not measured |" in tables.targets_table({"scaling": {"frames 50": {"peak_mib": 1.0}}})
 
 
 def test_a_document_has_one_place_for_each_table(tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ class FusedConvolution(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W')."""
-        if self._winograd or not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
-            plain = (self._winograd or self.convolution)(x)
+        winograd = self._winograd if self._winograd and self._winograd.pays(x) else None
+        if winograd or not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
+            plain = (winograd or self.convolution)(x)
             plain = plain if residual is None else plain + residual
             return self.activation(inplace=True)(plain) if self.activation else plain
         # The operators that torch.compile emits; it would need a compiler where the tool runs.

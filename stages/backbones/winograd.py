@@ -16,7 +16,6 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 _RESULTS, _INPUTS = 4, 6
 """Along a side of a tile."""
@@ -79,18 +78,31 @@ class WinogradConvolution(nn.Module):
         bias = convolution.bias
         self._bias = weight.new_zeros(convolution.out_channels) if bias is None else bias.detach()
 
+    def pays(self, x: Tensor) -> bool:
+        """Whether an input (N, C, H, W) is one for this method."""
+        height, width = x.shape[-2:]
+        rows, columns = self._tiles(x)
+        computed = rows * columns * (_RESULTS * self.convolution.dilation[0]) ** 2
+        is_plain = x.is_cpu and x.dtype == torch.float32 and not x.requires_grad
+        return is_plain and 0 < computed <= _MOST_PADDING * height * width and len(x) > 0
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, O, H, W)."""
-        height, width = x.shape[-2:]
-        dilation = self.convolution.dilation[0]
-        rows, columns = (-(-side // (_RESULTS * dilation)) for side in (height, width))  # of tiles, on each grid
-        bottom, right = (_RESULTS * dilation * tiles - side for tiles, side in ((rows, height), (columns, width)))
-        pays = (height + bottom) * (width + right) <= _MOST_PADDING * height * width
-        if not pays or x.requires_grad or not x.is_cpu or not x.numel():
+        if not self.pays(x):
             plain: Tensor = self.convolution(x)
             return plain
+        height, width = x.shape[-2:]
+        dilation = self.convolution.dilation[0]
+        rows, columns = self._tiles(x)
+        bottom, right = (_RESULTS * dilation * tiles - side for tiles, side in ((rows, height), (columns, width)))
         y = self._convolve(_framed(x.permute(0, 2, 3, 1), dilation, bottom, right), rows, columns)
         return y[:, :height, :width].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+    def _tiles(self, x: Tensor) -> tuple[int, int]:
+        """Rows and columns of them, on each grid."""
+        side = _RESULTS * self.convolution.dilation[0]
+        height, width = x.shape[-2:]
+        return -(-height // side), -(-width // side)
 
     def _convolve(self, padded: Tensor, rows: int, columns: int) -> Tensor:
         """Convolve a picture with `rows` x `columns` tiles on each grid: h = 4 d rows, w = 4 d columns.

@@ -8,6 +8,7 @@ from torch import nn
 
 from stages.backbones.fused import FusedConvolution, fuse_convolutions
 from stages.backbones.lite import SameConv2d
+from stages.backbones.winograd import WinogradConvolution
 
 SIZES = [(16, 16), (9, 14), (33, 7), (16, 16), (12, 20), (40, 40), (9, 14)]  # more than are kept, and some again
 
@@ -69,6 +70,20 @@ def test_fusing_again_changes_nothing(fused: nn.Module) -> None:
         before = fused(x)
         fuse_convolutions(fused)
         assert torch.equal(fused(x), before)
+
+
+def test_wide_kernels_are_done_by_winograds_method_where_it_pays() -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(128, 128, 3, padding=1)
+    fused = FusedConvolution(plain, nn.ReLU)
+    winograd = next(module for module in fused.modules() if isinstance(module, WinogradConvolution))
+    calls: list[torch.Size] = []
+    winograd.register_forward_hook(lambda _module, given, _result: calls.append(given[0].shape))
+    large, small = torch.randn(1, 128, 16, 12), torch.randn(1, 128, 3, 3)  # of one tile's results 9 of 16 are wanted
+    with torch.inference_mode():
+        for x in (large, small):
+            torch.testing.assert_close(fused(x, x), torch.relu(plain(x) + x), atol=1e-4, rtol=1e-4)
+    assert calls == [large.shape]
 
 
 def test_the_network_that_gave_a_convolution_keeps_it_as_it_was() -> None:

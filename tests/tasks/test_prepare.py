@@ -4,11 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
+import torch
 
 from stages import engines, weights
-from tasks import AnchorMask, RefineSegment, process
-from tests.conftest import REPOSITORY
+from tasks import AnchorMask, Frames, RefineSegment, process
+from tests.conftest import REPOSITORY, Project
 
 WEIGHTS = REPOSITORY / "data" / "weights"
 
@@ -69,6 +71,21 @@ def test_a_missing_checkpoint_is_left_for_the_task_to_tell(tmp_path: Path) -> No
     RefineSegment(
         seq="any", start=0, stop=9, refiner="cascadepsp:official", weights_root=str(tmp_path), device="cpu"
     ).prepare()
+
+
+def test_a_task_computes_on_the_threads_that_it_is_given(project: Project) -> None:
+    roots = {"data_root": str(project.folder / "data"), "outputs_root": str(project.folder / "outputs")}
+    try:
+        for threads in (2, 1):
+            (project.root / "frames" / "manifest.json").unlink(missing_ok=True)
+            torch.set_num_threads(3)
+            cv2.setNumThreads(3)
+            Frames(seq=project.seq, threads=threads, **roots).run()
+            assert (torch.get_num_threads(), cv2.getNumThreads()) == (threads, threads)
+    finally:
+        process.release_all()
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
 
 
 def test_a_registered_checkpoint_is_known_without_a_look_into_it(
