@@ -1,7 +1,7 @@
 """How fast the pipeline is and where its time goes: every figure of docs/performance.md.
 
     python -m benchmarks.performance --root DAVIS_ROOT --out OUT
-    python -m benchmarks.performance stages scaling --root DAVIS_ROOT --out OUT --sequence dog --frames 16 --rounds 1
+    python -m benchmarks.performance stages scaling --root DAVIS_ROOT --out OUT --frames 16 --lengths 16,32
     python -m benchmarks.performance --targets --root DAVIS_ROOT --out OUT --fill docs/performance.md
 
 Sections, all of them if none is named:
@@ -179,16 +179,7 @@ def _amounts(frame_count: int) -> Row:
 
 
 def measure_scaling(bench: Bench) -> Iterator[Measurement]:
-    """One axis at a time; all else is the base case: the shortest video, one object, one sequence, one worker.
-
-    Raises:
-        InputError: the clip is shorter than that.
-    """
-    if len(bench.clip.frames) < bench.lengths[0]:
-        raise InputError(
-            f"found {len(bench.clip.frames)} frames, expected at least the first of --lengths, {bench.lengths[0]}: "
-            "give a shorter one, or more --frames"
-        )
+    """One axis at a time; all else is the base case: the shortest video, one object, one sequence, one worker."""
     base = runs.cut(bench.clip, bench.lengths[0], bench.out / "strokes")
     for length in bench.lengths:
         yield f"frames {length}", bench.run(partial(runs.there_and_back, base, length))
@@ -253,6 +244,22 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Measurement]]] = {
 }
 
 
+def check_before(bench: Bench, wanted: Sequence[str]) -> None:
+    """Find out at once what would end a section hours later.
+
+    Raises:
+        InputError: the clip is shorter than the base case of `scaling`, or a development sequence is not there.
+    """
+    if "scaling" in wanted and len(bench.clip.frames) < bench.lengths[0]:
+        raise InputError(
+            f"found {len(bench.clip.frames)} frames, expected at least the first of --lengths, {bench.lengths[0]}: "
+            "give a shorter one, or more --frames"
+        )
+    if "shortcuts" in wanted:
+        for sequence in bench.development:
+            open_clip(bench.root, sequence)
+
+
 def measure(bench: Bench, name: str) -> None:
     """Measure what a section lacks; each figure is written at once.
 
@@ -260,7 +267,14 @@ def measure(bench: Bench, name: str) -> None:
         InputError: what is there was measured on other inputs, or cannot be read.
     """
     path, inputs = bench.out / f"{name}.json", bench.inputs
-    report = read_report(path) or {"inputs": inputs, "machine": machine(), "load": os.getloadavg()[0], "cases": {}}
+    new: dict[str, Any] = {
+        "inputs": inputs,
+        "machine": machine(),
+        "load": os.getloadavg()[0],
+        "complete": False,
+        "cases": {},
+    }
+    report = read_report(path) or new
     if report["inputs"] != inputs:
         raise InputError(
             f"{path}: found figures of {report['inputs']}, expected {inputs}; give the same options, or another --out"
@@ -269,9 +283,18 @@ def measure(bench: Bench, name: str) -> None:
         if case not in report["cases"]:
             Console(stderr=True).print(f"{name}: {case}", markup=False)
             report["cases"][case] = take()
-            temporary = beside(path)  # a stopped benchmark leaves the old text or the new
-            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-            temporary.replace(path)
+            _write(path, report)
+    _write(path, report | {"complete": True})
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    """A stopped benchmark leaves the old text or the new; cases stay in the order in which they were measured."""
+    temporary = beside(path)
+    try:
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -298,6 +321,7 @@ def main(words: Sequence[str] | None = None) -> int:
             development=options.development,
             arguments=arguments,
         )
+        check_before(bench, wanted)
         for name in wanted:
             measure(bench, name)
         made = tables(bench.out)

@@ -253,6 +253,8 @@ def costliest(run: Callable[[], object]) -> dict[str, float]:
 def _name(function: CodeType | str) -> str:
     """`module.function`, or of a C function the last part of its name."""
     if isinstance(function, CodeType):
-        return f"{Path(function.co_filename).stem}.{function.co_name}"
-    # For instance: <method 'calc' of 'cv2.DenseOpticalFlow' objects>
-    return re.sub(r"^<built-in method |^<method '|' of .*|>$", "", function).rpartition(".")[2]
+        return f"{Path(function.co_filename).stem}.{function.co_qualname}"
+    known = re.match(
+        r"<(?:built-in )?(?:method |function )?'?([\w.]+)", function
+    )  # <method 'calc' of 'cv2...' objects>
+    return known[1].rpartition(".")[2] if known else function

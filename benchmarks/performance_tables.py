@@ -43,7 +43,8 @@ def tables(out: Path) -> dict[str, str]:
         for name, report in reports.items()
         if name in made
     }
-    return made | {"targets": targets_table(sections), "machines": markdown("section", machines)}
+    judged = {name: cases for name, cases in sections.items() if reports[name]["complete"]}
+    return made | {"targets": targets_table(judged), "machines": markdown("section", machines)}
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
@@ -56,9 +57,9 @@ def read_report(path: Path) -> dict[str, Any] | None:
         return None
     try:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if report.keys() >= {"inputs", "machine", "load", "cases"}:
+        if report.keys() >= {"inputs", "machine", "load", "complete", "cases"}:
             return report
-    except (json.JSONDecodeError, AttributeError):
+    except (ValueError, AttributeError):
         pass
     raise InputError(f"{path}: found something else than a section's figures; delete it, and measure them again")
 

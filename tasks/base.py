@@ -280,7 +280,7 @@ class StageTask(SequenceTask):
         Raises:
             WeightsError: it is missing, damaged, or belongs to another network.
         """
-        return once_a_question(("checkpoint", engine), lambda: self._checkpoint(engine))
+        return once_a_question(("checkpoint", engine, self.weights_root), lambda: self._checkpoint(engine))
 
     def _checkpoint(self, engine: str) -> Json:
         listed = weights.entry(engine)

@@ -5,6 +5,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -165,6 +166,29 @@ def test_what_would_fail_after_hours_is_refused_at_once(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--lengths", "20"], "found 10 frames"), (["--lengths", "5", "--development", "toy,tyo"], "tyo")],
+)
+def test_nothing_is_measured_if_a_later_section_cannot_be(
+    words: list[str], said: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--root", str(root), "--out", str(tmp_path / "out"), "--sequence", "toy", "--frames", "10", *words]
+    assert performance.main(["stages", "scaling", "shortcuts", *given]) == 1
+    assert said in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*.json"))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_target_is_not_met_by_a_section_that_was_stopped(tmp_path: Path, complete: bool) -> None:
+    what = {"inputs": {"sequence": "toy", "frames": 10}, "machine": {"cpus": 2, "versions": {"torch": "2"}}, "load": 0}
+    cases = {"200 sequences": {"first_s": 9.0, "recheck_s": 4.5}}
+    (tmp_path / "finished.json").write_text(json.dumps({**what, "complete": complete, "cases": cases}))
+    line = "| nothing to do: wall s | at most 5 |"
+    said = "4.5 | met |" if complete else " | not measured |"
+    assert f"{line} {said}" in tables.tables(tmp_path)["targets"]
+
+
 def test_half_a_file_of_figures_is_not_built_upon(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +214,7 @@ def test_a_function_is_charged_for_what_it_does_itself() -> None:
     name, share = next(iter(runs.costliest(lambda: list(numbers).sort()).items()))
     assert name == "sort"
     assert 0.5 < share < 1
+    assert "resize" in runs.costliest(lambda: cv2.resize(FRAME, (2000, 2000)))
 
 
 @pytest.mark.slow
