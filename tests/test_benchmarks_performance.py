@@ -86,6 +86,7 @@ def test_a_run_tells_what_each_stage_took(clip: Clip) -> None:
     assert row["peak_mib"] == max(stage["peak_mib"] for stage in row["stages"].values()) > 20
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_kept(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     words = ["stages", "--root", str(root), "--out", str(out), "--sequence", "toy", "--frames", "10", "--rounds", "1"]
@@ -197,6 +198,7 @@ def test_half_a_file_of_figures_is_not_built_upon(
     assert "peak.json: found something else than a section's figures" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_finished_night_is_looked_at_again() -> None:
     row = bulk.measure(1, 1, WITHOUT_WEIGHTS)
     assert 0 < row["recheck_s"] < row["first_s"]

@@ -52,6 +52,7 @@ def test_a_sequence_is_evaluated_once_and_again_against_another_truth(evaluated:
     assert evaluation(evaluated)["protocols"]["interactive"]["mean"] == {"J": 1, "F": 1, "J&F": 1}
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_scores_once_there_are_some(evaluated: Project) -> None:
     page = evaluated.root / "report" / "index.html"
     evaluated.run("ReportSequence")

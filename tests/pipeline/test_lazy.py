@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.conftest import Project
@@ -88,6 +89,7 @@ def test_pictures_to_paint_on_follow_the_video(project: Project) -> None:
     assert np.array_equal(np.array(Image.open(project.root / "requests" / "00002.png")), project.clip.frame(0))
 
 
+@pytest.mark.slow
 def test_a_lost_scribble_file_is_read_again_from_what_was_painted(project: Project) -> None:
     project.run(expect=20)
     for frame in (2, 5, 8, 11):

@@ -91,6 +91,7 @@ def test_an_object_larger_than_the_limit_is_refined_in_windows_of_it(network: Ca
     assert sizes == [(72, 136), (72, 128), (72, 128)]  # 67 x 128, padded; then its left and its right part
 
 
+@pytest.mark.slow
 def test_exact_sees_the_whole_picture_enlarged(network: CascadePSPNetwork) -> None:
     frame, probability = scene(60, 80, Window(20, 20, 50, 40))
     with seen_sizes(network) as sizes:

@@ -113,6 +113,7 @@ class Short(FbrsLite):
     validation_examples = 4
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr("stages.training.loop.CHECKPOINT_EVERY", 1)
     folders = [tmp_path / name for name in ("whole", "broken")]
