@@ -28,8 +28,8 @@ def measure(count: int, workers: int, arguments: Sequence[str] = (), checks: int
         root = Path(scratch)
         for number in range(count):
             write_sequence(root / "data", f"s{number:04d}", 6)
-        where = ["--data-root", str(root / "data"), "--outputs-root", str(root / "outputs"), "--placement", "given"]
-        words = [*where, "--workers", str(workers), *arguments]
+        words = ["--data-root", str(root / "data"), "--outputs-root", str(root / "outputs"), "--placement", "given",
+                 "--workers", str(workers), *arguments]  # fmt: skip
         seconds = [
             run_pipeline("toy", words, root / "log.txt", "BulkRefine", "--dataset").seconds for _ in range(1 + checks)
         ]

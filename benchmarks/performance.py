@@ -267,14 +267,8 @@ def measure(bench: Bench, name: str) -> None:
         InputError: what is there was measured on other inputs, or cannot be read.
     """
     path, inputs = bench.out / f"{name}.json", bench.inputs
-    new: dict[str, Any] = {
-        "inputs": inputs,
-        "machine": machine(),
-        "load": os.getloadavg()[0],
-        "complete": False,
-        "cases": {},
-    }
-    report = read_report(path) or new
+    new = {"inputs": inputs, "machine": machine(), "load": os.getloadavg()[0], "cases": {}}
+    report: dict[str, Any] = (read_report(path) or new) | {"complete": False}  # more may be asked for than before
     if report["inputs"] != inputs:
         raise InputError(
             f"{path}: found figures of {report['inputs']}, expected {inputs}; give the same options, or another --out"

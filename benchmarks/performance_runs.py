@@ -254,7 +254,6 @@ def _name(function: CodeType | str) -> str:
     """`module.function`, or of a C function the last part of its name."""
     if isinstance(function, CodeType):
         return f"{Path(function.co_filename).stem}.{function.co_qualname}"
-    known = re.match(
-        r"<(?:built-in )?(?:method |function )?'?([\w.]+)", function
-    )  # <method 'calc' of 'cv2...' objects>
+    # For instance: <method 'calc' of 'cv2.DenseOpticalFlow' objects>
+    known = re.match(r"<(?:built-in )?(?:method |function )?'?([\w.]+)", function)
     return known[1].rpartition(".")[2] if known else function
