@@ -27,20 +27,21 @@ import numpy as np
 
 from benchmarks.clips import Clip, clip_names, open_clip
 from benchmarks.strokes import centre_lines
-from stages import engines
-from stages.anchors import Plan, Segment, plan
-from stages.errors import LisError, StageError
+from stages.core.errors import LisError, StageError
+from stages.core.metrics import score_sequence
+from stages.core.plan import Plan, Segment
+from stages.core.progress import silent
+from stages.engines import protocols as engines
 from stages.evaluation import POLICIES
-from stages.frames import Frames
-from stages.lookup import find_sequence
-from stages.manifest import read_manifest
-from stages.masks import read_mask
-from stages.metrics import score_sequence
-from stages.progress import silent
-from stages.refinement import GuardedRefiner, refine_segment
-from stages.results import assemble
-from stages.scribbles import merge, read_scribbles, write_scribbles
-from stages.tracks import track_segment
+from stages.formats.frames import Frames
+from stages.formats.layout import find_sequence
+from stages.formats.manifest import read_manifest
+from stages.formats.masks import read_mask
+from stages.formats.scribbles import merge, read_scribbles, write_scribbles
+from stages.steps.assemble import assemble
+from stages.steps.place_anchors import plan
+from stages.steps.refine import GuardedRefiner, refine_segment
+from stages.steps.track import track_segment
 
 _PROJECT = Path(__file__).resolve().parents[1]  # where luigi.cfg lies
 _WEIGHTS = _PROJECT / "data" / "weights"

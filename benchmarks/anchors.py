@@ -25,14 +25,15 @@ from rich.table import Table
 
 from benchmarks.clips import Clip, clip_names, open_clip
 from benchmarks.quality import lazy_scribbles
-from stages import engines, weights
-from stages.engines import Segmenter
-from stages.errors import LisError
-from stages.frames import read_frame
-from stages.masks import read_mask
-from stages.metrics import region_similarity
-from stages.scribbles import FrameScribbles
-from stages.segmenters.fbrs.segmenter import FBRS
+from stages.core.errors import LisError
+from stages.core.metrics import region_similarity
+from stages.core.strokes import FrameScribbles
+from stages.engines import protocols as engines
+from stages.engines import registry as weights
+from stages.engines.protocols import Segmenter
+from stages.engines.segmenters.fbrs.segmenter import FBRS
+from stages.formats.frames import read_frame
+from stages.formats.masks import read_mask
 
 
 def examples(clip: Clip) -> Iterator[tuple[Path, Path, FrameScribbles]]:

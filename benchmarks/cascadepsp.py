@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from stages.engines import Frame, Probability
-from stages.refiners.cascadepsp.network import CascadePSPNetwork
-from stages.refiners.cascadepsp.refiner import (
+from stages.core.types import Frame, Probability
+from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
+from stages.engines.refiners.cascadepsp.refiner import (
     BOUNDARY_SHARE,
     LONGEST_SIDE,
     CascadePSP,
@@ -38,7 +38,7 @@ from stages.refiners.cascadepsp.refiner import (
     normalised_picture,
     refine_picture,
 )
-from stages.weights import build_network
+from stages.engines.registry import build_network
 
 WAYS = ("exact", "folded", "default")
 ABOVE_ZERO = 10.0

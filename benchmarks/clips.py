@@ -11,10 +11,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.strokes import centre_lines
-from stages.errors import InputError
-from stages.frames import list_frames, read_frame
-from stages.masks import IGNORE, LabelMap, read_mask, write_mask
-from stages.scribbles import ScribbleSet, merge, write_scribbles
+from stages.core.errors import InputError
+from stages.core.palette import IGNORE
+from stages.core.types import LabelMap
+from stages.formats.frames import list_frames, read_frame
+from stages.formats.masks import read_mask, write_mask
+from stages.formats.scribbles import ScribbleSet, merge, write_scribbles
 
 _FRAMES = Path("JPEGImages", "480p")
 _TRUTHS = Path("Annotations", "480p")

@@ -23,15 +23,15 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.cascadepsp import perturbed
-from stages.engines import Frame
-from stages.refiners.cascadepsp.refiner import Mask
-from stages.segmenters.fbrs import NETWORKS
-from stages.segmenters.fbrs.brs import StopRules
-from stages.segmenters.fbrs.clicker import next_click
-from stages.segmenters.fbrs.clicks import Click, points_tensor
-from stages.segmenters.fbrs.fold import folded
-from stages.segmenters.fbrs.predictor import Mode, Predictor, normalise
-from stages.segmenters.fbrs.zoom import OFFICIAL_ZOOM, clicks_in_crop, crop, object_roi
+from stages.core.types import Frame
+from stages.engines.refiners.cascadepsp.refiner import Mask
+from stages.engines.segmenters.fbrs.brs import StopRules
+from stages.engines.segmenters.fbrs.clicker import next_click
+from stages.engines.segmenters.fbrs.clicks import Click, points_tensor
+from stages.engines.segmenters.fbrs.fast import rearranged
+from stages.engines.segmenters.fbrs.networks import NETWORKS
+from stages.engines.segmenters.fbrs.predictor import Mode, Predictor, normalise
+from stages.engines.segmenters.fbrs.zoom import OFFICIAL_ZOOM, clicks_in_crop, crop, object_roi
 
 CLICKS = [Click(True, 200, 300), Click(False, 240, 340), Click(True, 80, 150), Click(False, 330, 520)]
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages.engines import Frame
-from stages.errors import InputError, LisError
-from stages.frames import Frames, list_frames
-from stages.masks import LabelMap, read_mask
-from stages.render import Tile, contact_sheet, overlay, window_around, write_jpeg
+from stages.core.errors import InputError, LisError
+from stages.core.types import Frame, LabelMap
+from stages.formats.frames import Frames, list_frames
+from stages.formats.masks import read_mask
+from stages.steps.render import Tile, contact_sheet, overlay, window_around, write_jpeg
 
 _TILE_WH = (480, 270)
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from stages import metrics
+from stages.core import metrics
 from tests import reference
 
 Mask = NDArray[np.bool_]

@@ -22,10 +22,10 @@ from rich.table import Table
 from benchmarks.clips import Clip, clip_names, open_clip
 from benchmarks.quality import annotate, run_pipeline
 from benchmarks.strokes import centre_lines
-from stages.lookup import sequence_paths
-from stages.masks import read_mask
-from stages.metrics import score_sequence
-from stages.scribbles import merge, read_scribbles, write_scribbles
+from stages.core.metrics import score_sequence
+from stages.formats.layout import sequence_paths
+from stages.formats.masks import read_mask
+from stages.formats.scribbles import merge, read_scribbles, write_scribbles
 
 _RANDOM_FRAMES = 5
 

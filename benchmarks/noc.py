@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from stages import weights
-from stages.errors import InputError, LisError
-from stages.frames import SUFFIXES, load_picture, read_frame
-from stages.segmenters.fbrs.clicker import IGNORE, Session, click_until, clicks_needed
-from stages.segmenters.fbrs.clicks import Click
-from stages.segmenters.fbrs.fold import folded
-from stages.segmenters.fbrs.predictor import MODES, NET_CLICKS_LIMIT, Mode, Predictor
-from stages.segmenters.fbrs.zoom import OFFICIAL_ZOOM
+from stages.core.errors import InputError, LisError
+from stages.engines import registry as weights
+from stages.engines.segmenters.fbrs.clicker import IGNORE, Session, click_until, clicks_needed
+from stages.engines.segmenters.fbrs.clicks import Click
+from stages.engines.segmenters.fbrs.fast import rearranged
+from stages.engines.segmenters.fbrs.predictor import MODES, NET_CLICKS_LIMIT, Mode, Predictor
+from stages.engines.segmenters.fbrs.zoom import OFFICIAL_ZOOM
+from stages.formats.frames import SUFFIXES, load_picture, read_frame
 
 MAX_CLICKS = 20
 TARGETS = (0.85, 0.90)
@@ -93,7 +93,7 @@ def predictor(engine: str, mode: Mode, weights_root: Path) -> Callable[[NDArray[
     Raises:
         InputError, WeightsError: no such engine, or its checkpoint is missing or wrong.
     """
-    network = folded(weights.load_network(engine, weights_root))
+    network = rearranged(weights.load_network(engine, weights_root))
     entry = weights.entry(engine)
     options = entry.options if entry else {}
     zoom = replace(OFFICIAL_ZOOM, target_px=options.get("crop_px", OFFICIAL_ZOOM.target_px))

@@ -43,14 +43,14 @@ from benchmarks.performance_runs import Row
 from benchmarks.performance_tables import fill, read_report, tables
 from benchmarks.quality import annotate, machine, run_pipeline
 from benchmarks.refine_check import check
-from stages import weights
-from stages.anchors import plan
-from stages.errors import InputError, LisError
-from stages.frames import Frames
-from stages.manifest import beside
-from stages.masks import read_mask
-from stages.refinement import GuardedRefiner
-from stages.refiners.cascadepsp.refiner import CascadePSP, Mask
+from stages.core.errors import InputError, LisError
+from stages.engines import registry as weights
+from stages.engines.refiners.cascadepsp.refiner import CascadePSP, Mask
+from stages.formats.frames import Frames
+from stages.formats.manifest import beside
+from stages.formats.masks import read_mask
+from stages.steps.place_anchors import plan
+from stages.steps.refine import GuardedRefiner
 from tasks import process
 
 Measurement = tuple[str, Callable[[], Row]]

@@ -26,13 +26,13 @@ from benchmarks.fbrs import cpu_seconds
 from benchmarks.quality import annotate, run_pipeline
 from benchmarks.strokes import centre_lines
 from benchmarks.toy import PROJECT, repeat_clip
-from stages import engines
-from stages.anchors import plan
-from stages.engines import Anchor, Probability
-from stages.frames import Frames, read_frame
-from stages.lookup import sequence_paths
-from stages.masks import read_mask, write_mask
-from stages.scribbles import ScribbleSet, merge, write_scribbles
+from stages.core.types import Anchor, Probability
+from stages.engines import protocols as engines
+from stages.formats.frames import Frames, read_frame
+from stages.formats.layout import sequence_paths
+from stages.formats.masks import read_mask, write_mask
+from stages.formats.scribbles import ScribbleSet, merge, write_scribbles
+from stages.steps.place_anchors import plan
 
 Row = dict[str, Any]
 

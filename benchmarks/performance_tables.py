@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.performance_runs import Row
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 Cases = Mapping[str, Row]
 """A section's figures, by the names under which they were measured."""

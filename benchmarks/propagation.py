@@ -28,14 +28,15 @@ from rich.table import Table
 
 from benchmarks.clips import Clip, clip_names, open_clip
 from benchmarks.quality import machine
-from stages import engines
-from stages.anchors import Segment, plan
-from stages.engines import Anchor, Frame, Probability, Propagator
-from stages.frames import Frames
-from stages.fusion import label_map
-from stages.masks import LabelMap
-from stages.metrics import region_similarity
-from stages.scribbles import read_scribbles
+from stages.core.fusion import label_map
+from stages.core.metrics import region_similarity
+from stages.core.plan import Segment
+from stages.core.types import Anchor, Frame, LabelMap, Probability
+from stages.engines import protocols as engines
+from stages.engines.protocols import Propagator
+from stages.formats.frames import Frames
+from stages.formats.scribbles import read_scribbles
+from stages.steps.place_anchors import plan
 
 _REQUESTS = 7
 _SHEET_COLUMNS = 4

@@ -37,12 +37,13 @@ from rich.table import Column, Table
 
 from benchmarks.clips import Clip, clip_names, mosaic, open_clip
 from benchmarks.strokes import centre_lines
-from stages.anchors import Plan, plan
-from stages.errors import InputError, LisError, StageError
-from stages.lookup import sequence_paths
-from stages.masks import read_mask
-from stages.metrics import SequenceScores, score_sequence, statistics
-from stages.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
+from stages.core.errors import InputError, LisError, StageError
+from stages.core.metrics import SequenceScores, score_sequence, statistics
+from stages.core.plan import Plan
+from stages.formats.layout import sequence_paths
+from stages.formats.masks import read_mask
+from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
+from stages.steps.place_anchors import plan
 
 _REQUESTS, _PLACEMENT = 7, "eq1"
 _DATASET = "benchmark"

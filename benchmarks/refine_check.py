@@ -22,16 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import Clip, clip_names, open_clip
-from stages import engines
-from stages.anchor_masks import read_anchor
-from stages.engines import Probability
-from stages.errors import LisError
-from stages.frames import read_frame
-from stages.fusion import label_map
-from stages.masks import read_mask
-from stages.metrics import score_frame
-from stages.refinement import GuardedRefiner
-from stages.tracks import read_tracks
+from stages.core.errors import LisError
+from stages.core.fusion import label_map
+from stages.core.metrics import score_frame
+from stages.core.types import Probability
+from stages.engines import protocols as engines
+from stages.formats.anchor_masks import read_anchor
+from stages.formats.frames import read_frame
+from stages.formats.masks import read_mask
+from stages.formats.tracks import read_tracks
+from stages.steps.refine import GuardedRefiner
 from stages.training.sheets import contour, tiles
 
 _GUARD_IOU, _GUARD_AREA = 0.7, 1.5  # as in luigi.cfg

@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from stages.engines import Frame, Probability, TrackResult
-from stages.frames import list_frames, read_frame
-from stages.masks import read_mask
-from stages.propagators.siammask import NETWORKS
-from stages.propagators.siammask.network import SiamMask
-from stages.propagators.siammask.tracker import siammask
+from stages.core.types import Frame, Probability, TrackResult
+from stages.engines.propagators.siammask.network import SiamMask
+from stages.engines.propagators.siammask.networks import NETWORKS
+from stages.engines.propagators.siammask.tracker import siammask
+from stages.formats.frames import list_frames, read_frame
+from stages.formats.masks import read_mask
 from tests.parity.filled import fill
 
 Result = TypeVar("Result")

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import medial_axis
 
-from stages.masks import LabelMap
-from stages.scribbles import Line
-from stages.strokes import longest_paths
+from stages.core.centre_lines import longest_paths
+from stages.core.strokes import Line
+from stages.core.types import LabelMap
 
 _OPENING = 0.2 / 2  # radius of the opening, in square roots of the object's area
 _LARGEST_OPENING_PX = 16.0

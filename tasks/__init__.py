@@ -2,16 +2,16 @@
 
 import logging
 
-from tasks import config, process
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.bulk import BulkRefine
 from tasks.evaluate import EvaluateSequence, GroundTruth
 from tasks.inputs import Frames, ImportScribbles, ImportSequence, Scribbles
 from tasks.interactive import EvaluateInteractive, InteractiveSession
-from tasks.refine import RefineSegment, RefineSequence
+from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
 from tasks.report import ReportSequence
+from tasks.runtime import luigi_hooks, options
 from tasks.tracks import TrackSegment
-from tasks.train import InstallNetwork, TrainNetwork
+from tasks.train import TrainNetwork
 
 __all__ = [
     "AnchorMask",
@@ -22,8 +22,8 @@ __all__ = [
     "GroundTruth",
     "ImportScribbles",
     "ImportSequence",
-    "InstallNetwork",
     "InteractiveSession",
+    "RefineAnchor",
     "RefineSegment",
     "RefineSequence",
     "ReportSequence",
@@ -33,7 +33,9 @@ __all__ = [
     "TrainNetwork",
 ]
 
-config.adopt_defaults()
-process.prepare()
-for _line in config.unknown_settings():
-    logging.getLogger("lis").warning(_line)
+options.adopt_defaults()
+luigi_hooks.settle_settings()
+if luigi_hooks.is_luigis_command():
+    luigi_hooks.prepare()
+    for _line in options.unknown_settings():
+        logging.getLogger("lis").warning(_line)

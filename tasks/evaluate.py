@@ -1,16 +1,17 @@
 """How good the masks of a sequence are, measured against its ground truth."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import luigi
 
-from stages.manifest import DigestCache, Json, write_json
-from tasks import config
-from tasks.base import StageTask
-from tasks.inputs import Frames, ScribbledTask
+from stages.formats import results
+from stages.formats.digests import DigestCache
+from stages.formats.manifest import Json
+from tasks.inputs import Frames
 from tasks.refine import RefineSequence
+from tasks.runtime import options
+from tasks.runtime.sequence import ScribbledTask, StageTask
 
 if TYPE_CHECKING:
     from stages.evaluation.truth import Truth
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class GroundTruth(StageTask):
     """The sequence's ground truth, every mask read once to see that it can be compared with."""
 
-    stage = "truth"
+    stage = results.TRUTH
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
@@ -31,13 +32,13 @@ class GroundTruth(StageTask):
 
     def folder(self) -> Path:
         """One per sequence."""
-        return Path("truth")
+        return Path(results.TRUTH)
 
     def files(self) -> list[Path]:
         """The masks, in the order of the frames."""
         from stages.evaluation.truth import truth_files
 
-        return truth_files(self.paths.annotations, self.clone(Frames).names())
+        return truth_files(self.snapshot.paths.annotations, self.clone(Frames).names())
 
     def uses(self) -> Json:
         """The masks' bytes."""
@@ -49,10 +50,12 @@ class GroundTruth(StageTask):
     def work(self, folder: Path) -> list[int]:
         """Write truth.json."""
         from stages.evaluation.truth import inspect_truth
+        from stages.formats.evaluation import write_truth
+        from stages.formats.frames_json import FramesJson
 
-        frames = json.loads((self.clone(Frames).output().path / "frames.json").read_text(encoding="utf-8"))
-        truth = inspect_truth(self.files(), frames["size_wh"])
-        write_json(folder / "truth.json", {"objects": truth.object_ids, **self.uses()})
+        size_wh = FramesJson.read(self.clone(Frames).target()).size_wh
+        truth = inspect_truth(self.files(), size_wh)
+        write_truth(folder, truth.object_ids, self.uses())
         return list(truth.object_ids)
 
     def truth(self) -> "Truth":
@@ -62,10 +65,10 @@ class GroundTruth(StageTask):
         return Truth(tuple(self.files()), tuple(self.manifest().objects))
 
 
-class EvaluateSequence(config.RefineOptions, StageTask, ScribbledTask):
+class EvaluateSequence(options.RefineOptions, ScribbledTask, StageTask):
     """J and F of the finished sequence against its ground truth, and how well the quality estimate foresaw them."""
 
-    stage = "evaluation"
+    stage = results.EVALUATION
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
@@ -77,25 +80,26 @@ class EvaluateSequence(config.RefineOptions, StageTask, ScribbledTask):
 
     def folder(self) -> Path:
         """One per sequence."""
-        return Path("evaluation")
+        return Path(results.EVALUATION)
 
     def uses(self) -> Json:
         """The masks, and what they are compared with."""
         return {
             "truth": self.clone(GroundTruth).manifest().content,
             "masks": self.clone(RefineSequence).manifest().content,
-            "anchors": self.plan.anchors,
+            "anchors": self.snapshot.plan.anchors,
         }
 
     def work(self, folder: Path) -> list[int]:
         """Write evaluation.json and evaluation.csv."""
         from stages.evaluation.sequence import evaluate_sequence
         from stages.evaluation.truth import Masks
-        from stages.quality import judge, read_frames_csv
+        from stages.formats.frames_csv import read_frames_csv
+        from stages.steps.assess import judge
 
         names, truth = self.clone(Frames).names(), self.clone(GroundTruth).truth()
-        result = self.clone(RefineSequence).output().path
-        judged = judge(read_frames_csv(result / "frames.csv"), self.plan.anchors, names)
-        masks = Masks(tuple(result / f"{Path(name).stem}.png" for name in names))
+        result = self.clone(RefineSequence).target()
+        judged = judge(read_frames_csv(result), self.snapshot.plan.anchors, names)
+        masks = Masks(tuple(results.result_file(result, name) for name in names))
         evaluate_sequence(folder, self.seq, names, masks, truth, judged)
         return list(truth.object_ids)

@@ -2,22 +2,23 @@
 
 import contextlib
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 import luigi
 
-from stages.anchors import Plan, plan
-from stages.frames import inspect_frames
-from stages.lookup import check_name, sequence_paths
-from stages.manifest import DigestCache, Json, write_json
-from stages.requests import import_painted, issued_anchors, pending_strokes, write_requests
-from stages.scribbles import ScribbleSet, read_scribbles
-from tasks import config, process
-from tasks.base import LisTask, SequenceTask, StageTask, logger, once_a_question
+from stages.formats import results
+from stages.formats.digests import DigestCache
+from stages.formats.frames import inspect_frames
+from stages.formats.frames_json import FramesJson
+from stages.formats.layout import sequence_paths
+from stages.formats.manifest import Json
+from tasks.runtime import luigi_hooks, options
+from tasks.runtime.luigi_hooks import logger
+from tasks.runtime.published import LisTask
+from tasks.runtime.sequence import ScribbledTask, StageTask
 
 
-class ImportSequence(config.ImportOptions, LisTask):
+class ImportSequence(options.ImportOptions, LisTask):
     """Bring a folder of images or a video file into a dataset, frame by frame."""
 
     source = luigi.Parameter(description="a folder of images or a video file")
@@ -26,7 +27,7 @@ class ImportSequence(config.ImportOptions, LisTask):
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
-        return ("stages.importing",)
+        return ("stages.steps.import_video",)
 
     @property
     def folder(self) -> Path:
@@ -35,15 +36,15 @@ class ImportSequence(config.ImportOptions, LisTask):
 
     def is_complete(self) -> bool:
         """Whether the frames lie there and were made from this source with these parameters."""
-        from stages.importing import imported
+        from stages.steps.import_video import imported
 
         return imported(self.folder, Path(self.source), self.short_side or None)
 
     def run(self) -> None:
         """Decode, scale, write, publish."""
-        process.end_with_parent()
-        from stages.importing import import_sequence
+        from stages.steps.import_video import import_sequence
 
+        luigi_hooks.end_with_parent()
         count = import_sequence(Path(self.source), self.folder, self.short_side or None)
         logger.info("%s: %d frames imported into %s", self.seq, count, self.folder)
 
@@ -51,23 +52,23 @@ class ImportSequence(config.ImportOptions, LisTask):
 class Frames(StageTask):
     """Names, sizes and digests of the sequence's pictures; every picture is decoded once to see that it can be."""
 
-    stage = "frames"
+    stage = results.FRAMES
 
     def folder(self) -> Path:
         """One per sequence."""
-        return Path("frames")
+        return Path(results.FRAMES)
 
     def uses(self) -> Json:
         """The pictures' names and bytes."""
         cache = DigestCache(self.root / ".digests.json")
-        digests = [[path.name, cache.digest(path)] for path in self.frame_files]
+        digests = [[path.name, cache.digest(path)] for path in self.snapshot.frame_files]
         cache.save()
         return {"frames": digests}
 
     def work(self, folder: Path) -> list[int]:
         """Write frames.json."""
-        size_wh = inspect_frames(self.frame_files, self.progress)
-        write_json(folder / "frames.json", {"size_wh": size_wh, **self.uses()})
+        size_wh = inspect_frames(self.snapshot.frame_files, self.progress)
+        FramesJson(size_wh, self.uses()["frames"]).write(folder)
         return []
 
     def names(self) -> list[str]:
@@ -80,81 +81,26 @@ class Frames(StageTask):
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-class ScribbledTask(config.PlanOptions, SequenceTask):
-    """A task that knows the sequence's scribbles, and so its anchors."""
-
-    @property
-    def scribble_file(self) -> Path:
-        """The scribble set in use."""
-        check_name(self.scribbles, "scribble set")
-        folder = Path(self.scribbles_root) / self.paths.name if self.scribbles_root else self.paths.scribbles
-        return folder / f"{self.scribbles}.json"
-
-    @property
-    def frame_count(self) -> int:
-        """Number of pictures."""
-        return len(self.frame_files)
-
-    @property
-    def scribble_set(self) -> ScribbleSet:
-        """The scribbles drawn so far; none if there is no file yet."""
-        try:
-            stat = self.scribble_file.stat()
-        except FileNotFoundError:
-            return ScribbleSet(self.paths.name, self.frame_count, {})
-        return _read(self.scribble_file, self.paths.name, self.frame_count, stat.st_mtime_ns, stat.st_size)
-
-    @property
-    def plan(self) -> Plan:
-        """The anchors: a pure function of what is annotated, and of what was asked for before."""
-        return once_a_question(("plan", self.root, self.scribbles_root, *self.request_terms.values()), self._find_plan)
-
-    def _find_plan(self) -> Plan:
-        issued = issued_anchors(self.root, self.request_terms)
-        painted = {index for index in self.pending() if index < self.frame_count}
-        annotated = tuple(sorted({*self.scribble_set.annotated, *painted}))
-        return _plan(self.frame_count, annotated, self.requests, self.placement, issued)
-
-    def pending(self) -> dict[int, Path]:
-        """Painted pictures that are still to be read into the scribble set."""
-        return pending_strokes(self.root, self.scribbles, self.scribble_set.annotated)
-
-    @property
-    def request_terms(self) -> Json:
-        """Requests hold as long as these stay the same."""
-        return {
-            "scribbles": self.scribbles,
-            "requests": self.requests,
-            "placement": self.placement,
-            "frame_count": self.frame_count,
-        }
-
-
-_plan = lru_cache(maxsize=1024)(plan)
-
-
-@lru_cache(maxsize=64)
-def _read(path: Path, sequence: str, frame_count: int, _mtime_ns: int, _size: int) -> ScribbleSet:
-    return read_scribbles(path, sequence, frame_count)
-
-
 class ImportScribbles(ScribbledTask):
     """Merge the strokes that people painted over requested frames into the scribble set."""
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
-        return ("stages.strokes",)
+        return ("stages.steps.ask",)
 
     def is_complete(self) -> bool:
         """Whether no painted picture waits to be read."""
-        return not self.pending()
+        return not self.snapshot.painted
 
     def run(self) -> None:
         """Read every painted picture that has changed since it was last read."""
-        process.end_with_parent()
-        process.require(self.root)
-        frames = import_painted(self.root, self.scribble_file, self.scribble_set, self.frame_files)
-        self.note(f"scribbles of {len(frames)} painted frames merged into {self.scribble_file}")
+        from stages.steps.ask import read_painted
+
+        luigi_hooks.end_with_parent()
+        self.enter()
+        now = self.snapshot
+        frames = read_painted(self.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+        self.note(f"scribbles of {len(frames)} painted frames merged into {now.scribble_file}")
 
 
 class Scribbles(luigi.ExternalTask, ScribbledTask):
@@ -164,18 +110,21 @@ class Scribbles(luigi.ExternalTask, ScribbledTask):
 
     def is_complete(self) -> bool:
         """Whether the frame is annotated: it has a line, or was declared to hold nothing."""
-        return self.frame in self.scribble_set.annotated or self.frame in self.pending()
+        return self.frame in self.snapshot.scribbles.annotated or self.frame in self.snapshot.painted
 
 
 @Scribbles.event_handler(luigi.Event.DEPENDENCY_MISSING)
 def _ask(task: Scribbles) -> None:
     """Runs in the scheduling process for each frame that still waits for a person; asks once per sequence and run."""
+    from stages.steps.ask import ask
+
     if task.root in _asked:
         return
     with contextlib.suppress(OSError):  # run() of the tasks that write results meets it, and tells it
         _asked.add(task.root)
-        waiting = task.plan.requested
-        write_requests(task.root, task.request_terms, task.plan, task.frame_files)
+        now = task.snapshot
+        waiting = now.plan.requested
+        ask(task.root, now.request_terms, now.plan, now.frame_files)
         frames = "frame " if len(waiting) == 1 else f"{len(waiting)} frames: "
         task.note(
             f"waiting for scribbles on {frames}{', '.join(str(index) for index in waiting)}; paint over "

@@ -5,7 +5,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,34 +15,38 @@ import luigi
 import psutil
 from luigi.task import flatten
 
-from stages.anchors import plan
-from stages.errors import InputError
-from stages.lookup import check_name
-from stages.manifest import Json, publish, publishing, read_manifest, remove, write_json
-from stages.scribbles import write_scribbles
-from tasks import config, process
+from stages.core.errors import InputError
+from stages.formats import results
+from stages.formats.layout import check_name
+from stages.formats.manifest import Json, remove, write_json
+from stages.formats.scribbles import write_scribbles
+from stages.steps.place_anchors import plan
 from tasks.anchors import AnchorMask
-from tasks.base import LisTask, StageTask, disk_error, limit_threads, logger
 from tasks.bulk import sequences_of
 from tasks.evaluate import GroundTruth
-from tasks.inputs import Frames, ScribbledTask
-from tasks.refine import RefineSegment, RefineSequence
-from tasks.targets import StageFolder
+from tasks.inputs import Frames
+from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
+from tasks.runtime import luigi_hooks, machine, options
+from tasks.runtime.luigi_hooks import logger
+from tasks.runtime.published import PublishedTask, disk_error
+from tasks.runtime.sequence import ScribbledTask, StageTask
 from tasks.tracks import TrackSegment
+
+ObjectIds = list[int]  # in a class that has a parameter `list`
 
 if TYPE_CHECKING:
     from stages.evaluation.interactive import Rules, Session
     from stages.evaluation.truth import Masks
 
 
-class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask, ScribbledTask):
+class InteractiveSession(options.SessionOptions, options.RefineOptions, ScribbledTask, StageTask):
     """One session of the interactive DAVIS protocol: a sequence, one scribble set as its first round, and the robot.
 
     The masks are made by the pipeline itself, in a workspace beside the result: what one interaction computed, the next
     one finds there, and what another policy computed, too. Every interaction is kept as soon as it is over.
     """
 
-    stage = "interactive"
+    stage = results.INTERACTIVE
 
     def modules(self) -> tuple[str, ...]:
         """The work, and what the robot is made of."""
@@ -56,20 +60,29 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
 
     def folder(self) -> Path:
         """One per scribble set and policy."""
-        return Path("interactive") / f"{self.scribbles}-{self.policy}"
+        return Path(results.INTERACTIVE) / f"{self.scribbles}-{self.policy}"
 
     def uses(self) -> Json:
         """The first round, the rules, and everything that makes masks."""
+        return self._uses(self.pipeline())
+
+    def former_keys(self) -> Iterable[Json]:
+        """Before engines said which options mean nothing to a network."""
+        anchors = self.clone(AnchorMask, frame=0).former_engine_key()
+        spacing = anchors.pop("click_spacing_px")
+        yield self._as_recorded(self._uses({**self.pipeline(), "segmenter": anchors, "click_spacing_px": spacing}))
+
+    def _uses(self, pipeline: Json) -> Json:
         from stages.evaluation import official
 
-        first = self.scribble_set
+        first = self.snapshot.scribbles
         return {
             "frames": self.clone(Frames).manifest().content,
             "truth": self.clone(GroundTruth).manifest().content,
             "strokes": {str(index): first.strokes_digest(index) for index in first.annotated},
             "rules": [self.policy, self.requests, self.placement, self.max_time_s, self.clock],
             "robot": [official.VERSION, official.SEED],
-            "pipeline": self.pipeline(),
+            "pipeline": pipeline,
         }
 
     def pipeline(self) -> Json:
@@ -77,19 +90,18 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
         return {
             "segmenter": self.clone(AnchorMask, frame=0).engine_key(),
             "propagator": self.clone(TrackSegment, start=0, stop=0).engine_key(),
-            "click_spacing_px": self.click_spacing_px,
-            "refinement": self.clone(RefineSequence).refinement(),
+            "refinement": self.clone(RefineAnchor, frame=0).refinement(),
             "versions": {task.stage: task.version for task in _STAGES},
         }
 
     def run(self) -> Iterator[luigi.Task]:  # type: ignore[override]
         """Play; where masks are wanted, Luigi has them made and calls again."""
-        process.end_with_parent()
+        luigi_hooks.end_with_parent()
         flatten(self.requires())
         if self.complete():
             return
-        process.require(self.root)
-        limit_threads(self.threads)
+        self.enter()
+        machine.limit_threads(self.threads)
         try:
             session = self.session(self.journal)
             while not session.over:
@@ -100,7 +112,7 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
                 else:
                     session.submit(None, {})
         except OSError as error:
-            raise disk_error(error, self.output().path) from error
+            raise disk_error(error, self.target()) from error
         super().run()
         for journal in self.workspace.glob(f"{self.policy}-{'[0-9a-f]' * _DIGITS}"):  # older ones are of no use now
             remove(journal)
@@ -118,7 +130,7 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
     @property
     def workspace(self) -> Path:
         """Where masks are made; shared by the policies, which get the same scribbles."""
-        return self.root / "interactive" / "work" / self.scribbles
+        return self.root / results.INTERACTIVE / "work" / self.scribbles
 
     @property
     def journal(self) -> Path:
@@ -137,14 +149,14 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
         from stages.evaluation.interactive import Session, in_order
         from stages.evaluation.official import Robot
 
-        first = self.scribble_set
-        requested = plan(self.frame_count, first.annotated, self.requests, self.placement).requested
+        first = self.snapshot.scribbles
+        requested = plan(self.snapshot.frame_count, first.annotated, self.requests, self.placement).requested
         requests = in_order(requested, first.annotated)
         return Session(folder, self.rules, self.clone(GroundTruth).truth(), first, requests, Robot())
 
     def labelling(self, session: "Session") -> RefineSequence:
         """The pipeline on the scribbles drawn so far."""
-        drawn = self.workspace / "scribbles" / self.paths.name / f"{session.number:03d}.json"
+        drawn = self.workspace / "scribbles" / self.snapshot.paths.name / f"{session.number:03d}.json"
         drawn.parent.mkdir(parents=True, exist_ok=True)
         write_scribbles(drawn, session.scribbles)
         asked = self.journal / f"asked-{session.number}-{_this_run()}"
@@ -179,10 +191,11 @@ class InteractiveSession(config.SessionOptions, config.RefineOptions, StageTask,
         return time.time() - float(asked.read_text(encoding="utf-8"))
 
 
-class EvaluateInteractive(config.EvaluationOptions, config.RefineOptions, config.PlanOptions, LisTask):
+class EvaluateInteractive(options.EvaluationOptions, options.RefineOptions, options.PlanOptions, PublishedTask):
     """The interactive DAVIS protocol on every sequence of a list or a dataset: AUC, J&F at 60 s, and the curve."""
 
     list = luigi.Parameter(default="", description="text file: one sequence a line, # begins a comment")
+    stage = "interactive_summary"
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
@@ -195,10 +208,11 @@ class EvaluateInteractive(config.EvaluationOptions, config.RefineOptions, config
         official.require()
         sessions = self.sessions()
         for session in sessions:
-            if not session.scribble_file.is_file():
+            drawn = session.snapshot.scribble_file
+            if not drawn.is_file():
                 raise InputError(
-                    f"{session.scribble_file}: found no such file, expected the scribble sets {self.sets} for every "
-                    f"sequence. Put it there, choose other --sets, or leave {session.seq} out."
+                    f"{drawn}: found no such file, expected the scribble sets {self.sets} for every sequence. "
+                    f"Put it there, choose other --sets, or leave {session.seq} out."
                 )
         return [*sessions]
 
@@ -213,40 +227,24 @@ class EvaluateInteractive(config.EvaluationOptions, config.RefineOptions, config
         """The scribble sets."""
         return [check_name(name.strip(), "scribble set") for name in self.sets.split(",")]
 
-    def output(self) -> StageFolder:
+    def target(self) -> Path:
         """One folder per policy and engine."""
         suffix = "" if self.engine == "own" else f"-{self.engine}"
-        return StageFolder(Path(self.outputs_root) / "bulk" / f"interactive-{self.policy}{suffix}")
+        return Path(self.outputs_root) / "bulk" / f"interactive-{self.policy}{suffix}"
 
-    def key(self) -> Json:
+    def uses(self) -> Json:
         """The sessions' results."""
         sessions = {f"{session.seq} {session.scribbles}": session.manifest().content for session in self.sessions()}
-        return {"stage": "interactive_summary", "version": 1, "engine": self.engine, "sessions": sessions}
+        return {"engine": self.engine, "sessions": sessions}
 
-    def is_complete(self) -> bool:
-        """Whether the published summary is that of these sessions."""
-        manifest = read_manifest(self.output().path)
-        return manifest is not None and manifest.key == self.key()
-
-    def run(self) -> None:
+    def work(self, folder: Path) -> ObjectIds:
         """Write summary.json, summary.csv, report.csv and curve.png."""
-        process.end_with_parent()
-        flatten(self.requires())
-        if self.complete():
-            return
-        started = time.time()
-        target, key = self.output().path, self.key()
-        try:
-            with publishing(target) as folder:
-                summary = self.summarise(folder)
-                run = {"seconds": round(time.time() - started, 3)}
-                publish(folder, target, stage=key["stage"], key=key, weights={}, objects=[], run=run)
-        except OSError as error:
-            raise disk_error(error, target) from error
+        summary = self.summarise(folder)
         for warning in summary["warnings"]:
             logger.warning("warning: %s", warning)
         measured = f"AUC {summary['auc']:.4f}, J&F at 60 s {summary['metric_at_threshold']['J_AND_F']:.4f}"
-        logger.info("%s: %s; %s", self.policy, measured, target / "summary.json")
+        logger.info("%s: %s; %s", self.policy, measured, self.target() / "summary.json")
+        return []
 
     def summarise(self, folder: Path) -> Json:
         """Join the sessions, let the chosen engine keep the score, and describe what was measured."""
@@ -256,9 +254,9 @@ class EvaluateInteractive(config.EvaluationOptions, config.RefineOptions, config
         sets, tasks = self.alternatives(), self.sessions()
         played, samples = [], []
         for task in tasks:
-            truth, session = task.clone(GroundTruth).truth(), task.session(task.output().path)
+            truth, session = task.clone(GroundTruth).truth(), task.session(task.target())
             played.append(Played(task.seq, sets.index(task.scribbles) + 1, len(truth.object_ids), session.steps))
-            samples.append(official.Sample(task.seq, truth, task.scribble_set, session))
+            samples.append(official.Sample(task.seq, truth, task.snapshot.scribbles, session))
         rules = tasks[0].rules
         summary = summarise(played, rules.interactions, rules.max_time_s)
         rows = [row for session in played for row in session.rows()]
@@ -276,7 +274,7 @@ class EvaluateInteractive(config.EvaluationOptions, config.RefineOptions, config
             "clock": self.clock,
             "engine": self.engine,
             "subset": {
-                task.seq: {"frames": task.frame_count, "objects": one.objects}
+                task.seq: {"frames": task.snapshot.frame_count, "objects": one.objects}
                 for task, one in zip(tasks, played, strict=True)
             },
             "scribbles": {
@@ -308,7 +306,7 @@ def _labels(labelling: RefineSequence) -> "Masks":
     from stages.evaluation.truth import Masks
 
     names = labelling.clone(Frames).names()
-    return Masks(tuple(labelling.output().path / f"{Path(name).stem}.png" for name in names))
+    return Masks(tuple(results.result_file(labelling.target(), name) for name in names))
 
 
 def _digest(value: Json) -> str:

@@ -1,48 +1,79 @@
 """From tracks to the result: sharper boundaries, and one indexed mask per frame."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import luigi
 
-from stages.anchors import segment_name
-from stages.manifest import Json
-from tasks import config
+from stages.formats import results
+from stages.formats.manifest import Json
 from tasks.anchors import AnchorMask, SelectAnchors
-from tasks.base import EngineTask
-from tasks.inputs import Frames, ScribbledTask
+from tasks.inputs import Frames
+from tasks.runtime import options
+from tasks.runtime.published import PublishedTask, once_a_question
+from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
 from tasks.tracks import SegmentTask, TrackSegment
 
 if TYPE_CHECKING:
-    from stages.refinement import GuardedRefiner
+    from stages.steps.refine import GuardedRefiner
 
 
-class RefineTask(config.RefineOptions, EngineTask, ScribbledTask):
+class RefineTask(options.RefineOptions, ScribbledTask, EngineTask):
     """A stage that sharpens masks."""
 
+    stage = results.REFINED
+    version = 2
     plug = "refiner"
-    works_with = "stages.refinement"
+    works_with = "stages.steps.refine"
 
     def refinement(self) -> Json:
-        """What a refined mask depends on besides pictures and tracks."""
+        """What a refined mask depends on besides pictures and what is refined."""
         return {**self.engine_key(), "guard": [self.guard_iou, self.guard_area]}
-
-    def engine_options(self) -> Json:
-        """Of CascadePSP."""
-        return {"exact": self.exact}
 
     def guarded_refiner(self) -> "GuardedRefiner":
         """The engine behind the guard."""
-        from stages.refinement import GuardedRefiner
+        from stages.steps.refine import GuardedRefiner
 
         return GuardedRefiner(self.engine(), self.guard_iou, self.guard_area)
 
 
+class RefineAnchor(RefineTask):
+    """Sharper masks on one anchor frame."""
+
+    frame = luigi.IntParameter(description="frame index of the anchor")
+
+    def requires(self) -> list[luigi.Task]:
+        """The anchor's masks."""
+        return [self.clone(Frames), self.anchor_mask()]
+
+    def anchor_mask(self) -> AnchorMask:
+        """The task that makes them."""
+        task: AnchorMask = self.clone(AnchorMask)
+        return task
+
+    def folder(self) -> Path:
+        """One per anchor."""
+        return results.of_frame(results.REFINED, self.frame)
+
+    def uses(self) -> Json:
+        """The anchor's picture and masks, the engine and the guard."""
+        return {
+            "frames": self.clone(Frames).digest(self.frame, self.frame),
+            "anchor_mask": self.anchor_mask().manifest().content,
+            **self.refinement(),
+        }
+
+    def work(self, folder: Path) -> list[int]:
+        """Write masks/*.png and frames.csv."""
+        from stages.steps.refine import refine_anchor
+
+        frame = self.snapshot.video[self.frame]
+        return refine_anchor(folder, self.frame, frame, self.anchor_mask().target(), self.guarded_refiner())
+
+
 class RefineSegment(RefineTask, SegmentTask):
     """Sharper masks on the frames of a stretch."""
-
-    stage = "refined"
-    version = 2
 
     def requires(self) -> list[luigi.Task]:
         """The stretch's tracks."""
@@ -55,7 +86,7 @@ class RefineSegment(RefineTask, SegmentTask):
 
     def folder(self) -> Path:
         """One per stretch."""
-        return Path("refined") / segment_name(self.start, self.stop)
+        return results.of_segment(results.REFINED, self.start, self.stop)
 
     def uses(self) -> Json:
         """The stretch's pictures and tracks, the engine and the guard."""
@@ -67,54 +98,96 @@ class RefineSegment(RefineTask, SegmentTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write masks/*.png and frames.csv."""
-        from stages.refinement import refine_segment
+        from stages.steps.refine import refine_segment
 
-        tracks = self.track().output().path
-        return refine_segment(folder, self.video, tracks, self.guarded_refiner(), self.progress)
+        tracks = self.track().target()
+        return refine_segment(folder, self.snapshot.video, tracks, self.guarded_refiner(), self.progress)
 
 
-class RefineSequence(RefineTask):
+class RefineSequence(options.RefineOptions, ScribbledTask, StageTask):
     """The result: an indexed mask for every frame, under the source's names."""
 
-    stage = "masks"
+    stage = results.MASKS
     version = 2
+
+    def modules(self) -> tuple[str, ...]:
+        """The work."""
+        return ("stages.steps.assemble",)
 
     def requires(self) -> list[luigi.Task]:
         """Every anchor, every stretch; first of all, checkpoints that can be used."""
-        for engine in (self.segmenter, self.propagator, self.refiner):
-            self.checkpoint(engine)
-        return [self.clone(Frames), self.clone(SelectAnchors), *self.anchor_masks(), *self.segments()]
+        self.checkpoint("segmenter", self.segmenter)
+        self.checkpoint("propagator", self.propagator)
+        self.checkpoint("refiner", self.refiner)
+        coarse = [self.clone(Frames), self.clone(SelectAnchors), *self.anchor_masks()]
+        refined = self.segments() if self._has_former_result() else self.parts()
+        return [*coarse, *refined]
 
     def anchor_masks(self) -> list[AnchorMask]:
         """One task per anchor, in order."""
-        return [self.clone(AnchorMask, frame=index) for index in self.plan.anchors]
+        return [self.clone(AnchorMask, frame=index) for index in self.snapshot.plan.anchors]
 
     def segments(self) -> list[RefineSegment]:
         """One task per stretch, in order."""
-        return [self.clone(RefineSegment, start=s.start, stop=s.stop) for s in self.plan.segments]
+        return [self.clone(RefineSegment, start=s.start, stop=s.stop) for s in self.snapshot.plan.segments]
+
+    def anchors(self) -> list[RefineAnchor]:
+        """One task per anchor, in order."""
+        return [self.clone(RefineAnchor, frame=index) for index in self.snapshot.plan.anchors]
+
+    def parts(self) -> list[RefineTask]:
+        """What the result is put together from."""
+        return [*self.anchors(), *self.segments()]
 
     def folder(self) -> Path:
         """One per sequence."""
-        return Path("masks")
+        return Path(results.MASKS)
 
     def uses(self) -> Json:
-        """Names, refined stretches, anchor masks (refined here, once)."""
+        """Names, and the refined anchors and stretches."""
         return {
             "names": self.clone(Frames).names(),
-            "anchor_frames": {str(i): self.clone(Frames).digest(i, i) for i in self.plan.anchors},
-            "anchor_masks": {str(task.frame): task.manifest().content for task in self.anchor_masks()},
-            "segments": {str(task.folder()): task.manifest().content for task in self.segments()},
-            **self.refinement(),
+            "parts": {str(task.folder()): task.manifest().content for task in self.parts()},
         }
 
     def work(self, folder: Path) -> list[int]:
         """Write one PNG per frame; sweep the folders of anchors and stretches that the plan no longer has."""
-        from stages.requests import settle_requests
-        from stages.results import assemble, sweep_unplanned
+        from stages.formats.requests import settle_requests
+        from stages.steps.assemble import assemble
 
-        anchors = {task.frame: task.output().path for task in self.anchor_masks()}
-        segments = [task.output().path for task in self.segments()]
-        objects = assemble(folder, self.clone(Frames).names(), self.video, anchors, segments, self.guarded_refiner())
-        sweep_unplanned(self.root, self.plan)
+        assemble(folder, self.clone(Frames).names(), [task.target() for task in self.parts()])
+        results.sweep_unplanned(self.root, self.snapshot.plan)
         settle_requests(self.root)
-        return objects
+        return sorted({object_id for task in self.anchors() for object_id in task.manifest().objects})
+
+    # A result of the first version, in which this task refined the anchors itself, holds as long as nothing changes.
+
+    def is_complete(self) -> bool:
+        """Whether the published key says what would be made now."""
+        return self._has_former_result() or super().is_complete()
+
+    def _has_former_result(self) -> bool:
+        return once_a_question(("former", self.task_id), self._look_for_former_result)
+
+    def _look_for_former_result(self) -> bool:
+        manifest = self._published()
+        if manifest is None or "anchor_frames" not in manifest.key:
+            return False
+        rests_on: Iterable[PublishedTask] = [*self.anchor_masks(), *self.segments()]
+        return all(task.complete() for task in rests_on) and manifest.key == self._former_key()
+
+    def _former_key(self) -> Json:
+        anchors = self.snapshot.plan.anchors
+        return self._as_recorded(
+            {
+                "names": self.clone(Frames).names(),
+                "anchor_frames": {str(index): self.clone(Frames).digest(index, index) for index in anchors},
+                "anchor_masks": {str(task.frame): task.manifest().content for task in self.anchor_masks()},
+                "segments": {str(task.folder()): task.manifest().content for task in self.segments()},
+                **self._refiner().refinement(),
+            }
+        )
+
+    def _refiner(self) -> RefineTask:
+        task: RefineTask = self.clone(RefineAnchor, frame=0)
+        return task

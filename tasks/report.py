@@ -4,22 +4,23 @@ from pathlib import Path
 
 import luigi
 
-from stages.manifest import Json
-from tasks import config
-from tasks.base import StageTask
+from stages.formats import results
+from stages.formats.manifest import Json
 from tasks.evaluate import EvaluateSequence
-from tasks.inputs import Frames, ScribbledTask
+from tasks.inputs import Frames
 from tasks.refine import RefineSequence
+from tasks.runtime import options
+from tasks.runtime.sequence import ScribbledTask, StageTask
 
 
-class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, ScribbledTask):
+class ReportSequence(options.ReportOptions, options.RefineOptions, ScribbledTask, StageTask):
     """The report page, the overlay video, the frames by doubt, and where to scribble next."""
 
-    stage = "report"
+    stage = results.REPORT
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
-        return ("stages.report",)
+        return ("stages.steps.report",)
 
     def requires(self) -> list[luigi.Task]:
         """The finished sequence."""
@@ -27,7 +28,7 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
 
     def folder(self) -> Path:
         """One per sequence."""
-        return Path("report")
+        return Path(results.REPORT)
 
     def uses(self) -> Json:
         """Pictures, masks before and after refinement, and the strokes."""
@@ -39,7 +40,7 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
             "tracks": [task.track().manifest().content for task in result.segments()],
             "evaluation": self.evaluation.manifest().content if self.evaluation else None,
             "brush_px": self.brush_px,
-            "strokes": [self.scribble_set.strokes_digest(index) for index in self.plan.anchors],
+            "strokes": [self.snapshot.scribbles.strokes_digest(index) for index in self.snapshot.plan.anchors],
         }
 
     @property
@@ -50,20 +51,20 @@ class ReportSequence(config.ReportOptions, config.RefineOptions, StageTask, Scri
 
     def work(self, folder: Path) -> list[int]:
         """Write index.html and everything it shows."""
-        from stages.report import report_sequence
+        from stages.steps.report import report_sequence
 
         result = self.clone(RefineSequence)
         report_sequence(
             folder,
             sequence=self.seq,
-            frames=self.video,
+            frames=self.snapshot.video,
             names=self.clone(Frames).names(),
-            plan=self.plan,
-            scribbles={index: self.scribble_set.frame(index) for index in self.plan.anchors},
-            anchor_masks={task.frame: task.output().path for task in result.anchor_masks()},
-            tracks={task.segment: task.track().output().path for task in result.segments()},
-            masks=result.output().path,
-            evaluation=self.evaluation.output().path if self.evaluation else None,
+            plan=self.snapshot.plan,
+            scribbles={index: self.snapshot.scribbles.frame(index) for index in self.snapshot.plan.anchors},
+            anchor_masks={task.frame: task.target() for task in result.anchor_masks()},
+            tracks={task.segment: task.track().target() for task in result.segments()},
+            masks=result.target(),
+            evaluation=self.evaluation.target() if self.evaluation else None,
             brush_px=self.brush_px,
             progress=self.progress,
         )

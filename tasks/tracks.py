@@ -4,16 +4,17 @@ from pathlib import Path
 
 import luigi
 
-from stages.anchors import Segment, segment_name
-from stages.errors import InputError
-from stages.manifest import Json
-from tasks import config
+from stages.core.errors import InputError
+from stages.core.plan import Segment
+from stages.formats import results
+from stages.formats.manifest import Json
 from tasks.anchors import AnchorMask
-from tasks.base import EngineTask, StageTask
-from tasks.inputs import Frames, ScribbledTask
+from tasks.inputs import Frames
+from tasks.runtime import options
+from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
 
 
-class SegmentTask(config.TrackOptions, StageTask, ScribbledTask):
+class SegmentTask(options.TrackOptions, ScribbledTask, StageTask):
     """A stage that works on the stretch between two neighbouring anchors."""
 
     start = luigi.IntParameter(description="first frame index of the stretch: an anchor, or 0")
@@ -22,7 +23,7 @@ class SegmentTask(config.TrackOptions, StageTask, ScribbledTask):
     @property
     def segment(self) -> Segment:
         """The stretch, as planned."""
-        segments = self.plan.segments
+        segments = self.snapshot.plan.segments
         for segment in segments:
             if (segment.start, segment.stop) == (self.start, self.stop):
                 return segment
@@ -32,13 +33,13 @@ class SegmentTask(config.TrackOptions, StageTask, ScribbledTask):
         )
 
 
-class TrackSegment(EngineTask, SegmentTask):
+class TrackSegment(SegmentTask, EngineTask):
     """Masks on every frame of a stretch: forward from its left anchor, backward from its right one, fused."""
 
-    stage = "tracks"
+    stage = results.TRACKS
     version = 2
     plug = "propagator"
-    works_with = "stages.tracks"
+    works_with = "stages.steps.track"
 
     def requires(self) -> list[luigi.Task]:
         """The masks of the one or two anchors."""
@@ -50,7 +51,7 @@ class TrackSegment(EngineTask, SegmentTask):
 
     def folder(self) -> Path:
         """One per stretch."""
-        return Path("tracks") / segment_name(self.start, self.stop)
+        return results.of_segment(results.TRACKS, self.start, self.stop)
 
     def uses(self) -> Json:
         """The stretch's pictures, its anchors' masks, and the engine."""
@@ -62,13 +63,9 @@ class TrackSegment(EngineTask, SegmentTask):
             **self.engine_key(),
         }
 
-    def engine_options(self) -> Json:
-        """Of SiamMask."""
-        return {"padding": self.box_padding, "lost_score": self.lost_score, "exact": self.exact}
-
     def work(self, folder: Path) -> list[int]:
         """Write tracks.h5 and masks/*.png."""
-        from stages.tracks import track_segment
+        from stages.steps.track import track_segment
 
-        sources = {task.frame: task.output().path for task in self.anchor_masks()}
-        return track_segment(folder, self.video, self.segment, sources, self.engine(), self.progress)
+        sources = {task.frame: task.target() for task in self.anchor_masks()}
+        return track_segment(folder, self.snapshot.video, self.segment, sources, self.engine(), self.progress)

@@ -5,7 +5,6 @@ luigi --module tasks InstallNetwork --network fbrs_lite --train-root DIR
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,13 +12,13 @@ import luigi
 from luigi.freezing import FrozenOrderedDict
 from luigi.parameter import ParameterException
 
-from stages import weights
-from stages.manifest import Json, publish, read_manifest, remove, sha256, write_json
-from tasks import process
-from tasks.base import LisTask
-from tasks.targets import StageFolder
+from stages.engines import registry
+from stages.formats.manifest import Json, publish, read_manifest, remove, write_json
+from tasks.runtime import locks, luigi_hooks
+from tasks.runtime.published import LisTask
+from tasks.runtime.targets import StageFolder
 
-NETWORKS = tuple(weights.small_networks())
+NETWORKS = tuple(registry.small_networks())
 
 
 class SharesParameter(luigi.Parameter):
@@ -85,9 +84,9 @@ class TrainNetwork(TrainingTask):
         """Train in a folder that outlives a kill, and publish it."""
         from stages.training.session import chosen_recipe, run_training
 
-        process.end_with_parent()
+        luigi_hooks.end_with_parent()
         key, folder = self.key(), self._root / "unfinished"
-        process.require(self._root, alone=True)  # trainings with other options use the same folder
+        locks.require(self._root, shared=False)  # trainings with other options use the same folder
         self._enter(folder, key)
         chosen = chosen_recipe(self.network, self.sets, self.steps)
         run_training(folder, self.network, chosen, Path(self.train_root), self.seed, self.threads, self.progress)
@@ -105,30 +104,3 @@ class TrainNetwork(TrainingTask):
             remove(folder)
             folder.mkdir(parents=True)
             write_json(note, key)
-
-
-class InstallNetwork(TrainingTask):
-    """Put a trained network and its card into the folder of checkpoints, and its digest into the registry."""
-
-    def requires(self) -> TrainNetwork:
-        """The training."""
-        task: TrainNetwork = self.clone(TrainNetwork)
-        return task
-
-    def is_complete(self) -> bool:
-        """Whether the installed file is the trained one, and the registry knows it."""
-        source = self.requires().output().path / self._checkpoint.file
-        installed = Path(self.weights_root) / self._checkpoint.file
-        return installed.is_file() and sha256(installed) == sha256(source) == self._checkpoint.sha256
-
-    def run(self) -> None:
-        """Copy the two files and enter the digest."""
-        result, root = self.requires().output().path, Path(self.weights_root)
-        for name in (self._checkpoint.file, f"{self.network}.md"):
-            shutil.copyfile(result / name, root / f".{name}")
-            (root / f".{name}").replace(root / name)
-        weights.register(self._checkpoint.engine, sha256(root / self._checkpoint.file))
-
-    @property
-    def _checkpoint(self) -> weights.Entry:
-        return next(entry for entry in weights.entries() if entry.network == self.network)

@@ -9,9 +9,9 @@ from PIL import Image
 
 from benchmarks import ablations, figures
 from benchmarks.clips import open_clip
-from stages.errors import InputError
-from stages.masks import write_mask
-from stages.scribbles import read_scribbles
+from stages.core.errors import InputError
+from stages.formats.masks import write_mask
+from stages.formats.scribbles import read_scribbles
 from tests.conftest import Project
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import noc
-from stages.errors import InputError
-from stages.masks import write_mask
-from stages.segmenters.fbrs.clicks import Click
+from stages.core.errors import InputError
+from stages.engines.segmenters.fbrs.clicks import Click
+from stages.formats.masks import write_mask
 
 HEIGHT, WIDTH = 40, 60
 

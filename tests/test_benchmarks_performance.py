@@ -15,10 +15,10 @@ from benchmarks import bulk, cascadepsp, fbrs, performance, siammask
 from benchmarks import performance_runs as runs
 from benchmarks import performance_tables as tables
 from benchmarks.clips import Clip, open_clip
-from stages.errors import InputError
-from stages.lookup import sequence_paths
-from stages.masks import write_mask
-from stages.scribbles import read_scribbles
+from stages.core.errors import InputError
+from stages.formats.layout import sequence_paths
+from stages.formats.masks import write_mask
+from stages.formats.scribbles import read_scribbles
 from tests.conftest import REPOSITORY
 from tests.conftest import Clip as Toy
 

@@ -10,10 +10,11 @@ from PIL import Image
 from benchmarks.clips import Clip, clip_names, mosaic, open_clip
 from benchmarks.quality import Run, annotate, evaluate, run_pipeline, summarise
 from benchmarks.strokes import centre_lines
-from stages.errors import InputError, StageError
-from stages.frames import read_frame
-from stages.masks import read_mask, write_mask
-from stages.scribbles import Line, ScribbleSet, merge, read_scribbles, write_scribbles
+from stages.core.errors import InputError, StageError
+from stages.core.strokes import Line
+from stages.formats.frames import read_frame
+from stages.formats.masks import read_mask, write_mask
+from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
 
 SIZE_WH = (320, 200)
 

@@ -24,13 +24,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.core.metrics import Scores, score_frame
+from stages.core.strokes import Line
+from stages.core.types import LabelMap
 from stages.evaluation.truth import Masks, Truth
-from stages.manifest import publishing, write_json
-from stages.masks import LabelMap
-from stages.metrics import Scores, score_frame
-from stages.scribbles import Line, ScribbleSet, merge
-from stages.soft import write_hdf5
+from stages.formats.manifest import publishing, write_json
+from stages.formats.scribbles import ScribbleSet, merge
+from stages.formats.soft_masks import write_hdf5
 
 Robot = Callable[[str, LabelMap, LabelMap, int], Sequence[Line]]
 """(sequence, prediction (H, W), truth (H, W), number of objects) -> what a person would draw there."""

@@ -23,13 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from stages.errors import InputError, StageError
+from stages.core.errors import InputError, StageError
+from stages.core.strokes import Line
+from stages.core.types import LabelMap
 from stages.evaluation.interactive import Rules, Session
 from stages.evaluation.summary import ReportRow
 from stages.evaluation.truth import Truth
-from stages.manifest import Json
-from stages.masks import LabelMap, write_mask
-from stages.scribbles import Line, ScribbleSet, merge
+from stages.formats.manifest import Json
+from stages.formats.masks import write_mask
+from stages.formats.scribbles import ScribbleSet, merge
 
 VERSION = "1.0.4"
 SEED = 0

@@ -1,39 +1,22 @@
 """One labelled sequence against its ground truth: J and F, and how well the quality estimate foresaw them."""
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from stages.errors import StageError
+from stages.core.metrics import Protocol, Scores, SequenceScores, score_sequence, statistics
+from stages.core.types import LabelMap
 from stages.evaluation.truth import Truth
-from stages.manifest import Json, write_json
-from stages.masks import LabelMap
-from stages.metrics import Protocol, Scores, SequenceScores, score_sequence, statistics
-from stages.quality import JudgedFrame
+from stages.formats.evaluation import Evaluation, ScoredFrame
+from stages.formats.manifest import Json
+from stages.formats.report_data import JudgedFrame
 
 _FEWEST_FRAMES = {"interactive": 1, "semi-supervised": 3}
-
-
-@dataclass(frozen=True)
-class ScoredFrame:
-    """One object on one frame: a row of `evaluation.csv`."""
-
-    frame: int
-    name: str
-    object_id: int
-    jaccard: float
-    contour: float
-    agreement: float
-    """IoU of the forward and the backward mask; NaN where only one exists."""
-    doubt: float
-    """The estimated error, in [0, 1]; NaN where nothing was said of the object."""
 
 
 def evaluate_sequence(
@@ -52,48 +35,25 @@ def evaluate_sequence(
         names: the file name of every frame.
         masks: the result, (H, W) uint8 object ids, frame by frame.
         truth: what they are compared with.
-        judged: what `stages.quality.judge` says of the result.
+        judged: what `stages.steps.assess.judge` says of the result.
 
     Raises:
         InputError: a mask has another shape than its ground truth.
     """
     scores = score_sequence(masks, truth, truth.object_ids)
     rows = _rows(scores, names, judged)
-    write_json(
-        folder / "evaluation.json",
-        {
-            "sequence": sequence,
-            "frames": len(names),
-            "objects": list(truth.object_ids),
-            "unknown_objects": sorted({row.object_id for row in judged} - set(truth.object_ids)),
-            "protocols": {
-                protocol: _measures(scores.under(protocol)) if len(names) >= _FEWEST_FRAMES[protocol] else None
-                for protocol in get_args(Protocol)
-            },
-            "estimate": foresight(rows),
+    summary = {
+        "sequence": sequence,
+        "frames": len(names),
+        "objects": list(truth.object_ids),
+        "unknown_objects": sorted({row.object_id for row in judged} - set(truth.object_ids)),
+        "protocols": {
+            protocol: _measures(scores.under(protocol)) if len(names) >= _FEWEST_FRAMES[protocol] else None
+            for protocol in get_args(Protocol)
         },
-    )
-    with (folder / "evaluation.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(ScoredFrame)])
-        writer.writerows(["" if _undefined(value) else value for value in asdict(row).values()] for row in rows)
-
-
-def read_evaluation(path: Path) -> list[ScoredFrame]:
-    """Read an `evaluation.csv`.
-
-    Raises:
-        StageError: the file is missing, or is no such table.
-    """
-    kinds: dict[str, Any] = {field.name: field.type for field in fields(ScoredFrame)}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                ScoredFrame(**{name: kind(record[name] or math.nan) for name, kind in kinds.items()})
-                for record in csv.DictReader(file)
-            ]
-    except (OSError, KeyError, ValueError) as error:
-        raise StageError(f"{path}: no table of scores ({error!r}); delete its folder and run again") from None
+        "estimate": foresight(rows),
+    }
+    Evaluation(summary, rows).write(folder)
 
 
 def foresight(rows: Sequence[ScoredFrame]) -> Json:
@@ -170,7 +130,3 @@ def _foresight(confidence: NDArray[np.float64], region: NDArray[np.float64]) -> 
         "aurc_best_order": aurc(region, 1 - region),
         "aurc_no_order": float(1 - region.mean()),
     }
-
-
-def _undefined(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

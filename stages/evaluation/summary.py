@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.evaluation.interactive import Step
-from stages.manifest import Json
+from stages.formats.manifest import Json
 
 THRESHOLD_S: Final = 60.0
 COLUMNS: Final = (

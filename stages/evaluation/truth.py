@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.errors import InputError
-from stages.masks import IGNORE, LabelMap, read_mask
+from stages.core.errors import InputError
+from stages.core.palette import IGNORE
+from stages.core.types import LabelMap
+from stages.formats.masks import read_mask
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages import weights
-from stages.backbones.inference import for_inference
-from stages.backbones.lite import Lite, from_published, from_rgb
-from stages.masks import IGNORE
-from stages.metrics import boundary_accuracy, region_similarity
-from stages.refiners.cascadepsp.lite import LiteCascade
-from stages.segmenters.fbrs.lite import DISC_RADIUS_PX
+from stages.core.metrics import boundary_accuracy, region_similarity
+from stages.core.palette import IGNORE
+from stages.engines import registry as weights
+from stages.engines.refiners.cascadepsp.lite import LiteCascade
+from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX
+from stages.nn.lite import Lite, from_published, from_rgb
+from stages.nn.prepare import for_inference
 from stages.training.fbrs_lite import logits
 from stages.training.imperfect import imperfect_mask
 from stages.training.pictures import Picture
@@ -186,7 +186,7 @@ def segmented(rgb: NDArray[np.uint8], truth: NDArray[np.bool_], rng: np.random.G
 
 @cache
 def _segmenter() -> nn.Module:
-    network = weights.load_network("fbrs:lite", weights.SHIPPED)
+    network = weights.load_network("fbrs:lite", None)
     for_inference(network)
     return network
 

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.backbones.lite import Lite, from_published, from_rgb, upsample
-from stages.segmenters.fbrs.lite import DISC_RADIUS_PX, LiteClicks
+from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX, LiteClicks
+from stages.nn.lite import Lite, from_published, from_rgb, upsample
 from stages.training.losses import ious, normalised_focal_loss, soft_iou_loss
 from stages.training.pictures import Picture
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from stages.errors import StageError
+from stages.core.errors import StageError
 from stages.training.pictures import Drawing, Picture
 from stages.training.recipe import Batch, Recipe, Sample, Schedule
 

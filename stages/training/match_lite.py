@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.backbones.inference import for_inference
-from stages.backbones.lite import Lite, from_published, upsample
-from stages.masks import IGNORE
-from stages.propagators.match.network import Evidence, Features, MatchLite, fuse, gather, look_up, memory
-from stages.propagators.match.prior import Carried, join, no_flow
+from stages.core.palette import IGNORE
+from stages.engines.propagators.match.network import Evidence, Features, MatchLite, fuse, gather, look_up, memory
+from stages.engines.propagators.match.prior import Carried, join, no_flow
+from stages.nn.lite import Lite, from_published, upsample
+from stages.nn.prepare import for_inference
 from stages.training.imperfect import imperfect_mask
 from stages.training.losses import ious, soft_iou_loss
 from stages.training.pictures import Drawing, Picture

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 from torch import nn
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.training.loop import Outcome
 from stages.training.pictures import Picture
 from stages.training.recipe import Recipe

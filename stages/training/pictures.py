@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.errors import InputError
-from stages.frames import load_picture, read_frame
-from stages.masks import IGNORE, LabelMap
+from stages.core.errors import InputError
+from stages.core.palette import IGNORE
+from stages.core.types import LabelMap
+from stages.formats.frames import load_picture, read_frame
 
 _LARGE_PX = 1500
 HELD_OUT = 1 / 16

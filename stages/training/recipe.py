@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.engines.registry import small_networks
 from stages.training.pictures import Picture
-from stages.weights import small_networks
 
 Sample = dict[str, NDArray[Any]]
 """Arrays of one training example; the loop stacks those of a batch and makes tensors of them."""

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.masks import IGNORE
+from stages.core.palette import IGNORE
 from stages.training.pictures import Picture
 from stages.training.recipe import Draw
 from stages.training.strokes import disc

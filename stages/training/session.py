@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from stages import weights
-from stages.errors import InputError
-from stages.manifest import sha256
+from stages.core.errors import InputError
+from stages.engines import registry
+from stages.formats.manifest import sha256
 from stages.training.loop import CHECKPOINT, Progress, train
 from stages.training.outcome import published_trunk, write_card, write_curves, write_sheet, write_weights
 from stages.training.pictures import read_pictures
@@ -42,7 +42,7 @@ def training_key(network: str, chosen: Recipe, root: Path, seed: int) -> dict[st
     """
     pictures = {name: _digest(root / name) for name in chosen.shares}
     schedule = asdict(chosen.schedule)
-    networks = {engine: sha256(weights.locate(engine, weights.SHIPPED)) for engine in chosen.engines}
+    networks = {engine: sha256(registry.locate(registry.find_anywhere(engine), None)) for engine in chosen.engines}
     return {
         "network": network,
         "schedule": schedule,

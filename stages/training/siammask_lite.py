@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.backbones.lite import Lite, from_published
-from stages.masks import IGNORE
-from stages.propagators.siammask import crops
-from stages.propagators.siammask.lite import Cell, LiteMaskState, LiteTemplate, SiamMaskLite, Views, cell
+from stages.core.palette import IGNORE
+from stages.engines.propagators.siammask import crops
+from stages.engines.propagators.siammask.lite import Cell, LiteMaskState, LiteTemplate, SiamMaskLite, Views, cell
+from stages.nn.lite import Lite, from_published
 from stages.training.losses import soft_iou_loss
 from stages.training.pictures import Picture
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule

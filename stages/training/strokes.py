@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
-from stages.strokes import longest_paths
+from stages.core.centre_lines import longest_paths
 
 Mask = NDArray[np.bool_]
 Path = NDArray[np.int32]

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.refiners.cascadepsp import NETWORKS
-from stages.refiners.cascadepsp.folding import folded
-from stages.refiners.cascadepsp.refiner import (
+from stages.engines.refiners.cascadepsp.fast import rearranged
+from stages.engines.refiners.cascadepsp.networks import NETWORKS
+from stages.engines.refiners.cascadepsp.refiner import (
     Mask,
     blended_part,
     global_step,
@@ -29,7 +29,7 @@ from stages.refiners.cascadepsp.refiner import (
     signed_mask,
     to_uint8,
 )
-from stages.weights import build_network
+from stages.engines.registry import build_network
 from tests.parity.filled import fill, picture
 
 Arrays = dict[str, NDArray]
@@ -70,14 +70,14 @@ def ellipse(height: int, width: int, cy: float = 0.5, cx: float = 0.5, ry: float
 @cache
 def filled(exact: bool) -> nn.Module:
     """As `exact` and as the default mode run it."""
-    return fill(build_network("cascadepsp")) if exact else folded(filled(True))
+    return fill(build_network("cascadepsp")) if exact else rearranged(filled(True))
 
 
 @cache
 def two_sided(exact: bool, bias: float) -> nn.Module:
     """The last layer changed so that its result has foreground and background, and the local step something to do."""
     if not exact:
-        return folded(two_sided(True, bias))
+        return rearranged(two_sided(True, bias))
     network = copy.deepcopy(filled(True))
     last = network.get_submodule("final_21")
     last.get_parameter("weight").mul_(-4)

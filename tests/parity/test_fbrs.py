@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.segmenters.fbrs import NETWORKS
-from stages.segmenters.fbrs.brs import FullObjective, Objective, StopRules
-from stages.segmenters.fbrs.clicker import click_until, clicks_needed, next_click
-from stages.segmenters.fbrs.clicks import Click, click_squares, mirrored, points_tensor, square_masks
-from stages.segmenters.fbrs.fold import folded
-from stages.segmenters.fbrs.maps import distance_maps
-from stages.segmenters.fbrs.network import ClickNetwork
-from stages.segmenters.fbrs.predictor import INSERTIONS, Mode, Predictor, normalise
-from stages.segmenters.fbrs.windows import WindowObjective
-from stages.segmenters.fbrs.zoom import Roi, ZoomIn, ZoomSettings, expand, object_roi, roi_iou
+from stages.engines.segmenters.fbrs.brs import FullObjective, Objective, StopRules
+from stages.engines.segmenters.fbrs.clicker import click_until, clicks_needed, next_click
+from stages.engines.segmenters.fbrs.clicks import Click, click_squares, mirrored, points_tensor, square_masks
+from stages.engines.segmenters.fbrs.fast import rearranged
+from stages.engines.segmenters.fbrs.maps import distance_maps
+from stages.engines.segmenters.fbrs.network import ClickNetwork
+from stages.engines.segmenters.fbrs.networks import NETWORKS
+from stages.engines.segmenters.fbrs.predictor import INSERTIONS, Mode, Predictor, normalise
+from stages.engines.segmenters.fbrs.windows import WindowObjective
+from stages.engines.segmenters.fbrs.zoom import Roi, ZoomIn, ZoomSettings, expand, object_roi, roi_iou
 from tests.parity.filled import fill, picture
 
 Arrays = dict[str, NDArray]
@@ -63,7 +63,7 @@ def rows_of(clicks: list[Click]) -> NDArray:
 @lru_cache(maxsize=2)
 def network(name: str, exact: bool = True) -> ClickNetwork:
     """Filled, and prepared as the segmenter does it."""
-    net = fill(NETWORKS[name]()) if exact else folded(network(name))
+    net = fill(NETWORKS[name]()) if exact else rearranged(network(name))
     assert isinstance(net, ClickNetwork)
     return net
 
@@ -279,7 +279,7 @@ def brs_network(name: str, weight_scale: float, bias: float, exact: bool) -> Cli
     assert isinstance(last, nn.Conv2d) and last.bias is not None
     last.weight.mul_(weight_scale)
     last.bias.fill_(bias)
-    prepared = net if exact else folded(net)
+    prepared = net if exact else rearranged(net)
     assert isinstance(prepared, ClickNetwork)
     return prepared
 
@@ -396,7 +396,7 @@ def sequence_network(exact: bool) -> ClickNetwork:
     state["rgb_conv.0.weight"][:, :3] *= 0.1
     state["rgb_conv.0.weight"][:, 3:4] *= 3
     state["feature_extractor.head.block.0.body.1.weight"][:, :128] *= 0.02
-    prepared = net if exact else folded(net)
+    prepared = net if exact else rearranged(net)
     assert isinstance(prepared, ClickNetwork)
     return prepared
 

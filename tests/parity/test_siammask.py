@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.propagators.siammask import NETWORKS, crops, postprocess
-from stages.propagators.siammask.fast import accelerate
-from stages.propagators.siammask.network import SiamMask
-from stages.propagators.siammask.postprocess import CONFIGURATIONS
-from stages.propagators.siammask.tracker import Network, Target, begin, search, siammask
+from stages.engines.propagators.siammask import crops, postprocess
+from stages.engines.propagators.siammask.fast import rearranged
+from stages.engines.propagators.siammask.network import SiamMask
+from stages.engines.propagators.siammask.networks import NETWORKS
+from stages.engines.propagators.siammask.postprocess import CONFIGURATIONS
+from stages.engines.propagators.siammask.tracker import Network, Target, begin, search, siammask
 from tests.parity.filled import fill, picture
 
 Arrays = dict[str, NDArray]
@@ -66,7 +67,7 @@ def network(kind: str, calibrated: bool, exact: bool = True) -> Network:
     if not exact:
         plain = network(kind, calibrated)
         assert isinstance(plain, SiamMask)
-        return accelerate(plain)
+        return rearranged(plain)
     made = fill(NETWORKS[f"siammask_{kind}"]())
     state = made.state_dict()
     for name in CALIBRATION if calibrated else ():

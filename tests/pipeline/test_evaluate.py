@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.masks import read_mask, write_mask
+from stages.formats.masks import read_mask, write_mask
 from tests.conftest import REPOSITORY, Project, outside
 
 SMALL = ["--requests", "2", "--refiner", "none"]

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages import engines
-from stages.engines import Anchor
-from stages.scribbles import read_scribbles
-from stages.weights import build_network
+from stages.core.types import Anchor
+from stages.engines import protocols as engines
+from stages.engines.registry import build_network
+from stages.formats.scribbles import read_scribbles
 from tests.conftest import Clip, Project
 from tests.parity.filled import fill
 

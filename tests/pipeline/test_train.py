@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stages import weights
-from stages.weights import build_network, misfits, read_checkpoint
+from stages.engines import registry as weights
+from stages.engines.registry import build_network, misfits, read_checkpoint
 from tests.conftest import LUIGI, REPOSITORY
 
 SETS = "first:0.5,second:0.5"

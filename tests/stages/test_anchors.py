@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from stages.anchors import plan
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.steps.place_anchors import plan
 
 
 @pytest.mark.parametrize(

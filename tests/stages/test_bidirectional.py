@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.engines import Anchor, TrackResult
-from stages.errors import InputError
-from stages.propagators.bidirectional import Bidirectional, TrustedResult
+from stages.core.errors import InputError
+from stages.core.types import Anchor, TrackResult
+from stages.engines.propagators.bidirectional import Bidirectional, TrustedResult
 
 HEIGHT, WIDTH, SIDE = 60, 120, 16
 COUNT = 9

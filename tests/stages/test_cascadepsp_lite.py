@@ -7,21 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from stages import engines, weights
-from stages.errors import InputError
-from stages.masks import IGNORE
-from stages.metrics import region_similarity
-from stages.refiners.cascadepsp.folding import folded
-from stages.refiners.cascadepsp.lite import LiteCascade
-from stages.refiners.cascadepsp.network import CascadePSPNetwork
-from stages.refiners.cascadepsp.refiner import CascadePSP
-from stages.training.cascadepsp_lite import (
-    RECIPE,
-    cascade,
-    cross_entropy,
-    distances,
-    gradient_difference,
-)
+from stages.core.errors import InputError
+from stages.core.metrics import region_similarity
+from stages.core.palette import IGNORE
+from stages.engines import protocols as engines
+from stages.engines import registry as weights
+from stages.engines.refiners.cascadepsp.fast import rearranged
+from stages.engines.refiners.cascadepsp.lite import LiteCascade
+from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
+from stages.engines.refiners.cascadepsp.refiner import CascadePSP
+from stages.training.cascadepsp_lite import RECIPE, cascade, cross_entropy, distances, gradient_difference
 from stages.training.imperfect import imperfect_mask
 from stages.training.pictures import Picture
 from stages.training.scenes import nearest_known, with_band
@@ -93,7 +88,7 @@ def test_folding_changes_nothing(network: LiteCascade) -> None:
     picture, mask = inputs()
     other = disturbed(network)
     with torch.no_grad():
-        assert torch.allclose(folded(other)(picture, mask)["out_224"], other(picture, mask)["out_224"], atol=1e-4)
+        assert torch.allclose(rearranged(other)(picture, mask)["out_224"], other(picture, mask)["out_224"], atol=1e-4)
 
 
 def test_every_pass_matters(network: LiteCascade) -> None:

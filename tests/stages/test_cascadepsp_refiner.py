@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from stages.engines import Frame, Probability
-from stages.errors import InputError
-from stages.refiners.cascadepsp.folding import folded
-from stages.refiners.cascadepsp.network import CascadePSPNetwork
-from stages.refiners.cascadepsp.refiner import (
+from stages.core.errors import InputError
+from stages.core.types import Frame, Probability
+from stages.engines.refiners.cascadepsp.fast import rearranged
+from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
+from stages.engines.refiners.cascadepsp.refiner import (
     CascadePSP,
     Window,
     local_windows,
@@ -25,7 +25,7 @@ from stages.refiners.cascadepsp.refiner import (
     signed_mask,
     to_uint8,
 )
-from stages.weights import build_network
+from stages.engines.registry import build_network
 from tests.parity.filled import fill, picture
 
 BOTH_MODES = pytest.mark.parametrize("exact", [True, False], ids=["exact", "default"])
@@ -160,7 +160,7 @@ def test_a_mirrored_view_of_a_frame_is_as_good_as_a_copy() -> None:
 
 def test_folding_leaves_the_original_network_alone(network: CascadePSPNetwork) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    fast = folded(network)
+    fast = rearranged(network)
     assert {name: torch.equal(value, before[name]) for name, value in network.state_dict().items()} == dict.fromkeys(
         before, True
     )

@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.core.strokes import FrameScribbles, Line
+from stages.core.types import LabelMap
 from stages.evaluation import official
 from stages.evaluation.interactive import Rules, Session, Step, in_order
-from stages.evaluation.sequence import aurc, evaluate_sequence, foresight, read_evaluation
+from stages.evaluation.sequence import aurc, evaluate_sequence, foresight
 from stages.evaluation.summary import Played, summarise
 from stages.evaluation.truth import Masks, Truth, inspect_truth, truth_files
-from stages.masks import LabelMap, write_mask
-from stages.quality import FrameQuality, judge
-from stages.scribbles import FrameScribbles, Line, ScribbleSet
+from stages.formats.evaluation import read_evaluation
+from stages.formats.frames_csv import FrameQuality
+from stages.formats.masks import write_mask
+from stages.formats.scribbles import ScribbleSet
+from stages.steps.assess import judge
 
 HEIGHT, WIDTH, COUNT = 40, 60, 6
 NAMES = [f"{index:05d}.jpg" for index in range(COUNT)]

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.backbones.residual import BasicBlock
-from stages.segmenters.fbrs.brs import ClickLoss, Evaluation, Objective, StopRules, leaf, mean_iou, minimise
-from stages.segmenters.fbrs.clicks import Click
-from stages.segmenters.fbrs.deeplab import DeepLab
-from stages.segmenters.fbrs.predictor import Predictor
-from stages.segmenters.fbrs.zoom import Roi, holds_clicks
+from stages.engines.segmenters.fbrs.brs import ClickLoss, Evaluation, Objective, StopRules, leaf, mean_iou, minimise
+from stages.engines.segmenters.fbrs.clicks import Click
+from stages.engines.segmenters.fbrs.deeplab import DeepLab
+from stages.engines.segmenters.fbrs.predictor import Predictor
+from stages.engines.segmenters.fbrs.zoom import Roi, holds_clicks
+from stages.nn.residual import BasicBlock
 from tests.parity.filled import fill, picture
 
 

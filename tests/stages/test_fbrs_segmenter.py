@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from stages.backbones.residual import BasicBlock
-from stages.errors import InputError
-from stages.scribbles import Clicks, FrameScribbles, Line, clicks
-from stages.segmenters.fbrs.brs import FullObjective
-from stages.segmenters.fbrs.clicks import Click, click_squares
-from stages.segmenters.fbrs.deeplab import DeepLab
-from stages.segmenters.fbrs.fold import folded
-from stages.segmenters.fbrs.segmenter import FBRS, farthest_first, in_order
-from stages.segmenters.fbrs.windows import WindowObjective
-from stages.segmenters.fbrs.zoom import ZoomIn, ZoomSettings
+from stages.core.errors import InputError
+from stages.core.strokes import Clicks, FrameScribbles, Line, clicks
+from stages.engines.segmenters.fbrs.brs import FullObjective
+from stages.engines.segmenters.fbrs.clicks import Click, click_squares
+from stages.engines.segmenters.fbrs.deeplab import DeepLab
+from stages.engines.segmenters.fbrs.fast import rearranged
+from stages.engines.segmenters.fbrs.segmenter import FBRS, farthest_first, in_order
+from stages.engines.segmenters.fbrs.windows import WindowObjective
+from stages.engines.segmenters.fbrs.zoom import ZoomIn, ZoomSettings
+from stages.nn.residual import BasicBlock
 from tests.parity.filled import fill, picture
 
 HEIGHT, WIDTH = 96, 128
@@ -234,7 +234,7 @@ def test_windows_give_the_whole_pictures_loss_and_gradient(network: DeepLab, at:
 
 
 def test_folding_leaves_no_normalisation_behind_a_convolution(network: DeepLab) -> None:
-    norms = [name for name, module in folded(network).named_modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [name for name, module in rearranged(network).named_modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms == ["rgb_conv.2"], "which stands behind an activation"
     assert any(isinstance(module, nn.BatchNorm2d) for module in network.feature_extractor.modules()), "a copy"
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.engines import Anchor, SegmentFrame
-from stages.propagators.flow import Flow, FlowTracker
+from stages.core.types import Anchor, SegmentFrame
+from stages.engines.propagators.flow.engine import Flow, FlowTracker
 
 HEIGHT, WIDTH = 144, 192
 COUNT = 7

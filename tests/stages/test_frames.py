@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.errors import InputError
-from stages.frames import Frames, inspect_frames, list_frames, read_frame
+from stages.core.errors import InputError
+from stages.formats.frames import Frames, inspect_frames, list_frames, read_frame
 
 RANDOM = np.random.default_rng(0)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from stages.backbones.fused import FusedConvolution, fuse_convolutions
-from stages.backbones.lite import SameConv2d
-from stages.backbones.winograd import WinogradConvolution
+from stages.nn.fused import FusedConvolution, fuse_convolutions
+from stages.nn.lite import SameConv2d
+from stages.nn.winograd import WinogradConvolution
 
 SIZES = [(16, 16), (9, 14), (33, 7), (16, 16), (12, 20), (40, 40), (9, 14)]  # more than are kept, and some again
 

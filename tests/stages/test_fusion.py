@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from stages.errors import InputError
-from stages.fusion import LARGEST_AREA_FACTOR, agreement, area_between, fuse, label_map, lost_reason
-from stages.guard import guard
+from stages.core.errors import InputError
+from stages.core.fusion import LARGEST_AREA_FACTOR, agreement, area_between, fuse, label_map, lost_reason
+from stages.core.guard import guard
 
 
 def square(left: int, side: int = 10, size: int = 40) -> np.ndarray:

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.scribbles import FrameScribbles, Line
-from stages.segmenters.grabcut import GrabCut
+from stages.core.strokes import FrameScribbles, Line
+from stages.engines.segmenters.grabcut.engine import GrabCut
 
 HEIGHT, WIDTH = 120, 200
 

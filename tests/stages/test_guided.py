@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.refiners import Unrefined
-from stages.refiners.guided import Guided
+from stages.engines.refiners.guided.engine import Guided
+from stages.engines.refiners.none.engine import Unrefined
 
 SHAPE = (120, 160)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.demo import demo_clip
-from stages.errors import InputError
-from stages.frames import Frames, list_frames
-from stages.importing import import_images, import_sequence, import_video, imported
+from stages.core.errors import InputError
+from stages.formats.frames import Frames, list_frames
+from stages.steps.demo import demo_clip
+from stages.steps.import_video import import_images, import_sequence, import_video, imported
 
 
 def film(

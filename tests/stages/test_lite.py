@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stages.backbones.lite import Lite, channels, from_published
-from stages.segmenters.fbrs.lite import DISC_RADIUS_PX, LiteClicks, disc_maps
+from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX, LiteClicks, disc_maps
+from stages.nn.lite import Lite, channels, from_published
 from stages.training.outcome import published_trunk
 
 

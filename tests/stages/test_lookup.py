@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import InputError
-from stages.lookup import check_name, find_sequence, list_datasets, list_sequences, sequence_paths
+from stages.core.errors import InputError
+from stages.formats.layout import check_name, find_sequence, list_datasets, list_sequences, sequence_paths
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import StageError
-from stages.manifest import DigestCache, publish, publishing, read_manifest, sweep
+from stages.core.errors import StageError
+from stages.formats.digests import DigestCache
+from stages.formats.manifest import publish, publishing, read_manifest, sweep
 
 
 def put(folder: Path, text: str, key: dict[str, object] | None = None) -> None:

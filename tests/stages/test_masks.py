@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.errors import InputError, StageError
-from stages.masks import davis_palette, read_mask, write_mask
+from stages.core.errors import InputError, StageError
+from stages.core.palette import davis_palette
+from stages.formats.masks import read_mask, write_mask
 
 IDS = np.arange(255, dtype=np.uint8).reshape(15, 17)
 

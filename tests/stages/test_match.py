@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from stages import weights
-from stages.backbones.lite import upsample
-from stages.engines import Anchor, SegmentFrame
-from stages.propagators.dis import Box
-from stages.propagators.match.engine import Match
-from stages.propagators.match.matching import REACH, TEMPERATURE, from_cells, match, to_cells
-from stages.propagators.match.network import LEAST, MatchLite, MatchTrunk, fuse, gather, look_up, memory
-from stages.propagators.match.prior import carry
-from stages.propagators.match.view import View
+from stages.core.boxes import Box
+from stages.core.types import Anchor, SegmentFrame
+from stages.engines import registry as weights
+from stages.engines.propagators.match.engine import Match
+from stages.engines.propagators.match.matching import REACH, TEMPERATURE, from_cells, match, to_cells
+from stages.engines.propagators.match.network import LEAST, MatchLite, MatchTrunk, fuse, gather, look_up, memory
+from stages.engines.propagators.match.prior import carry
+from stages.engines.propagators.match.view import View
+from stages.nn.lite import upsample
 from tests.stages.test_flow import COUNT, HEIGHT, WIDTH, Shifted, iou
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "data" / "weights"

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.errors import InputError
-from stages.metrics import (
+from stages.core.errors import InputError
+from stages.core.metrics import (
     SequenceScores,
     boundary_accuracy,
     boundary_tolerance_px,

@@ -8,20 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.errors import StageError
-from stages.quality import (
-    SOURCES,
-    FrameQuality,
+from stages.core.errors import StageError
+from stages.formats.frames_csv import SOURCES, FrameQuality, read_frames_csv, write_frames_csv
+from stages.formats.report_data import (
     JudgedFrame,
-    judge,
-    read_frames_csv,
     read_quality_csv,
-    suggest,
     worst_by_frame,
-    write_frames_csv,
     write_quality_csv,
     write_suggestions,
 )
+from stages.steps.assess import judge, suggest
 
 AREA_PX = 400
 

@@ -8,10 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from stages.engines import Frame
-from stages.errors import StageError
-from stages.masks import davis_palette
-from stages.render import (
+from stages.core.errors import StageError
+from stages.core.palette import davis_palette
+from stages.core.strokes import FrameScribbles, Line
+from stages.core.types import Frame
+from stages.steps.render import (
     Tile,
     contact_sheet,
     overlay,
@@ -21,7 +22,6 @@ from stages.render import (
     write_jpeg,
     write_overlay_video,
 )
-from stages.scribbles import FrameScribbles, Line
 
 GREY = 100
 

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.anchors import Plan
-from stages.masks import write_mask
-from stages.quality import FrameQuality, read_quality_csv, write_frames_csv
-from stages.report import report_sequence, write_report
-from stages.scribbles import FrameScribbles, Line
+from stages.core.plan import Plan
+from stages.core.strokes import FrameScribbles, Line
+from stages.formats.frames_csv import FrameQuality, write_frames_csv
+from stages.formats.masks import write_mask
+from stages.formats.report_data import read_quality_csv
+from stages.steps.report import report_sequence, write_report
 
 HEIGHT, WIDTH = 54, 96
 

@@ -9,18 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.errors import InputError, StageError
-from stages.scribbles import (
-    MAX_FILE_BYTES,
-    MAX_POINTS,
-    FrameScribbles,
-    Line,
-    ScribbleSet,
-    clicks,
-    merge,
-    read_scribbles,
-    write_scribbles,
-)
+from stages.core.errors import InputError, StageError
+from stages.core.strokes import FrameScribbles, Line, clicks
+from stages.formats.scribbles import MAX_FILE_BYTES, MAX_POINTS, ScribbleSet, merge, read_scribbles, write_scribbles
 
 DEMO = Path(__file__).parents[2] / "data" / "demo" / "Scribbles" / "bunny" / "001.json"
 LINE: dict[str, Any] = {"path": [[0.1, 0.2], [0.3, 0.4]], "object_id": 1, "start_time": 5, "end_time": 9}

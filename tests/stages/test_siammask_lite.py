@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stages.propagators.siammask import NETWORKS
-from stages.propagators.siammask.lite import SiamMaskLite, fused
+from stages.engines.propagators.siammask.lite import SiamMaskLite, fused
+from stages.engines.propagators.siammask.networks import NETWORKS
 from stages.training.pictures import Picture
 from stages.training.siammask_lite import ANCHORS, CELLS, RECIPE, SEARCH_SIDE_PX, anchor_targets, run, window_of
 from tests.parity.filled import picture

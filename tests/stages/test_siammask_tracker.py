@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.backbones.fused import FusedConvolution, fuse
-from stages.engines import Tracker, TrackResult
-from stages.errors import InputError, StageError
-from stages.propagators.siammask import NETWORKS, crops
-from stages.propagators.siammask.fast import FastSiamMaskSharp, accelerate
-from stages.propagators.siammask.network import SiamMask, SiamMaskSharp
-from stages.propagators.siammask.postprocess import (
+from stages.core.errors import InputError, StageError
+from stages.core.types import TrackResult
+from stages.engines.propagators.siammask import crops
+from stages.engines.propagators.siammask.fast import FastSiamMaskSharp, rearranged
+from stages.engines.propagators.siammask.network import SiamMask, SiamMaskSharp
+from stages.engines.propagators.siammask.networks import NETWORKS
+from stages.engines.propagators.siammask.postprocess import (
     best_candidate,
     clip_state,
     decode_boxes,
@@ -23,7 +23,9 @@ from stages.propagators.siammask.postprocess import (
     probability,
     rotated_box,
 )
-from stages.propagators.siammask.tracker import siammask, to_input
+from stages.engines.propagators.siammask.tracker import siammask, to_input
+from stages.engines.protocols import Tracker
+from stages.nn.fused import FusedConvolution, fuse
 from tests.parity.filled import fill, picture
 
 HEIGHT, WIDTH = 96, 128
@@ -322,7 +324,7 @@ def test_fusing_changes_nothing_but_the_speed(onednn: bool, monkeypatch: pytest.
 
 def test_default_mode_leaves_the_coarse_head_out_when_it_refines(sharp: SiamMask) -> None:
     assert isinstance(sharp, SiamMaskSharp)
-    fast = accelerate(sharp)
+    fast = rearranged(sharp)
     assert isinstance(fast, FastSiamMaskSharp)
     widest = 0
 
@@ -341,7 +343,7 @@ def test_default_mode_leaves_the_coarse_head_out_when_it_refines(sharp: SiamMask
 
 def test_a_batch_gives_what_its_samples_give(sharp: SiamMask) -> None:
     torch.manual_seed(0)
-    network, z, x = accelerate(sharp), 255 * torch.rand(2, 3, 127, 127), 255 * torch.rand(2, 3, 255, 255)
+    network, z, x = rearranged(sharp), 255 * torch.rand(2, 3, 127, 127), 255 * torch.rand(2, 3, 255, 255)
     with torch.inference_mode():
         cls, loc, state = network.track_mask(network.template(z), x)
         single_cls, single_loc, single_state = network.track_mask(network.template(z[1:]), x[1:])

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from stages.errors import InputError
-from stages.frames import read_frame
-from stages.scribbles import FrameScribbles, Line, path_pixels
-from stages.strokes import BACKGROUND_RGB, draw_strokes, longest_paths, rasterise, stroke_rgb, strokes_from_png
+from stages.core.centre_lines import longest_paths
+from stages.core.errors import InputError
+from stages.core.strokes import BACKGROUND_RGB, FrameScribbles, Line, draw_strokes, path_pixels, rasterise, stroke_rgb
+from stages.formats.frames import read_frame
+from stages.formats.strokes import strokes_from_png
 
 SIZE_WH = (400, 240)
 WIDTH, HEIGHT = SIZE_WH

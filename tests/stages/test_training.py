@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.engines.registry import small_networks
 from stages.training.fbrs_lite import FbrsLite, click_on_errors
 from stages.training.loop import CHECKPOINT, pace, train
 from stages.training.losses import normalised_focal_loss, soft_iou_loss
@@ -15,7 +16,6 @@ from stages.training.recipe import Schedule, recipe
 from stages.training.scenes import draw_scene
 from stages.training.session import chosen_recipe, training_key
 from stages.training.strokes import draw_strokes, rasterise
-from stages.weights import small_networks
 
 SETS = {"first": 0.5, "second": 0.5}
 

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stages import weights
-from stages.errors import InputError, WeightsError
+from stages.core.errors import InputError, WeightsError
+from stages.engines import registry as weights
 from tests.parity.filled import fill
 
 ENGINE = "fbrs:hrnet18s_ocr48"  # the smallest of the networks

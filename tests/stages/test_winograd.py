@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from stages.backbones import winograd
-from stages.backbones.fused import fuse_convolutions
-from stages.backbones.inference import for_inference
-from stages.backbones.winograd import WinogradConvolution, use_winograd
+from stages.nn import winograd
+from stages.nn.fused import fuse_convolutions
+from stages.nn.prepare import for_inference
+from stages.nn.winograd import WinogradConvolution, use_winograd
 
 WIDE = 128
 SHAPES = {  # N, C, O, H, W, dilation

@@ -25,8 +25,8 @@ import psutil
 import pytest
 from luigi.configuration import get_config
 
-from stages.errors import StageError
-from stages.manifest import publish, publishing, read_manifest
+from stages.core.errors import StageError
+from stages.formats.manifest import publish, publishing, read_manifest
 from tasks import process
 from tasks.base import StageTask
 from tests.conftest import LUIGI, REPOSITORY, Clip, Project, write_settings

@@ -8,7 +8,8 @@ import cv2
 import pytest
 import torch
 
-from stages import engines, weights
+from stages.engines import protocols as engines
+from stages.engines import registry as weights
 from tasks import AnchorMask, Frames, RefineSegment, process
 from tests.conftest import REPOSITORY, Project
 

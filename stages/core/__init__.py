@@ -1,0 +1,1 @@
+"""Arrays only, no files: what everything else is made of."""

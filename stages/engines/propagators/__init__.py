@@ -1,0 +1,1 @@
+"""Masks between anchors: one package per engine."""

@@ -1,0 +1,211 @@
+"""Any step-wise tracker, run from both anchors and fused: the paper's bidirectional propagation."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.errors import InputError
+from stages.core.fusion import agreement, area_between, fuse, lost_reason
+from stages.core.soft import from_uint8, to_uint8
+from stages.core.states import Gone, Source
+from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame, TrackResult
+from stages.engines.protocols import Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustedResult(TrackResult):
+    """A result that also says where on the frame it is to be trusted: fusion then weighs every pixel by itself."""
+
+    trust: Probability
+    """(H, W) float32 in [0, 1]."""
+
+
+class Bidirectional:
+    """A propagator made of a tracker.
+
+    Every object is followed by trackers of its own: first backward from the anchor after the stretch, then forward
+    from the anchor before it. The backward masks wait compressed, so that memory hardly grows with the stretch; the
+    forward masks are fused with them as they come. An object that one anchor does not have is carried from the other
+    alone. Soft masks of different objects may overlap: they compete in one argmax, later.
+    """
+
+    def __init__(self, make_tracker: Callable[[], Tracker], minimum_score: float | None = 0.1):
+        """Store the ingredients.
+
+        Args:
+            make_tracker: builds a tracker for one object and one direction.
+            minimum_score: below it a track counts as lost (see `stages.fusion.lost_reason`); None judges neither
+                score nor area.
+        """
+        self._make_tracker = make_tracker
+        self._minimum_score = minimum_score
+
+    def propagate(
+        self, frames: Sequence[Frame], left: Anchor | None, right: Anchor | None, beyond: Sequence[Anchor] = ()
+    ) -> Iterator[SegmentFrame]:
+        """Carry the anchors' masks over the frames strictly between them; see `stages.engines.protocols.Propagator`.
+
+        Raises:
+            InputError: there is no anchor, or the two differ in the number of objects or the size of the frame.
+        """
+        object_count, height, width = common_shape(left, right)
+        before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
+        start = 0 if left is None else left.index + 1
+        stop = len(frames) if right is None else right.index
+        waiting = {
+            index: [result and _Packed(result) for result in results]
+            for index, results in self._follow(frames, right, range(stop - 1, start - 1, -1), object_count)
+        }
+        for index, forward in self._follow(frames, left, range(start, stop), object_count):
+            position = 0.5 if left is None or right is None else (index - left.index) / (right.index - left.index)
+            objects = []
+            for number, packed in enumerate(waiting.pop(index)):
+                expected_px = expected_area_px(before_px[number], after_px[number], position)
+                one, other = forward[number], packed.unpack() if packed else None
+                objects.append(_join(self._judge(one, expected_px), self._judge(other, expected_px), position))
+            yield _segment_frame(index, objects, (height, width))
+
+    def _follow(
+        self, frames: Sequence[Frame], anchor: Anchor | None, stretch: range, object_count: int
+    ) -> Iterator[tuple[int, list[TrackResult | None]]]:
+        """Every object, frame after frame, away from its anchor; None for an object that this anchor does not have."""
+        trackers: dict[int, Tracker] = {}
+        if anchor is not None:
+            for number, mask in enumerate(anchor.masks):
+                if (mask > 0.5).any():
+                    trackers[number] = self._make_tracker()
+                    trackers[number].start(anchor.frame, mask)
+        for index in stretch:
+            results: list[TrackResult | None] = [None] * object_count
+            if trackers:
+                frame = frames[index]
+                for number, tracker in trackers.items():
+                    results[number] = tracker.step(frame)
+            yield index, results
+
+    def _judge(self, result: TrackResult | None, expected_area_px: float) -> TrackResult | None:
+        """The result as it is, or emptied, with the reason, if the track is lost on this frame."""
+        if result is None:
+            return None
+        reason = result.reason
+        if not reason and self._minimum_score is not None:
+            area_px = int(np.count_nonzero(result.probability > 0.5))
+            reason = lost_reason(result.score, self._minimum_score, area_px, expected_area_px)
+        if not reason:
+            return result
+        nothing = np.zeros_like(result.probability)
+        return TrackResult(nothing, (0, 0, 0, 0), result.score, reason)
+
+
+class _Packed:
+    """A tracker's result while it waits: 8 bits a pixel, cropped and compressed."""
+
+    def __init__(self, result: TrackResult):
+        layers = [result.probability, result.trust] if isinstance(result, TrustedResult) else [result.probability]
+        values = to_uint8(np.stack(layers))
+        left, top, width, height = cv2.boundingRect(values.max(axis=0))
+        self._window = slice(top, top + max(height, 1)), slice(left, left + max(width, 1))
+        crop = values[:, *self._window]
+        self._shape = values.shape, crop.shape
+        self._png = cv2.imencode(".png", crop.reshape(-1, crop.shape[-1]), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+        nothing = np.zeros((0, 0), np.float32)
+        self._rest = replace(result, probability=nothing)
+        if isinstance(self._rest, TrustedResult):
+            self._rest = replace(self._rest, trust=nothing)
+
+    def unpack(self) -> TrackResult:
+        """The result, its masks rounded to 1/255."""
+        whole, crop = self._shape
+        layers = np.zeros(whole, np.float32)
+        layers[:, *self._window] = from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED)).reshape(crop))
+        if isinstance(self._rest, TrustedResult):
+            return replace(self._rest, probability=layers[0], trust=layers[1])
+        return replace(self._rest, probability=layers[0])
+
+
+class _Joined(NamedTuple):
+    """One object on one frame: both directions, as far as there are any, and what they come to."""
+
+    forward: TrackResult | None
+    backward: TrackResult | None
+    probability: Probability | None
+    score: float = 0.0
+    agreement: float = np.nan
+    gone: Gone | None = None
+
+
+def _join(forward: TrackResult | None, backward: TrackResult | None, position: float) -> _Joined:
+    """Fuse two judged directions of one object."""
+    seen = {name: result for name, result in (("forward", forward), ("backward", backward)) if result is not None}
+    if not seen:
+        return _Joined(forward, backward, None, gone=Gone(Source.ABSENT))
+    kept = [result for result in seen.values() if not result.reason]
+    if not kept:
+        reasons = "; ".join(f"{name}: {result.reason}" for name, result in seen.items())
+        return _Joined(forward, backward, None, gone=Gone(Source.LOST, reasons))
+    if len(kept) == 1:
+        return _Joined(forward, backward, kept[0].probability, kept[0].score)
+    one, other = kept
+    probability = fuse(one.probability, other.probability, position, _trust(one), _trust(other))
+    gone = None if (probability > 0.5).any() else Gone(Source.LOST, "forward and backward exclude each other")
+    score = (1 - position) * one.score + position * other.score
+    agreed = float(agreement(one.probability[None], other.probability[None])[0])
+    return _Joined(forward, backward, None if gone else probability, 0.0 if gone else score, agreed, gone)
+
+
+def _trust(result: TrackResult) -> float | Probability:
+    return result.trust if isinstance(result, TrustedResult) else result.score
+
+
+def _segment_frame(index: int, objects: list[_Joined], size_hw: tuple[int, int]) -> SegmentFrame:
+    probability = np.zeros((len(objects), *size_hw), np.float32)
+    for mask, joined in zip(probability, objects, strict=True):
+        if joined.probability is not None:
+            mask[:] = joined.probability
+    return SegmentFrame(
+        index,
+        probability,
+        np.array([joined.score for joined in objects], np.float32),
+        np.array([joined.agreement for joined in objects], np.float32),
+        tuple(joined.gone for joined in objects),
+        {
+            "forward": _direction([joined.forward for joined in objects]),
+            "backward": _direction([joined.backward for joined in objects]),
+        },
+    )
+
+
+def _direction(results: list[TrackResult | None]) -> Direction:
+    boxes = [(0, 0, 0, 0) if result is None else result.box_xyxy for result in results]
+    scores = [0.0 if result is None else result.score for result in results]
+    return Direction(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32))
+
+
+def areas_px(anchor: Anchor | None, object_count: int) -> NDArray[np.intp]:
+    """The objects' areas on an anchor, 0 where they are absent: (objects,)."""
+    if anchor is None:
+        return np.zeros(object_count, np.intp)
+    return np.count_nonzero(anchor.masks > 0.5, axis=(1, 2))
+
+
+def expected_area_px(before_px: float, after_px: float, position: float) -> float:
+    """What the anchors that have the object let expect."""
+    return area_between(before_px, after_px, position) if before_px and after_px else max(before_px, after_px)
+
+
+def common_shape(left: Anchor | None, right: Anchor | None) -> tuple[int, int, int]:
+    """Objects, height and width."""
+    shapes = {anchor.masks.shape for anchor in (left, right) if anchor is not None}
+    if not shapes:
+        raise InputError("A stretch has no anchor: expected one before it, after it, or both; annotate a frame.")
+    if len(shapes) > 1:
+        raise InputError(
+            f"The anchors {left and left.index} and {right and right.index} hold masks of the shapes "
+            f"{' and '.join(map(str, sorted(shapes)))}: expected the same objects, height and width."
+        )
+    (object_count, height, width), *_ = shapes
+    return object_count, height, width

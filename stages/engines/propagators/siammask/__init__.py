@@ -1,0 +1,74 @@
+"""SiamMask: follows an object's box and draws its mask on the way."""
+
+from stages.engines.spec import EXACT, Checkpoint, Cost, Network, Option, Spec
+
+_URL = "http://www.robots.ox.ac.uk/~qwang/"
+_PUBLISHED = {"davis": "SiamMask_DAVIS.pth", "vot": "SiamMask_VOT.pth", "vot_ld": "SiamMask_VOT_LD.pth"}
+_CONFIGURATIONS = {"davis": "davis", "vot": "vot", "vot_ld": "vot18"}
+_LARGE = Cost(memory_mib=1024)
+
+SPEC = Spec(
+    plug="propagator",
+    name="siammask",
+    package=__name__,
+    build="engine:engine",
+    summary="SiamMask from both anchors, fused (Wang et al., CVPR 2019)",
+    options=(
+        Option(
+            "padding",
+            "box_padding",
+            0.0,
+            "SiamMask: share of an anchor mask's size by which the first box grows",
+            limits=(0.0, 1.0),
+        ),
+        Option(
+            "lost_score",
+            "lost_score",
+            0.3,
+            "SiamMask: below this score a target is lost; 0 follows whatever comes",
+            limits=(0.0, 1.0),
+        ),
+        EXACT,
+    ),
+    networks=(
+        *(
+            Network(
+                name,
+                "siammask_sharp",
+                "network:SiamMaskSharp",
+                Checkpoint(file, "MIT", _URL + file, 82),
+                arguments={"configuration": _CONFIGURATIONS[name]},
+                cost=_LARGE,
+            )
+            for name, file in _PUBLISHED.items()
+        ),
+        Network(
+            "base",
+            "siammask_base",
+            "network:SiamMask",
+            Checkpoint(
+                "siammask_base.pth",
+                "MIT",
+                size_mib=72,
+                substitutes=tuple(_PUBLISHED.values()),
+                ignored=("refine_model.*",),
+            ),
+            arguments={"configuration": "base"},
+            cost=_LARGE,
+        ),
+        Network(
+            "lite",
+            "siammask_lite",
+            "lite:SiamMaskLite",
+            Checkpoint(
+                "siammask_lite.safetensors",
+                "MIT (data: see siammask_lite.md)",
+                size_mib=4.6,
+                sha256="7858fda827a0ebd65da06159e175ee326f96946d48783b8865823a08b69bd5e4",
+            ),
+            arguments={"configuration": "lite"},
+            cost=Cost(memory_mib=512),
+            is_small=True,
+        ),
+    ),
+)

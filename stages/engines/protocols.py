@@ -1,0 +1,80 @@
+"""The three plug points: what an engine must do. `spec.py` is what it must say, `stages.testing` what it must pass."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from stages.core.strokes import Clicks, FrameScribbles
+from stages.core.types import Anchor, Frame, Probability, SegmentFrame, TrackResult
+
+
+class Segmenter(Protocol):
+    """Anchor masks from scribbles."""
+
+    def segment(self, frame: Frame, scribbles: FrameScribbles, previous: Probability | None = None) -> Probability:
+        """Segment every object that has a line on the frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            scribbles: the lines on this frame; object 0 is background.
+            previous: (objects, H, W) float32 in [0, 1], soft masks of the same frame in the same order, where there are
+                some that the scribbles correct. An engine may leave them unused.
+
+        Returns:
+            (objects, H, W) float32 in [0, 1], in the order of `scribbles.object_ids`.
+        """
+        ...
+
+
+@runtime_checkable
+class UsesClicks(Protocol):
+    """A segmenter that turns strokes into control points."""
+
+    def clicks_used(self, scribbles: FrameScribbles, size_wh: tuple[int, int]) -> Mapping[int, Clicks]:
+        """The points that `segment` works with on a frame of this size: object id -> its clicks, in pixels."""
+        ...
+
+
+class Propagator(Protocol):
+    """Masks between two anchors."""
+
+    def propagate(
+        self,
+        frames: Sequence[Frame],
+        left: Anchor | None,
+        right: Anchor | None,
+        beyond: Sequence[Anchor] = (),
+    ) -> Iterator[SegmentFrame]:
+        """Carry the anchors' masks over the frames strictly between them, in order.
+
+        Args:
+            frames: the whole video, by frame index; read lazily, in any order.
+            left: the anchor before the stretch, or None: the stretch starts at frame 0.
+            right: the anchor after it, or None: the stretch ends with the video. Not both may be None;
+                if both are given, they hold the same objects in the same order.
+            beyond: the anchors behind those two, the same objects in the same order, ascending; may be empty, and an
+                engine may leave them unused.
+
+        Yields:
+            One SegmentFrame per frame, index ascending.
+        """
+        ...
+
+
+class Tracker(Protocol):
+    """One object, one direction, frame by frame. Light: networks are shared between trackers."""
+
+    def start(self, frame: Frame, mask: Probability) -> None:
+        """Begin with the object's soft mask (H, W) on its anchor frame; the mask is not empty."""
+        ...
+
+    def step(self, frame: Frame) -> TrackResult:
+        """Follow the object to the next frame (the neighbour of the last one, in either direction of time)."""
+        ...
+
+
+class Refiner(Protocol):
+    """A sharper boundary for one object on one frame."""
+
+    def refine(self, frame: Frame, probability: Probability) -> Probability:
+        """Refine a soft mask (H, W) float32 in [0, 1] to another of the same shape; an empty mask stays empty."""
+        ...

@@ -1,0 +1,1 @@
+"""Sharper boundaries: one package per engine."""

@@ -1,0 +1,41 @@
+"""CascadePSP: a mask's boundary, refined globally and locally."""
+
+from stages.engines.spec import EXACT, Checkpoint, Cost, Network, Spec
+
+SPEC = Spec(
+    plug="refiner",
+    name="cascadepsp",
+    package=__name__,
+    build="refiner:CascadePSP",
+    summary="CascadePSP (Cheng et al., CVPR 2020)",
+    options=(EXACT,),
+    networks=(
+        Network(
+            "official",
+            "cascadepsp",
+            "network:CascadePSPNetwork",
+            Checkpoint(
+                "cascadepsp.pth",
+                "MIT",
+                "https://github.com/hkchengrex/CascadePSP/releases/download/v1.0/model",
+                258,
+                md5="7478d4a9c42ab52beb6d7e9683402fe0",
+            ),
+            cost=Cost(memory_mib=2048, exact_memory_mib=3072),
+        ),
+        Network(
+            "lite",
+            "cascadepsp_lite",
+            "lite:LiteCascade",
+            Checkpoint(
+                "cascadepsp_lite.safetensors",
+                "MIT (data: see cascadepsp_lite.md)",
+                size_mib=5.9,
+                sha256="0af53f8b0d072a06e970e7c74dde036803a415b557d31138771a7212648dbddf",
+            ),
+            arguments={"longest_side": 256, "margin": 0.15, "passes": 2, "soft": True, "windows": False},
+            cost=Cost(memory_mib=512, seconds=0.14),
+            is_small=True,
+        ),
+    ),
+)

@@ -1,0 +1,317 @@
+"""Which engine a name stands for, which file it needs, and how both become something that works.
+
+A name is `engine` or `engine:network` (`grabcut`, `fbrs:lite`). Engines are found in the packages beside this module,
+and among the entry points `lis.segmenters`, `lis.propagators` and `lis.refiners` of whatever else is installed, which
+name a `SPEC`; networks are those that a SPEC names, and those that a user trained (`stages.formats.own_network`).
+Knowing all of them imports no torch. Nothing is downloaded: a missing file is an error that says how to get it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, cast
+
+from stages.core.errors import InputError, WeightsError
+from stages.engines.spec import PLUGS, Checkpoint, Cost, Network, Plug, Spec
+from stages.formats.checkpoints import file_digest, misfits, normalise, read_checkpoint
+from stages.formats.own_network import WEIGHTS, own_folder, own_networks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from stages.engines.protocols import Propagator, Refiner, Segmenter
+
+logger = logging.getLogger("lis")
+Options = Mapping[str, Any]
+"""Options of a run by their names on the command line; an engine takes those that it knows."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a name stands for."""
+
+    spec: Spec
+    network: Network | None = None
+    own: Path | None = None
+    """The folder of a network that a user trained."""
+
+    @property
+    def name(self) -> str:
+        """As in luigi.cfg."""
+        return self.spec.name if self.network is None else f"{self.spec.name}:{self.network.name}"
+
+    @property
+    def cost(self) -> Cost:
+        """What it takes."""
+        return self.spec.cost if self.network is None else self.network.cost
+
+    @property
+    def comes_with_weights(self) -> bool:
+        """Whether its network lies in its package."""
+        return self.network is not None and (self.spec.folder / self.network.checkpoint.file).is_file()
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What building and running it imports."""
+        module = self.spec.module(self.spec.build)
+        return (module,) if self.network is None else (module, "torch")
+
+    def arguments(self, options: Options) -> dict[str, Any]:
+        """Those of a run's options that it is built with, as the builder's keywords."""
+        unused = () if self.network is None else self.network.without
+        return {
+            each.argument: options[each.name]
+            for each in self.spec.options
+            if each.name in options and each.argument not in unused
+        }
+
+    def memory_mib(self, options: Options) -> int:
+        """What its process takes on 480p frames."""
+        more = self.cost.exact_memory_mib
+        return more if more is not None and options.get("exact") else self.cost.memory_mib
+
+
+# ---------------------------------------------------------------------------------------------- finding
+
+
+@cache
+def specs(plug: Plug) -> Mapping[str, Spec]:
+    """The engines of a plug point, by name: those that come with the project, then those of other distributions."""
+    found: dict[str, Spec] = {}
+    package = import_module(f"stages.engines.{plug}s")
+    for module in iter_modules(package.__path__):
+        if module.ispkg:
+            spec = import_module(f"{package.__name__}.{module.name}").SPEC
+            found[spec.name] = spec
+    for entry in entry_points(group=f"lis.{plug}s"):
+        try:
+            spec = entry.load()
+        except Exception as error:  # of somebody else's code, whatever it is; the other engines work all the same
+            logger.warning("the engine `%s` (%s) cannot be imported: %r", entry.name, entry.value, error)
+            continue
+        if not isinstance(spec, Spec) or spec.plug != plug or spec.name in found:
+            logger.warning(
+                "the entry point `%s` (%s) of lis.%ss is passed over: expected a Spec of this plug point with a name "
+                "that no other engine has",
+                *(entry.name, entry.value, plug),
+            )
+            continue
+        found[spec.name] = spec
+    return found
+
+
+def engines(plug: Plug, weights_root: Path | None = None) -> Iterator[Engine]:
+    """Every engine of a plug point with each of its networks; with a folder of checkpoints, those of users, too."""
+    for spec in specs(plug).values():
+        if not spec.needs_weights:
+            yield Engine(spec)
+            continue
+        yield from (Engine(spec, network) for network in spec.networks)
+        for own in own_networks(weights_root, spec.name) if weights_root is not None else ():
+            base = next((each for each in spec.networks if each.name == own.base), None)
+            if base is not None:
+                checkpoint = Checkpoint(WEIGHTS, own.licence, sha256=own.sha256)
+                network = replace(base, name=own.engine.partition(":")[2], checkpoint=checkpoint, is_small=False)
+                yield Engine(spec, network, weights_root and own_folder(weights_root, own.engine))
+
+
+def names(plug: Plug, weights_root: Path | None = None) -> tuple[str, ...]:
+    """What users may write, in the order of `engines`."""
+    return tuple(engine.name for engine in engines(plug, weights_root))
+
+
+def find(plug: Plug, name: str, weights_root: Path | None = None) -> Engine:
+    """The engine that a name stands for.
+
+    Raises:
+        InputError: there is none; the message has the nearest name.
+    """
+    known = {engine.name: engine for engine in engines(plug, weights_root)}
+    if name not in known:
+        raise InputError(_unknown(plug, name, known))
+    return known[name]
+
+
+def find_anywhere(name: str, weights_root: Path | None = None) -> Engine:
+    """The same, at whichever plug point."""
+    known = {engine.name: engine for plug in PLUGS for engine in engines(plug, weights_root)}
+    if name not in known:
+        raise InputError(_unknown("engine", name, known))
+    return known[name]
+
+
+def small_networks() -> Mapping[str, Engine]:
+    """The engines whose networks the project trains itself, by the networks' keys."""
+    every = (engine for plug in PLUGS for engine in engines(plug))
+    return {engine.network.key: engine for engine in every if engine.network is not None and engine.network.is_small}
+
+
+# ---------------------------------------------------------------------------------------------- building
+
+
+def segmenter(name: str, weights_root: Path, device: str, options: Options) -> Segmenter:
+    """Build the engine for anchor masks; see `build`."""
+    return cast("Segmenter", build("segmenter", name, weights_root, device, options))
+
+
+def propagator(name: str, weights_root: Path, device: str, options: Options) -> Propagator:
+    """Build the engine that carries masks along; see `build`."""
+    return cast("Propagator", build("propagator", name, weights_root, device, options))
+
+
+def refiner(name: str, weights_root: Path, device: str, options: Options) -> Refiner:
+    """Build the engine that sharpens boundaries; see `build`."""
+    return cast("Refiner", build("refiner", name, weights_root, device, options))
+
+
+def build(plug: Plug, name: str, weights_root: Path, device: str, options: Options) -> object:
+    """Build an engine by name; the last ones are kept, networks included, and given again.
+
+    Args:
+        plug: the plug point.
+        name: `engine` or `engine:network`.
+        weights_root: folder of the checkpoints.
+        device: `auto`, `cpu` or `cuda`; for networks only.
+        options: the run's, by their names on the command line.
+
+    Raises:
+        InputError: no such engine.
+        WeightsError: its checkpoint is missing, damaged, or belongs to another network.
+    """
+    engine = find(plug, name, weights_root)
+    chosen = tuple(sorted(engine.arguments(options).items()))
+    if engine.network is None:
+        return _built(plug, name, weights_root, device, chosen, None)
+    stat = locate(engine, weights_root).stat()
+    return _built(plug, name, weights_root, device, chosen, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=4)
+def _built(
+    plug: Plug,
+    name: str,
+    weights_root: Path,
+    device: str,
+    arguments: tuple[tuple[str, Any], ...],
+    _checkpoint: tuple[int, ...] | None,
+) -> object:
+    engine = find(plug, name, weights_root)
+    make = engine.spec.resolve(engine.spec.build)
+    if engine.network is None:
+        return make(**dict(arguments))
+    network = load_network(name, weights_root)
+    return make(network, device=device, **engine.network.arguments, **dict(arguments))
+
+
+def build_network(key: str) -> nn.Module:
+    """Build a network by its key, without any file.
+
+    Args:
+        key: `fbrs_resnet50_dh128`, `siammask_sharp`, `cascadepsp`, ...
+
+    Returns:
+        The network as its authors wrote it: float32, unfused, in eval mode, with the published parameter names. It is
+        frozen (no parameter requires a gradient) and its values are arbitrary until a state dict is loaded.
+
+    Raises:
+        InputError: there is no such network.
+    """
+    known = {
+        network.key: (spec, network) for plug in PLUGS for spec in specs(plug).values() for network in spec.networks
+    }
+    if key not in known:
+        raise InputError(_unknown("network", key, known))
+    spec, network = known[key]
+    built: nn.Module = spec.resolve(network.build)()
+    return built.float().eval().requires_grad_(False)
+
+
+def load_network(name: str, weights_root: Path | None, device: str = "cpu") -> nn.Module:
+    """Build an engine's network and fill it from its checkpoint.
+
+    Args:
+        name: as in luigi.cfg, `fbrs:resnet50_dh128`.
+        weights_root: the folder of the checkpoints, data/weights; None: those that come with the project.
+        device: where the network goes ("cpu", "cuda", "cuda:1").
+
+    Returns:
+        The network of `build_network`, filled, on `device`.
+
+    Raises:
+        InputError: the engine is unknown, or has no weights.
+        WeightsError: the file is missing, damaged, not the one that is listed, holds more than tensors, or belongs to
+            another network.
+    """
+    engine = find_anywhere(name, weights_root)
+    network = _network(engine)
+    path, wanted = locate(engine, weights_root), network.checkpoint
+    remedy = f"To replace it: {download_command(engine, weights_root or path.parent)}"
+    if wanted.sha256 and (found := file_digest(path, "sha256")) != wanted.sha256:
+        raise WeightsError(f"{path} has the sha256 {found}, expected {wanted.sha256}. {remedy}")
+    built = build_network(network.key)
+    state = normalise(read_checkpoint(path), wanted.ignored)
+    problems = misfits(built, state)
+    if problems:
+        raise WeightsError(f"{path} does not fit the network {network.key}: {'; '.join(problems)}. {remedy}")
+    # Not strict, because num_batches_tracked is absent on purpose; all else has just been compared.
+    built.load_state_dict(state, strict=False)
+    return built.to(device)
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def locate(engine: Engine, weights_root: Path | None) -> Path:
+    """The file that holds an engine's weights: in `weights_root`, if one is given, or else in the engine's package.
+
+    Raises:
+        InputError: the engine has no weights.
+        WeightsError: the file is missing; the message has the command that downloads it.
+    """
+    wanted = _network(engine).checkpoint
+    places = (weights_root, engine.spec.folder) if engine.own is None else (engine.own,)
+    folders = [folder for folder in places if folder is not None]
+    for folder in folders:
+        for name in (wanted.file, *wanted.substitutes):
+            if (folder / name).is_file():
+                return folder / name
+    instead = f" (or {', '.join(wanted.substitutes)})" if wanted.substitutes else ""
+    raise WeightsError(
+        f"{engine.name}: the checkpoint {wanted.file}{instead} is missing; it was expected in {folders[0]}. "
+        f"To get it: {download_command(engine, folders[0])}"
+    )
+
+
+def download_command(engine: Engine, weights_root: Path) -> str:
+    """The shell command that puts a checkpoint where it belongs, or why there is none."""
+    wanted = _network(engine).checkpoint
+    if engine.own is not None:
+        return f"train it again: lis train {engine.name}"
+    siblings = {each.checkpoint.file: each.checkpoint for each in engine.spec.networks}
+    source = next((siblings[file] for file in (wanted.file, *wanted.substitutes) if siblings[file].url), None)
+    if source is None or source.url is None:
+        return f"nobody publishes this checkpoint: train one and save it as {weights_root / wanted.file}"
+    path = weights_root / source.file
+    return shlex.join(["curl", "--fail", "--location", "--create-dirs", "--output", str(path), source.url])
+
+
+def _network(engine: Engine) -> Network:
+    if engine.network is None:
+        raise InputError(f"the engine {engine.name} has no weights; expected an engine with a network, engine:network")
+    return engine.network
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    every = sorted(known)
+    near = difflib.get_close_matches(name, every, n=3, cutoff=0.4)
+    advice = f"Did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else ""
+    return f"no {kind} is called `{name}`. {advice}{' ' if advice else ''}There are: {', '.join(every)}."

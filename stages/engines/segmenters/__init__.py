@@ -1,0 +1,1 @@
+"""Anchor masks from scribbles: one package per engine."""

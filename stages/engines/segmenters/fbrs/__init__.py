@@ -1,0 +1,69 @@
+"""f-BRS: interactive segmentation whose clicks are enforced by optimising a few numbers inside the network."""
+
+from stages.engines.spec import EXACT, Checkpoint, Cost, Network, Option, Spec
+
+_URL = "https://github.com/saic-vul/fbrs_interactive_segmentation/releases/download/v1.0/"
+_LARGE = Cost(memory_mib=2048)
+
+
+def _published(name: str, file: str, size_mib: float, *ignored: str) -> Network:
+    network = name.removesuffix("_lvis")
+    checkpoint = Checkpoint(file, "MPL-2.0", _URL + file, size_mib, ignored=ignored)
+    return Network(name, f"fbrs_{network}", f"networks:{network}", checkpoint, cost=_LARGE)
+
+
+SPEC = Spec(
+    plug="segmenter",
+    name="fbrs",
+    package=__name__,
+    build="segmenter:FBRS",
+    summary="f-BRS: clicks along the strokes (Sofiiuk et al., CVPR 2020)",
+    options=(
+        Option(
+            "spacing_px",
+            "click_spacing_px",
+            40.0,
+            "distance between the control points that stand for a stroke, in pixels",
+            limits=(1.0, 10_000.0),
+        ),
+        Option(
+            "mode",
+            "brs_mode",
+            "f-BRS-B",
+            "f-BRS: where in the network clicks are made to hold: NoBRS (nowhere), f-BRS-A, f-BRS-B, f-BRS-C",
+            choices=("NoBRS", "f-BRS-A", "f-BRS-B", "f-BRS-C"),
+        ),
+        EXACT,
+    ),
+    networks=(
+        _published("resnet34_dh128", "resnet34_dh128_sbd.pth", 89, "aspp_dropout"),
+        _published("resnet50_dh128", "resnet50_dh128_sbd.pth", 120, "aspp_dropout"),
+        _published("resnet101_dh256", "resnet101_dh256_sbd.pth", 223, "aspp_dropout"),
+        _published("hrnet18_ocr64", "hrnet18_ocr64_sbd.pth", 39),
+        _published("hrnet32_ocr128", "hrnet32_ocr128_sbd.pth", 119),
+        _published("resnet50_dh128_lvis", "resnet50_dh128_lvis.pth", 120, "aspp_dropout"),
+        _published("hrnet32_ocr128_lvis", "hrnet32_ocr128_lvis.pth", 119),
+        Network(
+            "hrnet18s_ocr48",
+            "fbrs_hrnet18s_ocr48",
+            "networks:hrnet18s_ocr48",
+            Checkpoint("hrnet18s_ocr48_sbd.pth", "MPL-2.0", size_mib=16),
+            cost=_LARGE,
+        ),
+        Network(
+            "lite",
+            "fbrs_lite",
+            "lite:LiteClicks",
+            Checkpoint(
+                "fbrs_lite.safetensors",
+                "MIT (data: see fbrs_lite.md)",
+                size_mib=6.3,
+                sha256="15092ff85a8d79a4b550931eefba1a133421ff5b88f6f4bff3475943c26f1bcb",
+            ),
+            arguments={"line_spacing_px": 4, "look_px": 456, "crop_px": 256},
+            without=("spacing_px",),  # it is shown whole strokes
+            cost=Cost(memory_mib=512, seconds=0.5),
+            is_small=True,
+        ),
+    ),
+)

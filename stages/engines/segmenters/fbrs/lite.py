@@ -1,0 +1,104 @@
+"""`fbrs:lite`: the same two inputs, the same places for f-BRS, on a small backbone.
+
+What is different from the networks of the paper: the clicks are drawn as discs (with them, later work needs fewer
+clicks than with distances: K. Sofiiuk et al., "Reviving Iterative Training with Mask Guidance", ICIP 2022), they enter
+behind the backbone's first stages, and the logits come at stride 2.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.engines.segmenters.fbrs.network import ClickNetwork, Features, Insertion
+from stages.engines.segmenters.fbrs.predictor import MEAN, STD
+from stages.nn.lite import Lite, channels, from_rgb, separable, upsample
+
+DISC_RADIUS_PX = 4
+"""Of a click, as the network sees it."""
+_WIDTHS = {32: 128, 16: 96, 8: 64, 4: 32, 2: 24}
+"""Channels of the decoder by stride."""
+
+
+class LiteClicks(ClickNetwork):
+    """Encoder, a look at the whole, and a decoder that goes up by adding."""
+
+    reach = {"A": None, "B": None, "C": 1}  # noqa: RUF012 - the base class says that it is a constant
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)  # clicks are not mixed into the picture here
+        self.encoder = Lite(maps=2)
+        self.squeeze = separable(channels(32), _WIDTHS[32])
+        self.whole = nn.Sequential(nn.Conv2d(_WIDTHS[32], _WIDTHS[32], 1), nn.ReLU(inplace=True))
+        self.around = separable(_WIDTHS[32], _WIDTHS[32], dilation=2)
+        self.lateral = nn.ModuleDict({str(s): nn.Conv2d(channels(s), _wider(s), 1) for s in (16, 8, 4, 2)})
+        self.merge = nn.ModuleDict({str(s): separable(_wider(s), _WIDTHS[s]) for s in (16, 8, 4, 2)})
+        self.head = nn.Sequential(nn.Conv2d(_WIDTHS[2], 16, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(16, 1, 1))
+        for name, value in (("mean", MEAN), ("std", STD)):
+            self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
+
+    def features(self, image: Tensor, points: Tensor, at: Insertion) -> Features:
+        """See `ClickNetwork`."""
+        height, width = image.shape[-2:]
+        rgb = 255 * (image * self.get_buffer("std") + self.get_buffer("mean"))
+        return self.run_to(from_rgb(rgb), disc_maps(points, (height, width)), at)
+
+    def run_to(self, picture: Tensor, maps: Tensor, at: Insertion) -> Features:
+        """`features` with pictures as the encoder wants them, and clicks drawn already: (N, 2, H, W) in [0, 1]."""
+        *fine, deep = self.encoder(picture, maps)
+        if at == "A":
+            return (deep, *fine)
+        context = self._context(deep)
+        if at == "B":
+            return (context, *fine)
+        return (self._decode(context, fine),)
+
+    def low_logits(self, features: Features, at: Insertion) -> Tensor:
+        """See `ClickNetwork`; here at stride 2."""
+        x, *fine = features
+        if at == "A":
+            x = self._context(x)
+        if at != "C":
+            x = self._decode(x, fine)
+        logits: Tensor = self.head(x)
+        return logits
+
+    def _context(self, deep: Tensor) -> Tensor:
+        x: Tensor = self.squeeze(deep)
+        x = x + self.whole(x.mean(dim=(2, 3), keepdim=True))
+        return x + self.around(x)
+
+    def _decode(self, x: Tensor, fine: "list[Tensor]") -> Tensor:
+        for stride, tap in zip((16, 8, 4, 2), reversed(fine), strict=True):
+            grown = upsample(x, tap.shape[-2:])
+            x = self.merge[str(stride)](functional.relu(grown + self.lateral[str(stride)](tap)))
+        return x
+
+
+def disc_maps(points: Tensor, size_hw: tuple[int, int], radius_px: int = DISC_RADIUS_PX) -> Tensor:
+    """Draw clicks as discs.
+
+    Args:
+        points: (N, 2K, 2) float32, (row, column) in pixels; the first K rows are positive clicks, the rest negative.
+            A click outside of the picture is not drawn; padding has negative coordinates.
+        size_hw: height and width of the maps.
+        radius_px: of a disc.
+
+    Returns:
+        (N, 2, H, W) float32: positive and negative clicks; 1 within the radius of one, else 0.
+    """
+    height, width = size_hw
+    clicks = points.view(len(points), 2, -1, 2).round().long()
+    rows, columns = clicks.unbind(-1)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    centres = points.new_zeros((len(points), 2, height, width))
+    sample, sign, index = inside.nonzero(as_tuple=True)
+    centres[sample, sign, rows[sample, sign, index], columns[sample, sign, index]] = 1
+    offset = torch.arange(-radius_px, radius_px + 1, device=points.device)
+    disc = (offset[:, None] ** 2 + offset**2 <= radius_px**2).to(centres.dtype)
+    drawn = functional.conv2d(centres.flatten(0, 1).unsqueeze(1), disc[None, None], padding=radius_px)
+    return drawn.clamp(max=1).view_as(centres)
+
+
+def _wider(stride: int) -> int:
+    """Channels in which a level of the decoder is added: those of the level below it."""
+    return _WIDTHS[2 * stride]

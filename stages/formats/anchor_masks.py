@@ -1,0 +1,80 @@
+"""The folder `anchor_masks/<frame>/`: `mask.png`, `probabilities.h5` and `clicks.json`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from stages.core.fusion import label_map
+from stages.core.soft import from_uint8, to_uint8
+from stages.core.strokes import Clicks
+from stages.core.types import Probability
+from stages.formats.masks import write_mask
+from stages.formats.schema import check_schema
+from stages.formats.soft_masks import write_hdf5
+
+MASK: Final = "mask.png"
+PROBABILITIES: Final = "probabilities.h5"
+CLICKS: Final = "clicks.json"
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True)
+class AnchorMasks:
+    """The objects of one anchor frame."""
+
+    object_ids: tuple[int, ...]
+    probability: Probability
+    """(objects, H, W) float32 in [0, 1]."""
+
+    def write(self, folder: Path, clicks: Mapping[int, Clicks] | None = None) -> None:
+        """Write the three files.
+
+        Args:
+            folder: it exists.
+            clicks: the control points that the engine worked with, by object; None for an engine that takes strokes as
+                they are.
+        """
+        write_mask(folder / MASK, label_map(self.probability, self.object_ids))
+        with write_hdf5(folder / PROBABILITIES) as file:
+            chunks = (1, *self.probability.shape[1:]) if self.object_ids else None
+            compression = "gzip" if self.object_ids else None
+            file.create_dataset("object_ids", data=np.array(self.object_ids, dtype=np.int32))
+            file.create_dataset("probability", data=to_uint8(self.probability), chunks=chunks, compression=compression)
+        (folder / CLICKS).write_text(json.dumps(_points(clicks), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "AnchorMasks":
+        """Read the soft masks.
+
+        Raises:
+            StageError: a newer version of LIS has written them.
+        """
+        with h5py.File(folder / PROBABILITIES, "r") as file:
+            check_schema(folder / PROBABILITIES, int(file.attrs.get("schema", 1)), SCHEMA)
+            ids = tuple(int(value) for value in file["object_ids"])
+            return cls(ids, from_uint8(file["probability"][()]))
+
+
+def mask_file(folder: Path) -> Path:
+    """The label map that people look at."""
+    return folder / MASK
+
+
+def _points(clicks: Mapping[int, Clicks] | None) -> dict[str, Any]:
+    if clicks is None:
+        return {"used": "strokes"}
+    return {
+        "used": "clicks",
+        "objects": {
+            str(object_id): {
+                "positive_yx": np.round(points.positive_yx, 2).tolist(),
+                "negative_yx": np.round(points.negative_yx, 2).tolist(),
+            }
+            for object_id, points in clicks.items()
+        },
+    }

@@ -1,0 +1,68 @@
+"""Label maps on disk: indexed PNG with the DAVIS palette.
+
+The number of a pixel is the object's id, 0 is background; the palette only makes it visible. Colours never carry ids.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stages.core.errors import InputError, StageError
+from stages.core.palette import IGNORE, davis_palette
+from stages.core.types import LabelMap
+from stages.formats.frames import load_picture
+
+
+def write_mask(path: Path, label_map: LabelMap) -> None:
+    """Write a label map as an indexed PNG with the DAVIS palette.
+
+    Args:
+        path: the file; its name may end in anything, a temporary suffix for instance.
+        label_map: (H, W) uint8, ids in 0..254.
+
+    Raises:
+        StageError: the array is no label map, or the file cannot be written in full.
+    """
+    if label_map.dtype != np.uint8 or label_map.ndim != 2 or label_map.size == 0:
+        found = f"{label_map.dtype} of shape {label_map.shape}"
+        raise StageError(f"{path}: found an array of {found}, expected a label map (H, W) uint8")
+    if label_map.max() == IGNORE:
+        raise StageError(f"{path}: found the id {IGNORE} in a label map, expected object ids in 0..{IGNORE - 1}")
+    height, width = label_map.shape
+    picture = Image.frombytes("P", (width, height), label_map.tobytes())
+    picture.putpalette(davis_palette().tobytes())
+    try:
+        picture.save(path, format="PNG", compress_level=1)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StageError(f"{path}: the mask cannot be written: {reason}; make room or allow it") from error
+
+
+def read_mask(path: Path) -> LabelMap:
+    """Read a label map from an indexed PNG, whatever its palette.
+
+    Grey pictures are read too: with values 0 and 255 only they are masks of a single object (DAVIS-2016), 255 becomes
+    1; other grey values below 255 are ids as they stand.
+
+    Returns:
+        (H, W) uint8 object ids; 255 in an indexed PNG stays what it is (`IGNORE`).
+
+    Raises:
+        InputError: the file is missing, damaged, or holds colours instead of ids.
+    """
+    picture = load_picture(path)
+    if picture.mode not in ("P", "L", "1"):
+        raise InputError(
+            f"{path}: found a picture of mode {picture.mode}, whose colours would have to be guessed, expected "
+            "an indexed PNG (mode P) that holds object ids; save the label map itself, with Pillow's mode P"
+        )
+    values = np.array(picture, np.uint8)
+    if picture.mode == "P" or values.max(initial=0) < IGNORE:
+        return values
+    if np.isin(values, (0, IGNORE)).all():
+        return np.where(values == IGNORE, np.uint8(1), np.uint8(0))
+    raise InputError(
+        f"{path}: found a grey picture with {len(np.unique(values))} values up to 255, expected object ids, or 0 and "
+        "255 for a single object; save the label map as an indexed PNG (mode P)"
+    )

@@ -1,0 +1,223 @@
+"""Scribbles: lines that people draw over anchor frames, in the DAVIS JSON format.
+
+    {"scribbles": [ one list of lines per frame ], "sequence": "<name>", "annotated_frames": [12, 24]}
+    line = {"path": [[x, y], ...], "object_id": 1, "start_time": 0, "end_time": 0}
+
+x and y are fractions of the picture: column / width and row / height. Object 0 is background, objects count from 1.
+`annotated_frames` is our own optional key: it also names frames on which, by a person's word, there is nothing.
+Files of the DAVIS challenge have neither it nor, always, its older form `annotated_frame`; times are read by nobody.
+"""
+
+import codecs
+import hashlib
+import json
+import os
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from stages.core.errors import InputError, StageError
+from stages.core.palette import MAX_OBJECT_ID
+from stages.core.strokes import FrameScribbles, Line, Point
+
+MAX_FILE_BYTES: Final = 32 * 2**20
+MAX_POINTS: Final = 500_000
+OVERSHOOT: Final = 1e-6
+"""How far outside [0, 1] a coordinate may lie by rounding; it is clipped."""
+DECIMALS: Final = 6
+"""Coordinates are kept to a millionth: a hundredth of a pixel in a picture that is 10,000 pixels wide."""
+
+
+@dataclass(frozen=True)
+class ScribbleSet:
+    """Everything drawn on one sequence: the content of one scribble file. `ScribbleSet(name, n)` is an empty one."""
+
+    sequence: str
+    frame_count: int
+    frames: Mapping[int, FrameScribbles] = field(default_factory=dict)
+    """The annotated frames by index; one without lines says that nothing is there."""
+
+    @property
+    def annotated(self) -> tuple[int, ...]:
+        """The annotated frames, ascending."""
+        return tuple(sorted(self.frames))
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """The objects that have a line anywhere, ascending, without the background."""
+        return tuple(sorted({object_id for frame in self.frames.values() for object_id in frame.object_ids}))
+
+    def frame(self, index: int) -> FrameScribbles:
+        """The lines on a frame; none if it is not annotated."""
+        return self.frames.get(index, FrameScribbles(()))
+
+    def strokes_digest(self, index: int) -> str:
+        """The sha256 of what is drawn on a frame: annotated or not, object ids and paths, and nothing else.
+
+        Times, the order of keys, white space, the way numbers are printed and the other frames leave it as it is.
+        """
+        drawn = {"annotated": index in self.frames, "lines": _plain_lines(self.frame(index))}
+        return hashlib.sha256(json.dumps(drawn).encode()).hexdigest()
+
+
+def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
+    """Read a scribble file and check it in full.
+
+    Args:
+        path: the JSON file.
+        sequence: the name of the sequence it must belong to.
+        frame_count: how many frames the sequence has.
+
+    Returns:
+        The set; annotated are the frames that have a line or are named in `annotated_frames` or `annotated_frame`.
+
+    Raises:
+        InputError: the file is missing, too large, no JSON, or says something that cannot be; the message tells where.
+    """
+    try:
+        content = _ScribbleFile.model_validate_json(_read_limited(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: {_explain(error.errors(include_url=False)[0])}") from None
+    if content.sequence != sequence:
+        raise InputError(
+            f"{path}: found scribbles of the sequence {content.sequence!r}, expected {sequence!r}; "
+            "take the file of this sequence, or correct its key 'sequence'"
+        )
+    if len(content.scribbles) != frame_count:
+        raise InputError(
+            f"{path}: found lists of lines for {len(content.scribbles)} frames, expected {frame_count}, one for each "
+            f"frame of {sequence!r}; the file was drawn on another version of the video"
+        )
+    named = {*content.annotated_frames, *([] if content.annotated_frame is None else [content.annotated_frame])}
+    for index in sorted(named):
+        if index >= frame_count:
+            raise InputError(
+                f"{path}: found the annotated frame {index}, expected frames in 0..{frame_count - 1}; "
+                "correct the key 'annotated_frames'"
+            )
+    drawn = {index for index, lines in enumerate(content.scribbles) if lines}
+    frames = {
+        index: FrameScribbles(tuple(_canonical(line.object_id, line.path) for line in content.scribbles[index]))
+        for index in sorted(named | drawn)
+    }
+    return ScribbleSet(sequence, frame_count, frames)
+
+
+def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
+    """Write a scribble file, one stroke a row; a reader sees the old file or the new one, never half of it.
+
+    Raises:
+        StageError: the file cannot be written (no room, no permission).
+    """
+    rows = []
+    for index in range(scribbles.frame_count):
+        lines = [
+            json.dumps({"object_id": object_id, "path": path_xy, "start_time": 0, "end_time": 0}, separators=(",", ":"))
+            for object_id, path_xy in _plain_lines(scribbles.frame(index))
+        ]
+        rows.append("[\n" + ",\n".join(lines) + "\n]" if lines else "[]")
+    head = f'"sequence":{json.dumps(scribbles.sequence)},"annotated_frames":{json.dumps(scribbles.annotated)}'
+    text = f'{{{head},"scribbles":[\n' + ",\n".join(rows) + "\n]}\n"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StageError(f"{path}: the scribbles cannot be written: {error.strerror}; make room or allow it") from error
+
+
+def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line]) -> ScribbleSet:
+    """The set with these lines as all that is drawn on a frame; no line: annotated, and nothing is there.
+
+    They take the place of the frame's former lines, so that a picture may be painted again, or read twice.
+
+    Raises:
+        InputError: the sequence has no such frame.
+    """
+    if not 0 <= frame < scribbles.frame_count:
+        raise InputError(
+            f"found strokes for frame {frame} of {scribbles.sequence!r}, expected frames in "
+            f"0..{scribbles.frame_count - 1}; rename or remove the file they come from"
+        )
+    drawn = FrameScribbles(tuple(_canonical(line.object_id, line.path) for line in lines))
+    return replace(scribbles, frames=dict(sorted({**scribbles.frames, frame: drawn}.items())))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+_Fraction = Annotated[float, Field(ge=-OVERSHOOT, le=1 + OVERSHOOT, allow_inf_nan=False)]
+_FrameIndex = Annotated[int, Field(ge=0)]
+
+
+class _ScribbleLine(_Strict):
+    path: Annotated[list[tuple[_Fraction, _Fraction]], Field(min_length=1)]
+    object_id: Annotated[int, Field(ge=0, le=MAX_OBJECT_ID)]
+
+
+class _ScribbleFile(_Strict):
+    scribbles: list[list[_ScribbleLine]]
+    sequence: str
+    annotated_frames: list[_FrameIndex] = []
+    annotated_frame: _FrameIndex | None = None
+
+
+_EXPECTED: Final = {
+    "path": "points [x, y], both finite fractions in [0, 1] of the picture's width and height, at least one in a line",
+    "object_id": f"a whole number in 0..{MAX_OBJECT_ID} (0 is background)",
+    "scribbles": "one list per frame, of lines {'path': [[x, y], ...], 'object_id': n}",
+    "sequence": "the name of the sequence",
+    "annotated_frames": "a list of frame numbers, counted from 0",
+    "annotated_frame": "a frame number, counted from 0",
+}
+
+
+def _read_limited(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise InputError(f"{path}: found {size:,} bytes, expected at most {MAX_FILE_BYTES:,}; thin out the strokes")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: the scribbles cannot be read: {error.strerror}; put a scribble file there") from None
+    if raw.count(b"[") > MAX_POINTS:  # every point opens one bracket, so this bounds memory before anything is parsed
+        raise InputError(f"{path}: found more than {MAX_POINTS:,} points; thin out the strokes")
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _explain(error: ErrorDetails) -> str:
+    location = error["loc"]
+    if error["type"] == "json_invalid":
+        return f"found {error['msg']}; expected a scribble file in the DAVIS JSON format; save or export it again"
+    keys = [part for part in location if isinstance(part, str)]
+    counters = [part for part in location if isinstance(part, int)]
+    names = ("frame", "line", "point", "coordinate") if keys[:1] == ["scribbles"] else ("entry",)
+    where = ", ".join(f"{name} {index}" for name, index in zip(names, counters, strict=False))
+    where += " (counted from 0): " if where else ""
+    found = "nothing" if error["type"] == "missing" else reprlib.repr(error["input"])
+    key = f" as {keys[-1]!r}" if keys else ""
+    expected = _EXPECTED[keys[-1]] if keys else "an object with the keys 'scribbles' and 'sequence'"
+    return f"{where}found {found}{key}, expected {expected}; correct the file"
+
+
+def _canonical(object_id: int, path: Iterable[Point]) -> Line:
+    return Line(object_id, tuple((_fraction(x), _fraction(y)) for x, y in path))
+
+
+def _fraction(value: float) -> float:
+    return round(min(1.0, max(0.0, float(value))), DECIMALS)
+
+
+def _plain_lines(frame: FrameScribbles) -> list[tuple[int, tuple[Point, ...]]]:
+    lines = [_canonical(line.object_id, line.path) for line in frame.lines]
+    return [(line.object_id, line.path) for line in lines]

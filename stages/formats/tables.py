@@ -1,0 +1,62 @@
+"""CSV tables of dataclasses: one column a field, equal values give equal bytes."""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from stages.core.errors import StageError
+from stages.core.states import Source
+
+Row = TypeVar("Row")
+_Column = tuple[Callable[[Any], str], Callable[[str], Any]]
+_COLUMNS: Final[Mapping[Any, _Column]] = {
+    int: (lambda value: str(int(value)), int),
+    str: (str, str),
+    Source: (str, Source),
+    float: (
+        lambda value: "" if math.isnan(value) else f"{float(value):z.6f}",
+        lambda text: float(text) if text else math.nan,
+    ),
+    bool | None: (
+        lambda value: "" if value is None else str(int(value)),
+        lambda text: {"": None, "0": False, "1": True}[text],
+    ),
+}
+"""How a field of each type is written and read: six decimals, NaN and None as nothing."""
+
+
+def write_table(path: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
+    """Write rows of a dataclass, with its fields' names as the head."""
+    columns = fields(row_type)  # type: ignore[arg-type]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([column.name for column in columns])
+        for row in rows:
+            writer.writerow([_COLUMNS[column.type][0](getattr(row, column.name)) for column in columns])
+
+
+def read_table(path: Path, row_type: type[Row]) -> list[Row]:
+    """Read what `write_table` wrote; further columns are passed over.
+
+    Raises:
+        StageError: the file is missing, or is no such table.
+    """
+    columns = fields(row_type)  # type: ignore[arg-type]
+    rows: list[Row] = []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for record in csv.DictReader(file, strict=True):
+                values = {column.name: _COLUMNS[column.type][1](record[column.name]) for column in columns}
+                rows.append(row_type(**values))
+    except FileNotFoundError:
+        raise StageError(f"{path}: found no such table; recompute the stage that writes it") from None
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        expected = ", ".join(column.name for column in columns)
+        raise StageError(
+            f"{path}: row {len(rows) + 1} cannot be read ({error!r}), expected the columns {expected}; "
+            "delete the folder and run again"
+        ) from None
+    return rows

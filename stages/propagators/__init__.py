@@ -1,1 +1,0 @@
-"""Masks between anchors: engines for the plug point `Propagator`."""

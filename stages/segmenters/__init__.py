@@ -1,1 +1,0 @@
-"""Anchor masks from scribbles: one package or module per engine."""

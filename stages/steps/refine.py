@@ -1,0 +1,123 @@
+"""Sharper masks, guarded: a refined mask that moves too far from its input is not believed."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.core.fusion import label_map
+from stages.core.guard import Decision, guard
+from stages.core.progress import Progress
+from stages.core.states import Source
+from stages.core.types import Frame, Probability
+from stages.engines.protocols import Refiner
+from stages.formats.anchor_masks import AnchorMasks
+from stages.formats.frames_csv import FrameQuality
+from stages.formats.refined import RefinedWriter, area_px
+from stages.formats.tracks import count_frames, read_tracks
+
+
+class GuardedRefiner:
+    """A refiner whose result is kept only if it stays near its input."""
+
+    def __init__(self, refiner: Refiner, minimum_iou: float, area_factor: float):
+        self._refiner = refiner
+        self._minimum_iou = minimum_iou
+        self._area_factor = area_factor
+
+    def refine(self, frame: Frame, probability: Probability) -> tuple[Probability, list[Decision | None]]:
+        """Refine every object of a frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            probability: (objects, H, W) float32 in [0, 1].
+
+        Returns:
+            Soft masks of the same shape, and for each object whether its refined mask was accepted; None for an empty
+            mask, which is not refined and stays empty.
+        """
+        refined = probability.copy()
+        decisions: list[Decision | None] = []
+        for number, before in enumerate(probability):
+            if not (before > 0.5).any():
+                decisions.append(None)
+                continue
+            after = self._refiner.refine(frame, before)
+            decision = guard(before, after, self._minimum_iou, (1 / self._area_factor, self._area_factor))
+            if decision.accepted:
+                refined[number] = after
+            decisions.append(decision)
+        return refined, decisions
+
+
+def refine_segment(
+    folder: Path, video: Sequence[Frame], tracks: Path, refiner: GuardedRefiner, progress: Progress
+) -> list[int]:
+    """Refine the frames of a stretch and write the folder `refined/<stretch>/`.
+
+    Args:
+        folder: where to write.
+        video: every frame, (H, W, 3) uint8 RGB, read lazily.
+        tracks: the folder that `track_segment` wrote.
+        refiner: the engine behind its guard.
+        progress: wraps the loop over frames.
+
+    Returns:
+        The objects' ids.
+    """
+    writer = RefinedWriter(folder)
+    object_ids: tuple[int, ...] = ()
+    for tracked in progress(read_tracks(tracks), count_frames(tracks)):
+        object_ids = tracked.object_ids
+        refined, decisions = refiner.refine(video[tracked.index], tracked.probability)
+        labels = label_map(refined, object_ids)
+        rows = [
+            FrameQuality(
+                frame=tracked.index,
+                object_id=object_id,
+                score=float(tracked.score[number]),
+                agreement=float(tracked.agreement[number]),
+                source=tracked.sources[number],
+                accepted=decision.accepted if decision else None,
+                reason=tracked.details[number] or (decision.reason if decision else ""),
+                area_px=area_px(labels, object_id),
+            )
+            for number, (object_id, decision) in enumerate(zip(object_ids, decisions, strict=True))
+        ]
+        writer.append(tracked.index, labels, rows)
+    writer.close()
+    return list(object_ids)
+
+
+def refine_anchor(folder: Path, index: int, frame: Frame, anchor: Path, refiner: GuardedRefiner) -> list[int]:
+    """Refine an anchor frame and write the folder `refined/<frame>/`.
+
+    Args:
+        folder: where to write.
+        index: the frame's.
+        frame: (H, W, 3) uint8 RGB.
+        anchor: the folder that `segment_anchor` wrote.
+        refiner: the engine behind its guard.
+
+    Returns:
+        The objects' ids.
+    """
+    masks = AnchorMasks.read(anchor)
+    refined, decisions = refiner.refine(frame, masks.probability)
+    labels = label_map(refined, masks.object_ids)
+    rows = [
+        FrameQuality(
+            frame=index,
+            object_id=object_id,
+            score=1.0 if decision else 0.0,
+            agreement=math.nan,
+            source=Source.ANCHOR if decision else Source.LOST,
+            accepted=decision.accepted if decision else None,
+            reason=decision.reason if decision else "scribbled, but the segmenter found nothing",
+            area_px=area_px(labels, object_id),
+        )
+        for object_id, decision in zip(masks.object_ids, decisions, strict=True)
+    ]
+    writer = RefinedWriter(folder)
+    writer.append(index, labels, rows)
+    writer.close()
+    return list(masks.object_ids)

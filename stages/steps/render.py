@@ -1,0 +1,183 @@
+"""Pictures for people: masks and strokes drawn over frames, contact sheets, and a video that browsers play."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from stages.core.errors import StageError
+from stages.core.palette import davis_palette
+from stages.core.strokes import FrameScribbles, draw_strokes
+from stages.core.types import Frame, LabelMap
+
+_FILL_OPACITY: Final = 0.45
+_CONTOUR_OPACITY: Final = 0.95
+_SHEET_RGB: Final = (255, 255, 255)
+_LABEL_RGB: Final = (70, 70, 70)
+_GAP_PX: Final = 10
+
+
+def overlay(frame: Frame, labels: LabelMap) -> Frame:
+    """Lay masks over a frame: a translucent fill and a firm contour inside each object, in its palette colour.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        labels: (H, W) uint8 object ids; 0 is left as it is.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new picture.
+    """
+    width_px = max(1, round(min(labels.shape) / 240))
+    kernel = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
+    on_edge = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, kernel)[labels > 0] > 0
+    ids = labels[labels > 0]
+    # Palette colours are dark; a contour of twice the brightness stands out from the fill and keeps the hue.
+    colour = davis_palette()[ids] * np.where(on_edge, 2.0, 1.0)[:, None]
+    opacity = np.where(on_edge, _CONTOUR_OPACITY, _FILL_OPACITY)[:, None]
+    painted = frame.copy()
+    painted[labels > 0] = np.rint((1 - opacity) * frame[labels > 0] + opacity * np.minimum(colour, 255))
+    return painted
+
+
+def overlay_strokes(frame: Frame, scribbles: FrameScribbles, thickness_px: int = 3) -> Frame:
+    """Draw strokes with a white rim, so that they show on masks of their own colour.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        scribbles: the lines; object 0 is background, which is white already.
+        thickness_px: of the coloured core.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new picture.
+    """
+    rim = FrameScribbles(tuple(replace(line, object_id=0) for line in scribbles.lines))
+    return draw_strokes(draw_strokes(frame, rim, thickness_px + 2), scribbles, thickness_px)
+
+
+def shrink(picture: NDArray[np.uint8], long_side_px: int) -> NDArray[np.uint8]:
+    """Make a picture smaller so that its longer side has at most so many pixels; never larger.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB is averaged; (H, W) uint8 ids are picked, so that no new id appears.
+        long_side_px: the limit.
+    """
+    height, width = picture.shape[:2]
+    scale = long_side_px / max(height, width)
+    if scale >= 1:
+        return picture
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    interpolation = cv2.INTER_NEAREST if picture.ndim == 2 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(picture, size_wh, interpolation=interpolation), np.uint8)
+
+
+def window_around(labels: LabelMap, least_share: float = 0.3) -> tuple[slice, slice]:
+    """Rows and columns to look at, so that small objects are seen: around all objects, of the frame's proportions.
+
+    Args:
+        labels: (H, W) uint8 object ids.
+        least_share: how much of the frame's height and width is kept at least.
+
+    Returns:
+        The whole frame if there is no object on it.
+    """
+    height, width = labels.shape
+    left, top, box_width, box_height = cv2.boundingRect(labels)
+    if box_width == 0:
+        return slice(0, height), slice(0, width)
+    share = min(1.0, max(least_share, 1.5 * box_width / width, 1.5 * box_height / height))
+    rows, columns = round(share * height), round(share * width)
+    first_row = min(max(0, top + box_height // 2 - rows // 2), height - rows)
+    first_column = min(max(0, left + box_width // 2 - columns // 2), width - columns)
+    return slice(first_row, first_row + rows), slice(first_column, first_column + columns)
+
+
+class Tile(NamedTuple):
+    """One picture of a contact sheet."""
+
+    picture: Frame
+    """(H, W, 3) uint8 RGB."""
+    label: str
+    """Written below it."""
+
+
+def contact_sheet(rows: Sequence[Sequence[Tile]]) -> Frame:
+    """Lay labelled pictures out as a grid.
+
+    Args:
+        rows: the tiles from top to bottom and left to right. All pictures have one size; rows may differ in length.
+
+    Returns:
+        (H, W, 3) uint8 RGB on white.
+
+    Raises:
+        StageError: there is no tile, or the pictures differ in size.
+    """
+    sizes = {tile.picture.shape for row in rows for tile in row}
+    if len(sizes) != 1:
+        raise StageError(f"found pictures of {len(sizes)} sizes for a contact sheet, expected one; scale them first")
+    height, width, _ = sizes.pop()
+    font_px = max(10, width // 15)
+    font = ImageFont.load_default(font_px)
+    cell_wh = (width + _GAP_PX, height + _GAP_PX + 2 * font_px)
+    columns = max(len(row) for row in rows)
+    sheet = Image.new("RGB", (columns * cell_wh[0] + _GAP_PX, len(rows) * cell_wh[1] + _GAP_PX), _SHEET_RGB)
+    pen = ImageDraw.Draw(sheet)
+    for row_number, row in enumerate(rows):
+        for column, tile in enumerate(row):
+            left, top = _GAP_PX + column * cell_wh[0], _GAP_PX + row_number * cell_wh[1]
+            sheet.paste(Image.fromarray(tile.picture), (left, top))
+            pen.text((left, top + height + font_px // 3), tile.label, fill=_LABEL_RGB, font=font)
+    return np.array(sheet)
+
+
+def write_jpeg(path: Path, picture: Frame) -> None:
+    """Write a picture (H, W, 3) uint8 RGB as a JPEG of good quality."""
+    Image.fromarray(picture).save(path, format="JPEG", quality=88, optimize=True)
+
+
+def write_overlay_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
+    """Encode frames as an mp4 that browsers play while it loads: H.264, yuv420p, index first.
+
+    Frames are taken one by one, so memory does not grow with the video. Odd sides are made even (the format halves the
+    colour's resolution) by repeating the last row or column. Key frames are close together: seeking is fast.
+
+    Args:
+        path: the file.
+        frames: (H, W, 3) uint8 RGB, all of one size.
+        fps: frames per second.
+
+    Raises:
+        StageError: there is no frame, or a frame has another size than the first.
+    """
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        # Without these tags players guess the colour matrix, by the size of the picture.
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc = (
+            Colorspace.ITU709, ColorPrimaries.BT709, ColorTrc.BT709,
+        )  # fmt: skip
+        context.thread_count = 1
+        context.gop_size = 24
+        context.pix_fmt = "yuv420p"
+        context.options = {"preset": "veryfast", "crf": "21"}
+        size: tuple[int, ...] | None = None
+        for index, frame in enumerate(frames):
+            if size is None:
+                size = frame.shape
+                stream.height, stream.width = size[0] + size[0] % 2, size[1] + size[1] % 2
+            if frame.shape != size:
+                raise StageError(f"{path}: found frame {index} of shape {frame.shape}, expected {size} like the first")
+            even = np.pad(frame, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
+            picture = av.VideoFrame.from_ndarray(even, format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)))
+        if size is None:
+            raise StageError(f"{path}: found no frame to encode, expected at least one")
+        container.mux(stream.encode(None))

@@ -1,0 +1,105 @@
+"""Who works on a sequence: one run with a scheduler of its own, or the workers of a central one."""
+
+import fcntl
+import os
+import platform
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from stages.core.errors import StageError
+from stages.formats.manifest import sweep
+
+LOCK: Final = ".lock"
+_locks: dict[Path, IO[str] | None] = {}
+_PATIENCE_S: Final = 3.0  # a run that was killed a moment ago may have children that are just ending
+
+
+class BusyError(StageError):
+    """Another run works on the sequence."""
+
+
+def claim(root: Path, *, shared: bool) -> bool:
+    """Take a sequence's lock for this run, if it can be had; children inherit it, and a dead process keeps nothing.
+
+    What killed runs left behind is swept by the first to come and by the last to leave: nobody else can be writing.
+
+    Args:
+        root: the sequence's folder.
+        shared: whether other runs that say so, too, may work on it at the same time.
+
+    Returns:
+        Whether this run holds the lock.
+    """
+    if _locks.get(root) is None:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / LOCK).open("a+", encoding="utf-8")
+        deadline = time.monotonic() + (0 if root in _locks else _PATIENCE_S)
+        while not _enter(file, root, shared):
+            if time.monotonic() >= deadline:
+                file.close()
+                _locks[root] = None
+                return False
+            time.sleep(0.1)
+        _locks[root] = file
+    return True
+
+
+def holds(root: Path) -> bool:
+    """Whether this run holds a sequence's lock."""
+    return _locks.get(root) is not None
+
+
+def require(root: Path, *, shared: bool) -> None:
+    """Check that this run holds a sequence's lock.
+
+    Raises:
+        BusyError: another run holds it.
+    """
+    if not claim(root, shared=shared):
+        holders = (root / LOCK).read_text(encoding="utf-8").split("\n")
+        raise BusyError(
+            f"another run works on {root} ({'; '.join(filter(None, holders)) or 'unknown'}). Wait for it, or stop it; "
+            "nothing was changed by this run. Only workers of one central scheduler share a sequence."
+        )
+
+
+def is_taken(root: Path) -> bool:
+    """Whether a run, not this one, works on a sequence now; leaves no trace."""
+    if holds(root):
+        return False
+    with suppress(OSError), (root / LOCK).open(encoding="utf-8") as file:
+        return not _flock(file, fcntl.LOCK_EX)
+    return False
+
+
+def release_all() -> None:
+    """Give back every lock of this run, whose tasks have ended."""
+    for root, file in _locks.items():
+        if file is not None:
+            if _flock(file, fcntl.LOCK_EX):
+                sweep(root)
+            file.close()
+    _locks.clear()
+
+
+def _enter(file: IO[str], root: Path, shared: bool) -> bool:
+    holder = f"process {os.getpid()} on {platform.node()}{', worker of a central scheduler' if shared else ''}\n"
+    if first := _flock(file, fcntl.LOCK_EX):
+        sweep(root)
+        file.truncate(0)
+    # Making an exclusive lock a shared one lets it go for a moment: whoever is faster has it, and we try again.
+    if not (_flock(file, fcntl.LOCK_SH) if shared else first):
+        return False
+    file.write(holder)
+    file.flush()
+    return True
+
+
+def _flock(file: IO[str] | int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter on some network file systems
+        return False
+    return True

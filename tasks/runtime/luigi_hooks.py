@@ -1,0 +1,285 @@
+"""What leans on Luigi's insides: written for Luigi 3.8.1, each with a canary in tests/tasks/test_luigi_hooks.py.
+
+Luigi says in no document when it calls what, how it reports a mistake, or what a signal does to it. Everything that
+rests on having read its code is here, so that a new version of it is checked in one place. The rest of the project sees
+`HookedTask`, whose methods have names and promises of their own.
+"""
+
+import atexit
+import importlib
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, cached_property
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import luigi
+import luigi.interface
+import luigi.parameter
+import luigi.task_register
+import luigi.worker
+from luigi.configuration import get_config
+from luigi.rpc import RemoteScheduler
+from luigi.scheduler import Scheduler
+
+from stages.core.errors import LisError
+from tasks.runtime import locks, machine
+
+logger = logging.getLogger("lis")
+WRITTEN_FOR: Final = "3.8.1"
+_USER_ERRORS: Final = (LisError, luigi.parameter.ParameterException, luigi.task_register.TaskClassException)
+
+
+# --- the life of a process -------------------------------------------------------------------------------------------
+
+
+def is_luigis_command() -> bool:
+    """Whether this process is `luigi --module tasks ...`: then it is ours; a program that imports us is not."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    started_as = spec.name if spec is not None else Path(sys.argv[0] if sys.argv else "").stem
+    return started_as.partition(".")[0] == "luigi"
+
+
+@cache
+def prepare() -> None:
+    """Make this process behave when it is told to stop, when it forks, and when it reports a user's mistake; once."""
+    if threading.current_thread() is threading.main_thread():
+        # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        os.register_at_fork(after_in_child=_leave_when_told)
+    sys.excepthook = _explain
+    atexit.register(locks.release_all)
+    logging.getLogger("luigi-interface").addFilter(_quiet)
+    lines = logging.StreamHandler()
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(lines)
+    logger.setLevel(logging.INFO)
+
+
+def settle_settings() -> None:
+    """What Luigi has to know before its scheduler is made; settings of its own, nothing else changes."""
+    settings = get_config()
+    if not settings.has_option("resources", machine.MEMORY):
+        settings.set("resources", machine.MEMORY, str(machine.memory_to_share_mib()))
+    luigi.interface.core.ignore_unconsumed |= {"rpc_retry_attempts", "rpc_retry_wait"}  # its client reads them by name
+
+
+def has_central_scheduler() -> bool:
+    """Whether a luigid hands out the tasks: then no two workers get the same one, and they share a sequence."""
+    return not luigi.interface.core().local_scheduler
+
+
+def workers() -> int:
+    """How many tasks run at once."""
+    return int(luigi.interface.core().workers)
+
+
+def end_with_parent() -> None:
+    """End this task's process as soon as its parent is gone, however the parent died (kill -9 included)."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _leave_when_told() -> None:
+    """A task's process goes at once and in silence; what it leaves half-written is swept by the next run."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: os._exit(128 + number))
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+
+class HookedTask(luigi.Task):
+    """Luigi's task, with names for what Luigi does to it behind its back."""
+
+    @classmethod
+    @cache
+    def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
+        """Luigi searches the whole class for parameters each time a task is made; once per class is enough."""
+        return list(super().get_params())
+
+    @cached_property
+    def _clones(self) -> dict[tuple[Any, ...], luigi.Task]:
+        return {}
+
+    def clone(self, cls: Any = None, **changes: Any) -> Any:
+        """Luigi's, remembered: it goes through all parameters twice, and a task asks for the same few all the time."""
+        key = (cls, *sorted(changes.items()))
+        if key not in self._clones:
+            self._clones[key] = super().clone(cls, **changes)
+        return self._clones[key]
+
+    def prepare(self) -> None:
+        """Called in the parent just before it forks: what all tasks of a kind share is made here."""
+
+    def scheduled(self) -> None:
+        """Called in the parent when an incomplete task joins the schedule, and again in the task's own process."""
+
+    def memory_mib(self) -> int:
+        """What the task's process takes, in MiB."""
+        return 256
+
+    def deps(self) -> list[luigi.Task]:
+        """Luigi asks incomplete tasks, when it schedules them; a mistake that is met here is told by run()."""
+        prepare()
+        try:
+            required = list(super().deps())
+        except LisError:
+            required = []
+        with suppress(LisError, OSError):
+            self.scheduled()
+        return required
+
+    @property
+    def resources(self) -> dict[str, int]:  # type: ignore[override]
+        """A share of the machine's memory. A central scheduler does not know whose memory it is, and gets none."""
+        total = get_config().getint("resources", machine.MEMORY, 0)
+        return {} if has_central_scheduler() or not total else {machine.MEMORY: min(self.memory_mib(), total)}
+
+    @property
+    def worker_timeout(self) -> None:  # type: ignore[override]
+        """No timeout of its own. Luigi asks for it in the parent just before it forks: the last moment to prepare."""
+        self.prepare()
+
+    def on_failure(self, exception: BaseException) -> str:
+        """What the scheduler keeps as the reason."""
+        return str(exception) if isinstance(exception, LisError) else str(super().on_failure(exception))
+
+
+# --- before a fork ---------------------------------------------------------------------------------------------------
+
+_imported: set[str] = set()
+_GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""What the drivers of NVIDIA and AMD, and Windows' subsystem, put there."""
+
+
+def import_before_fork(modules: tuple[str, ...]) -> None:
+    """Import in the parent what a task's process is about to need: every child would otherwise pay for torch again.
+
+    Nothing is computed: a parent whose thread pools have started must not fork.
+    """
+    for module in modules:
+        if module not in _imported:
+            importlib.import_module(module)
+            _imported.add(module)
+
+
+def build_before_fork(build: Callable[[], object], device: str) -> None:
+    """Build in the parent what every child would otherwise load again, and keep a copy of.
+
+    On one thread, since a parent whose thread pools have started must not fork, and only what stays on the CPU, since a
+    GPU's context does not survive a fork (asking torch for a GPU would make one). What is wrong with it, whatever it
+    is, is left for the task to meet, and to tell.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and (device == "cpu" or (device == "auto" and not any(map(Path.exists, _GPUS)))):
+        torch.set_num_threads(1)
+        with suppress(Exception):
+            build()
+
+
+# --- a schedule inside of a task -------------------------------------------------------------------------------------
+
+
+def schedule(tasks: list[luigi.Task]) -> dict[str, str]:
+    """Run tasks to the end inside of another task's process, with a scheduler of their own.
+
+    Returns:
+        The `seq` of every task that failed -> why the first one of that name failed.
+    """
+    services = _LocalServices()
+    luigi.build(tasks, services, local_scheduler=True, workers=workers())
+    return services.failures()
+
+
+def may_schedule() -> None:
+    """Called in a task's process before `schedule`: the lock was held when it was forked, never to be released here."""
+    luigi.worker.fork_lock = threading.Lock()
+    logging.getLogger("luigi-interface").setLevel(logging.ERROR)  # the schedule's own summaries
+
+
+class _LocalServices:
+    """Luigi's factory, keeping hold of the scheduler, which knows why a task failed."""
+
+    def create_local_scheduler(self) -> Scheduler:
+        self.scheduler = Scheduler(prune_on_get_work=True, record_task_history=False)
+        return self.scheduler
+
+    def create_remote_scheduler(self, url: str) -> RemoteScheduler:
+        raise NotImplementedError("a bulk run schedules its chunks itself")
+
+    def create_worker(
+        self, scheduler: Scheduler, worker_processes: int, assistant: bool = False
+    ) -> luigi.worker.Worker:
+        return luigi.worker.Worker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
+
+    def failures(self) -> dict[str, str]:
+        reasons: dict[str, str] = {}
+        failed = {
+            **self.scheduler.task_list("FAILED", limit=False),
+            **self.scheduler.task_list("DISABLED", limit=False),
+        }
+        for task_id, task in failed.items():
+            explanation = self.scheduler.fetch_error(task_id)["error"] or ""
+            with suppress(ValueError):  # Luigi wraps what a task gave, but not what it says itself
+                explanation = json.loads(explanation)
+            reasons.setdefault(task["params"]["seq"], f"{task['name']}: {explanation}")
+        return reasons
+
+
+# --- what people read ------------------------------------------------------------------------------------------------
+
+_NOISE: Final = (
+    "Informed scheduler that task",
+    "Data for ",
+    "Running Worker with",
+    "Done scheduling tasks",
+    "logging configured",
+    "Loaded ",
+    "Worker Worker(",
+)
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    """Drop Luigi's bookkeeping, and the stack trace of a mistake that its message explains."""
+    error = record.exc_info[1] if record.exc_info else None
+    if mistake := _users_mistake(error):
+        record.msg = str(mistake) if mistake is error else f"{error}: {mistake}"
+        record.args = ()
+        record.exc_info = record.exc_text = None
+    message = record.getMessage()
+    return record.levelno >= logging.ERROR or not (
+        message.startswith(_NOISE)
+        or (message.startswith("[pid ") and (" running   " in message or " done   " in message))
+    )
+
+
+def _users_mistake(error: BaseException | None) -> BaseException | None:
+    """The error itself, or the one that it was raised from, that a message explains."""
+    while error is not None and not isinstance(error, _USER_ERRORS):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("stopped; finished stages are kept: the same command goes on from here\n")
+    elif issubclass(kind, _USER_ERRORS):
+        sys.stderr.write(f"{error}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -1,0 +1,96 @@
+"""The machine that tasks run on: how much memory they share, how many threads they take, what a run took."""
+
+import ctypes
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+MEMORY: Final = "memory_mib"
+"""Luigi's resource of this name: together, the tasks of a run claim no more than there is of it."""
+_SHARE_OF_MEMORY: Final = 0.75
+_CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def memory_to_share_mib() -> int:
+    """What the tasks of a run may take: three quarters of the memory of the machine or container.
+
+    Workers that have none left wait, instead of being killed.
+    """
+    available = min([psutil.virtual_memory().total, *_limits_of_container()])
+    return int(_SHARE_OF_MEMORY * available / 2**20)
+
+
+def _limits_of_container() -> Iterator[int]:
+    """In bytes, of this process's control groups (version 1 or 2) and of those that they lie in."""
+    with suppress(OSError):  # another system
+        for line in _OWN_CGROUPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+            _, controllers, own = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            top, name = (_CGROUPS / "memory", "memory.limit_in_bytes") if controllers else (_CGROUPS, "memory.max")
+            folder = top / own.strip("/")
+            for group in (folder, *folder.parents):
+                if group.is_relative_to(top):
+                    with suppress(OSError, ValueError):  # not to be seen from inside; "max": no limit
+                        yield int((group / name).read_text(encoding="ascii"))
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_KEPT_BYTES: Final = 1 << 29
+_KEPT_BYTES_BEFORE: Final = 1 << 25
+"""What glibc before 2.35 accepts at most."""
+
+
+def keep_freed_memory() -> None:
+    """Keep what was freed for the next allocation.
+
+    glibc returns large blocks to the system at once, and a network asks for the same ones frame after frame: fetching
+    them again, page by page, is a fifth of its time.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        # Without the first the second would do harm.
+        if mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES) or mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES_BEFORE):
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def limit_threads(threads: int) -> None:
+    """One core per task: OpenCV and torch would each take all of them."""
+    if cv2 := sys.modules.get("cv2"):
+        cv2.setNumThreads(threads)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+
+
+class Stopwatch:
+    """What a task has taken since this was made."""
+
+    def __init__(self) -> None:
+        self._started, self._cpu_started = time.time(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """On the wall clock."""
+        return time.time() - self._started
+
+    def run_block(self, threads: int) -> dict[str, Any]:
+        """How a run went, for its manifest: times, memory, versions."""
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        packages = ("lis", "numpy", "opencv-python-headless", "torch")
+        return {
+            "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(time.process_time() - self._cpu_started, 3),
+            "peak_memory_mib": round(peak_kib / 1024, 1),
+            "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "host": platform.node(),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+            "threads": threads,
+        }

@@ -1,0 +1,355 @@
+"""Every option, once: its name in `luigi.cfg` (section [lis]) and on the command line, its default, what it does.
+
+The options of engines come from their SPECs; those that this module names are the pipeline's own.
+"""
+
+import configparser
+import difflib
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import luigi
+from luigi.configuration import get_config
+from luigi.parameter import ParameterException
+
+from stages.engines import registry, spec
+from stages.engines.spec import Plug
+from stages.evaluation import POLICIES
+from stages.steps.place_anchors import PLACEMENTS
+
+SECTION: Final = "lis"
+LUIGI_SETTINGS: Final = Path(__file__).with_name("luigi.cfg")
+"""Luigi's own settings as this project wants them."""
+OPTIONS: dict[str, "Option"] = {}
+
+_LUIGI_SECTIONS = {
+    "core", "worker", "scheduler", "retcode", "resources", "execution_summary", "logging", "email", "smtp",
+    "task_history", "batch_notifier", "sendgrid", "DEFAULT",
+}  # fmt: skip
+
+
+class Option(NamedTuple):
+    """What the documentation says of an option."""
+
+    default: str
+    description: str
+    group: str
+    """The heading that it stands under."""
+
+
+def _option(
+    group: str, name: str, kind: type[luigi.Parameter[Any]], default: Any, description: str, **rules: Any
+) -> Any:
+    text = str(default).lower() if isinstance(default, bool) else str(default)
+    OPTIONS[name] = Option(text, description, group)
+    return kind(default=default, description=description, config_path={"section": SECTION, "name": name}, **rules)
+
+
+def _number(group: str, name: str, default: float, limits: tuple[float, float], description: str, **rules: Any) -> Any:
+    low, high = limits
+    return _option(
+        group,
+        name,
+        NumberParameter,
+        default,
+        f"{description} ({low:g} to {high:g})",
+        var_type=type(default),
+        min_value=low,
+        max_value=high,
+        right_op=operator.le,
+        **rules,
+    )
+
+
+def _switch(group: str, name: str, default: bool, description: str, **rules: Any) -> Any:
+    parsing = luigi.BoolParameter.EXPLICIT_PARSING
+    return _option(group, name, luigi.BoolParameter, default, description, parsing=parsing, **rules)
+
+
+class _Explained:
+    """A parameter whose refusal is a message, not a stack trace."""
+
+    permitted = ""
+
+    def parse(self, x: str) -> Any:
+        """Accept a permitted value."""
+        try:
+            return super().parse(x)  # type: ignore[misc]
+        except ValueError as error:
+            raise ParameterException(f"{x!r} is not permitted: {self.permitted or error}") from None
+
+
+class NumberParameter(_Explained, luigi.NumericalParameter[Any]):
+    """A number between limits."""
+
+
+class ChoiceParameter(_Explained, luigi.ChoiceParameter):
+    """One of a few words."""
+
+    def __init__(self, *args: Any, choices: tuple[str, ...], **kwargs: Any):
+        super().__init__(*args, choices=choices, **kwargs)
+        self.choices = choices
+        self.permitted = f"expected one of {', '.join(choices)}"
+
+
+class EngineParameter(luigi.Parameter):
+    """The name of an engine of one plug point; checked when a task is made, since networks of users count."""
+
+    def __init__(self, *args: Any, plug: Plug, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.plug: Plug = plug
+
+
+# --- the groups ------------------------------------------------------------------------------------------------------
+
+PLACES, MACHINE, SCRIBBLES = "where things lie", "machine", "scribbles"
+ANCHORS, TRACKS, REFINEMENT = "anchor masks", "propagation", "refinement"
+REPORT, IMPORT, NIGHT, EVALUATION = "report", "import", "nights", "evaluation"
+
+
+class WhereOptions:
+    """Where things lie."""
+
+    data_root = _option(PLACES, "data_root", luigi.Parameter, "data", "folder of the datasets (DAVIS layout)")
+    weights_root = _option(
+        PLACES, "weights_root", luigi.Parameter, "data/weights", "folder of the checkpoints", significant=False
+    )
+    outputs_root = _option(PLACES, "outputs_root", luigi.Parameter, "outputs", "folder of the results")
+    dataset = _option(
+        PLACES, "dataset", luigi.Parameter, "", "dataset to look in; empty: all of them, if the name is found once"
+    )
+
+
+class MachineOptions:
+    """What a run may use; changes no result."""
+
+    threads = _number(
+        MACHINE,
+        "threads",
+        1,
+        (1, 1024),
+        "threads inside one task; never derived from the number of workers",
+        significant=False,
+    )
+    device = _option(
+        MACHINE,
+        "device",
+        ChoiceParameter,
+        "auto",
+        "where networks run: auto (the first GPU if there is one), cpu, cuda",
+        choices=("auto", "cpu", "cuda"),
+        significant=False,
+    )
+    progress_bars = _switch(
+        MACHINE,
+        "progress_bars",
+        True,
+        "progress bars, if the output is a terminal and one worker runs",
+        significant=False,
+    )
+
+
+class PlanOptions:
+    """Which frames are anchors."""
+
+    scribbles = _option(
+        SCRIBBLES, "scribbles", luigi.Parameter, "001", "scribble set: data/<dataset>/Scribbles/<seq>/<set>.json"
+    )
+    scribbles_root = _option(
+        SCRIBBLES,
+        "scribbles_root",
+        luigi.Parameter,
+        "",
+        "folder of scribble sets, <seq>/<set>.json, for a dataset that is not to be written; empty: the dataset's own",
+    )
+    requests = _number(SCRIBBLES, "requests", 7, (0, 10_000), "frames to ask scribbles for, beyond the first")
+    placement = _option(
+        SCRIBBLES,
+        "placement",
+        ChoiceParameter,
+        "eq1",
+        "where anchors lie: eq1 (the paper's equation), spread (evenly), given (only frames that have scribbles already)",
+        choices=PLACEMENTS,
+    )
+
+
+def _engine(group: str, plug: Plug, default: str, what: str) -> Any:
+    plain, shipped = [], []
+    for engine in registry.engines(plug):
+        if engine.network is None:
+            plain.append(engine.name)
+        elif engine.comes_with_weights:
+            shipped.append(engine.name)
+    example = next((each.name for each in registry.engines(plug) if each.network and not each.comes_with_weights), "")
+    description = (
+        f"engine that {what}: {', '.join(shipped)}; without weights {', '.join(plain)}; with its checkpoint {example} "
+        "and others (lis engines)"
+    )
+    return _option(group, plug, EngineParameter, default, description, plug=plug)
+
+
+def _with_options_of(group: str, plug: Plug) -> Any:
+    """Add the options of a plug point's engines to a class; engines may share one."""
+
+    def add(cls: type) -> type:
+        for each in registry.specs(plug).values():
+            for option in each.options:
+                if option.name not in OPTIONS:
+                    parameter = _engine_option(group, option)
+                    parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
+                    setattr(cls, option.name, parameter)
+        return cls
+
+    return add
+
+
+def _engine_option(group: str, option: spec.Option) -> Any:
+    if isinstance(option.default, bool):
+        return _switch(group, option.name, option.default, option.description)
+    if option.limits is not None:
+        assert not isinstance(option.default, str)
+        return _number(group, option.name, option.default, option.limits, option.description)
+    kind = ChoiceParameter if option.choices else luigi.Parameter
+    rules = {"choices": option.choices} if option.choices else {}
+    return _option(group, option.name, kind, option.default, option.description, **rules)
+
+
+@_with_options_of(ANCHORS, "segmenter")
+class AnchorOptions:
+    """How anchor masks are made."""
+
+    segmenter = _engine(ANCHORS, "segmenter", "fbrs:lite", "makes anchor masks from scribbles")
+
+
+@_with_options_of(TRACKS, "propagator")
+class TrackOptions(AnchorOptions):
+    """How masks are carried along."""
+
+    propagator = _engine(
+        TRACKS, "propagator", "match:lite", "carries masks from the anchors to the frames between them"
+    )
+
+
+@_with_options_of(REFINEMENT, "refiner")
+class RefineOptions(TrackOptions):
+    """How boundaries are sharpened, and how far a refined mask may move."""
+
+    refiner = _engine(REFINEMENT, "refiner", "cascadepsp:lite", "sharpens the boundary of every mask")
+    guard_iou = _number(
+        REFINEMENT,
+        "guard_iou",
+        0.7,
+        (0.0, 1.0),
+        "a refined mask that overlaps its input less than this is rejected; 0 switches this test off",
+    )
+    guard_area = _number(
+        REFINEMENT,
+        "guard_area",
+        1.5,
+        (1.0, 1e9),
+        "a refined mask whose area grew or shrank by more than this factor is rejected",
+    )
+
+
+class ReportOptions:
+    """How the report looks."""
+
+    brush_px = _number(REPORT, "brush_px", 3, (1, 50), "thickness of strokes drawn in the report, in pixels")
+
+
+class SessionOptions:
+    """How a session of the interactive protocol is played."""
+
+    policy = _option(
+        EVALUATION,
+        "policy",
+        ChoiceParameter,
+        "lazy",
+        "what is submitted: lazy (empty masks until all scribbles are there), lazy-repeat (the first result until "
+        "then), anytime (the best result at each interaction)",
+        choices=POLICIES,
+    )
+    clock = _option(
+        EVALUATION,
+        "clock",
+        ChoiceParameter,
+        "charged",
+        "seconds of an interaction: charged (what each artefact originally took), cpu (the same in seconds of the "
+        "processor, for a machine that is busy with other things), wall (the run's own, at least what is charged)",
+        choices=("charged", "cpu", "wall"),
+    )
+    max_time_s = _number(
+        EVALUATION,
+        "max_time_s",
+        240.0,
+        (0.001, 1e6),
+        "seconds of computing that a session may take for each of its objects",
+    )
+
+
+class EvaluationOptions(SessionOptions):
+    """Which sessions are played, and by whom they are judged."""
+
+    sets = _option(
+        EVALUATION, "sets", luigi.Parameter, "001,002,003", "scribble sets that are alternative first rounds"
+    )
+    engine = _option(
+        EVALUATION,
+        "engine",
+        ChoiceParameter,
+        "own",
+        "who keeps the score: own, or davisinteractive (plays the sessions again in the official package)",
+        choices=("own", "davisinteractive"),
+    )
+
+
+class ImportOptions:
+    """How a source becomes frames."""
+
+    short_side = _number(
+        IMPORT, "short_side", 480, (0, 100_000), "shorter side of imported frames in pixels; 0 keeps the source's size"
+    )
+
+
+class BulkOptions:
+    """How many sequences are scheduled at once."""
+
+    chunk = _number(
+        NIGHT, "chunk", 10, (1, 100), "sequences that one round of bulk work schedules at once", significant=False
+    )
+
+
+# --- configuration files ---------------------------------------------------------------------------------------------
+
+
+def adopt_defaults() -> None:
+    """Take what the configuration files at hand leave open from the project's own settings of Luigi.
+
+    Luigi reads ./luigi.cfg only; in another folder a night that failed would end with exit code 0.
+    """
+    own, used = configparser.ConfigParser(), get_config()
+    own.read(LUIGI_SETTINGS, encoding="utf-8")
+    for section in own.sections():
+        for key, value in own[section].items():
+            if not used.has_option(section, key):
+                used.set(section, key, value)
+
+
+def unknown_settings() -> Iterator[str]:
+    """One line for each section or key of the configuration files that nobody reads."""
+    parser = get_config()
+    if not isinstance(parser, configparser.ConfigParser):
+        return
+    families = set(luigi.task_register.Register.task_names())
+    for section in parser.sections():
+        if section == SECTION:
+            known = set(OPTIONS)
+            for key in set(parser[section]) - known - set(parser.defaults()):
+                near = difflib.get_close_matches(key, known, n=1)
+                yield f"luigi.cfg: unknown key `{key}` in [{SECTION}]" + (
+                    f"; did you mean `{near[0]}`?" if near else ""
+                )
+        elif section not in _LUIGI_SECTIONS | families:
+            yield f"luigi.cfg: unknown section [{section}]; the project's options are in [{SECTION}]"

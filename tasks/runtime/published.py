@@ -1,0 +1,220 @@
+"""What every task has in common, and how a result on disk is recognised, made and published."""
+
+import contextvars
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from luigi.parameter import ParameterException
+from luigi.task import flatten
+from tqdm import tqdm
+
+from stages.core.errors import InputError, LisError, StageError
+from stages.engines import registry
+from stages.formats.manifest import Json, Manifest, publish, publishing, read_manifest
+from tasks.runtime import luigi_hooks, machine
+from tasks.runtime.luigi_hooks import HookedTask, logger
+from tasks.runtime.options import EngineParameter, MachineOptions, WhereOptions
+from tasks.runtime.targets import StageFolder
+
+T = TypeVar("T")
+
+_answers: contextvars.ContextVar[dict[tuple[Any, ...], Any] | None] = contextvars.ContextVar("answers", default=None)
+
+
+def once_a_question(key: tuple[Any, ...], find: Callable[[], T]) -> T:
+    """What `find` finds; while one question whether a task is complete is answered, it is asked once for each key."""
+    known = _answers.get()
+    if known is None:
+        return find()
+    if key not in known:
+        known[key] = find()
+    found: T = known[key]
+    return found
+
+
+class LisTask(WhereOptions, MachineOptions, HookedTask):
+    """A task that reports a user's mistake when it runs, not as a stack trace from inside the scheduler."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Luigi's, and a look at the names of engines."""
+        super().__init__(*args, **kwargs)
+        for name, parameter in self.get_params():
+            if isinstance(parameter, EngineParameter):
+                try:
+                    registry.find(parameter.plug, getattr(self, name), Path(self.weights_root))
+                except InputError as error:
+                    raise ParameterException(str(error)) from None
+
+    def modules(self) -> tuple[str, ...]:
+        """What its work imports; imported once in the parent, before the first fork."""
+        return ()
+
+    def prepare(self) -> None:
+        """What all tasks of a kind share is made here, in the parent, just before it forks."""
+        luigi_hooks.import_before_fork(self.modules())
+
+    def is_complete(self) -> bool:
+        """Whether the result is there and up to date, given that everything required is."""
+        raise NotImplementedError
+
+    def complete(self) -> bool:
+        """Whether the result and everything it rests on are up to date; each task is looked at once per question."""
+        if _answers.get() is not None:
+            return once_a_question(("complete", self.task_id), self._look)
+        token = _answers.set({})
+        try:
+            return self.complete()
+        finally:
+            _answers.reset(token)
+
+    def _look(self) -> bool:
+        try:
+            return all(task.complete() for task in flatten(self.requires())) and self.is_complete()
+        except LisError:
+            return False  # run() meets the same error and tells it
+
+    def progress(self, items: Iterable[T], total: int) -> Iterator[T]:
+        """Pass items through, and show how far we are: on luigid's page, and on a terminal if one worker runs."""
+        bar = bool(self.progress_bars) and sys.stderr.isatty() and luigi_hooks.workers() == 1
+        report = self.set_progress_percentage
+        step = max(1, total // 20)
+        for done, item in enumerate(tqdm(items, total=total, desc=str(self), leave=False, disable=not bar)):
+            if report is not None and done % step == 0:
+                report(100 * done // max(1, total))
+            yield item
+
+
+class PublishedTask(LisTask):
+    """A folder made from what `uses` names, complete while its manifest's key says the same."""
+
+    stage: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raise it when the stage's code gives another result, beyond rounding."""
+
+    def target(self) -> Path:
+        """Where the result lies."""
+        raise NotImplementedError
+
+    def uses(self) -> Json:
+        """Parameters, digests of outside files and of upstream results: everything the result depends on, no more."""
+        raise NotImplementedError
+
+    def former_keys(self) -> Iterable[Json]:
+        """What earlier versions of LIS would have recorded for the same result: what has such a key is up to date."""
+        return ()
+
+    def weights(self) -> Json:
+        """Name and sha256 of the checkpoints it uses."""
+        return {}
+
+    def work(self, folder: Path) -> list[int]:
+        """Write the result's files into a folder; return the ids of the objects it holds."""
+        raise NotImplementedError
+
+    def enter(self) -> None:
+        """Called before the work: take what nobody else may have at the same time.
+
+        Raises:
+            StageError: somebody else has it.
+        """
+
+    def note(self, message: str) -> None:
+        """One line for people."""
+        logger.info("%s", message)
+
+    def output(self) -> StageFolder:
+        """The folder, as Luigi sees it."""
+        return StageFolder(self.target())
+
+    def key(self) -> Json:
+        """What the result is made from, as its manifest records it."""
+        return self._as_recorded(self.uses())
+
+    def _as_recorded(self, uses: Json) -> Json:
+        key: Json = json.loads(json.dumps({"stage": self.stage, "version": self.version, **uses}))
+        return key
+
+    def is_complete(self) -> bool:
+        """Whether the published key equals the one computed now, or one that says the same in a former way."""
+        manifest = self._published()
+        if manifest is None:
+            return False
+        return manifest.key == self.key() or any(manifest.key == key for key in self.former_keys())
+
+    def _published(self) -> Manifest | None:
+        return once_a_question(("manifest", self.task_id), lambda: read_manifest(self.target()))
+
+    def manifest(self) -> Manifest:
+        """The published manifest.
+
+        Raises:
+            StageError: nothing is published.
+        """
+        manifest = self._published()
+        if manifest is None:
+            raise StageError(
+                f"{self.target()} holds no complete result of the stage `{self.stage}`. Run the command again."
+            )
+        return manifest
+
+    def run(self) -> None:
+        """Make and publish the result, unless what lies there turns out to be right after all."""
+        luigi_hooks.end_with_parent()
+        flatten(self.requires())  # raises what complete() kept for itself
+        if self.complete():
+            return
+        watch = machine.Stopwatch()
+        target, key = self.target(), self.key()  # before the work: an input that changes meanwhile is not claimed
+        try:
+            self.enter()
+            machine.keep_freed_memory()
+            machine.limit_threads(self.threads)
+            with self.workplace() as folder:
+                objects = self.work(folder)
+                if self.key() != key:
+                    raise StageError(
+                        f"what {target} is made from changed while it was made; nothing was published. Run the command "
+                        "again; workers of one central scheduler must be started with the same options."
+                    )
+                if self.is_complete():
+                    return  # another worker, given up meanwhile, has published the same after all
+                run = watch.run_block(self.threads)
+                publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)
+            self.note(f"{self.name_of_result()} done in {watch.seconds:.1f} s")
+        except OSError as error:
+            raise disk_error(error, target) from error
+
+    def workplace(self) -> Any:
+        """Where the files are written before they are published, as a context; gone afterwards if the work fails."""
+        return publishing(self.target())
+
+    def name_of_result(self) -> str:
+        """What the log calls the result."""
+        return str(self.target())
+
+
+def kept_workplace(folder: Path) -> Any:
+    """A workplace that outlives a kill, for work that goes on where it was."""
+    return nullcontext(folder)
+
+
+def disk_error(error: OSError, target: Path) -> StageError:
+    """Say in plain words what the disk refused."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StageError(
+            f"{error.filename or target}: {error.strerror or error}, while writing {target}. Check that the folder of "
+            "results is one, and that it can be written."
+        )
+    existing = next(parent for parent in target.absolute().parents if parent.exists())
+    free_mib = shutil.disk_usage(existing).free / 2**20
+    return StageError(
+        f"no room to write {target}: {os.strerror(error.errno)} ({free_mib:.0f} MiB free). "
+        "Nothing half-written was kept. Make room, and run the same command again."
+    )

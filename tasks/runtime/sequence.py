@@ -1,0 +1,180 @@
+"""Tasks about one sequence: their view of it, its lock, its log, and the engines that do their work."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import luigi
+
+from stages.core.errors import LisError
+from stages.engines import registry
+from stages.engines.registry import Engine
+from stages.engines.spec import Plug
+from stages.formats.digests import DigestCache
+from stages.formats.log import BEGINS, FAILED, write_log
+from stages.formats.manifest import Json
+from tasks.runtime import locks, luigi_hooks
+from tasks.runtime.luigi_hooks import logger
+from tasks.runtime.options import PlanOptions
+from tasks.runtime.published import LisTask, PublishedTask, once_a_question
+from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, root_of, snapshot_of
+
+
+class SequenceTask(LisTask):
+    """A task that works on one sequence."""
+
+    seq = luigi.Parameter(description="name of the sequence: a folder below data/<dataset>/JPEGImages/480p")
+
+    @cached_property
+    def place(self) -> Place:
+        """Where the sequence is looked for."""
+        return Place(self.data_root, self.outputs_root, self.dataset, self.seq)
+
+    @property
+    def terms(self) -> Terms | None:
+        """What anchors are chosen from; None for tasks that know nothing of scribbles."""
+        return None
+
+    @property
+    def snapshot(self) -> SequenceSnapshot:
+        """The sequence as its files are now."""
+        return once_a_question(("snapshot", self.place, self.terms), lambda: snapshot_of(self.place, self.terms))
+
+    @cached_property
+    def root(self) -> Path:
+        """The sequence's folder of results."""
+        return root_of(self.place)
+
+    def scheduled(self) -> None:
+        """Take the sequence's lock before anything of it runs."""
+        if not locks.holds(self.root) and locks.claim(self.root, shared=luigi_hooks.has_central_scheduler()):
+            write_log(self.root, BEGINS)
+
+    def enter(self) -> None:
+        """Check that no other run works on the sequence."""
+        locks.require(self.root, shared=luigi_hooks.has_central_scheduler())
+
+    def note(self, message: str) -> None:
+        """One line on the terminal and in the sequence's log.txt."""
+        logger.info("%s: %s", self.seq, message)
+        write_log(self.root, message)
+
+    def on_failure(self, exception: BaseException) -> str:
+        """What the scheduler keeps as the reason; it goes into the sequence's log.txt, too."""
+        reason = super().on_failure(exception)
+        if not isinstance(exception, locks.BusyError):
+            try:
+                explained = str(exception) if isinstance(exception, LisError) else repr(exception)
+                write_log(self.root, f"{FAILED}{self.task_family}: {explained}")
+            except (LisError, OSError):
+                pass  # it is this that has failed
+        return reason
+
+
+class ScribbledTask(PlanOptions, SequenceTask):
+    """A task that knows the sequence's scribbles, and so its anchors."""
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What anchors are chosen from."""
+        return Terms(self.scribbles, self.scribbles_root, self.requests, self.placement)
+
+
+class StageTask(SequenceTask, PublishedTask):
+    """A stage of a sequence: a folder below the sequence's folder of results."""
+
+    def folder(self) -> Path:
+        """Where the result lies, below the sequence's folder."""
+        raise NotImplementedError
+
+    def target(self) -> Path:
+        """The stage's folder."""
+        return self.root / self.folder()
+
+    def name_of_result(self) -> str:
+        """What the log calls the result."""
+        return str(self.folder())
+
+    def checkpoint(self, plug: Plug, name: str) -> Json:
+        """Name and digest of an engine's checkpoint; nothing for an engine without one.
+
+        A file that was not met before, and that the list does not know by its digest, is loaded once, in a process of
+        its own (this one may still fork), to see that it holds the engine's network.
+
+        Raises:
+            WeightsError: it is missing, damaged, or belongs to another network.
+        """
+        return once_a_question(("checkpoint", plug, name, self.weights_root), lambda: self._checkpoint(plug, name))
+
+    def _checkpoint(self, plug: Plug, name: str) -> Json:
+        root = Path(self.weights_root)
+        engine = registry.find(plug, name, root)
+        if engine.network is None:
+            return {}
+        path = registry.locate(engine, root)
+        cache = DigestCache(Path(self.outputs_root) / ".digests.json")
+        was_known, digest = cache.knows(path), cache.digest(path)
+        if not was_known and digest != engine.network.checkpoint.sha256:
+            with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+                pool.submit(_try_to_load, name, root).result()
+        cache.save()
+        return {path.name: digest}
+
+
+class EngineTask(StageTask):
+    """A stage whose work an engine does."""
+
+    plug: ClassVar[Plug]
+    """The name of the engine's option, too."""
+    works_with: ClassVar[str]
+    """The module of the work itself."""
+
+    def modules(self) -> tuple[str, ...]:
+        """The work, and the engine's code."""
+        return (self.works_with, *self.found_engine.modules)
+
+    def prepare(self) -> None:
+        """Import, and build the engine, so that no task has to load its network again."""
+        super().prepare()
+        luigi_hooks.build_before_fork(self.engine, self.device)
+
+    @property
+    def engine_name(self) -> str:
+        """As the option says."""
+        name: str = getattr(self, self.plug)
+        return name
+
+    @property
+    def found_engine(self) -> Engine:
+        """What the name stands for."""
+        return registry.find(self.plug, self.engine_name, Path(self.weights_root))
+
+    @property
+    def engine_options(self) -> Json:
+        """The run's options that engines of this plug point know."""
+        return {option.name: getattr(self, option.name) for option in self.found_engine.spec.options}
+
+    def memory_mib(self) -> int:
+        """The engine's."""
+        return self.found_engine.memory_mib(self.engine_options)
+
+    def engine(self) -> Any:
+        """Build it."""
+        return registry.build(self.plug, self.engine_name, Path(self.weights_root), self.device, self.engine_options)
+
+    def weights(self) -> Json:
+        """The engine's checkpoint."""
+        return self.checkpoint(self.plug, self.engine_name)
+
+    def engine_key(self) -> Json:
+        """What a result owes to the engine."""
+        engine = self.found_engine
+        key = {self.plug: self.engine_name, "options": engine.arguments(self.engine_options), "weights": self.weights()}
+        # The first version of an engine has no number: so it was in results that are older than the numbers.
+        return key if engine.spec.version == 1 else {**key, "engine_version": engine.spec.version}
+
+
+def _try_to_load(name: str, weights_root: Path) -> None:
+    registry.load_network(name, weights_root)

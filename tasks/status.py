@@ -1,0 +1,133 @@
+"""How far sequences are, what is still to be made, and how long that took the last time."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import luigi
+
+from stages.core.errors import LisError
+from stages.core.states import State
+from stages.formats import results
+from stages.formats.log import last_failure
+from stages.formats.manifest import read_manifest
+from tasks.refine import RefineSequence
+from tasks.runtime import locks
+from tasks.runtime.published import PublishedTask
+from tasks.runtime.sequence import EngineTask, StageTask
+from tasks.tracks import SegmentTask
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a sequence is."""
+
+    state: State
+    reason: str = ""
+    """Why it waits, failed or stopped; empty if it is done."""
+    waiting_for: tuple[int, ...] = ()
+    """Frames that people still owe scribbles."""
+
+
+def standing(task: RefineSequence, failure: str | None = None) -> Standing:
+    """How far a sequence is.
+
+    Args:
+        task: its result.
+        failure: why a run that has just ended failed; "" if it did not; None: look into the sequence's log.
+    """
+    try:
+        if task.complete():
+            return Standing(State.DONE)
+        if failure is None and locks.is_taken(task.root):
+            return Standing(State.RUNNING)
+        if reason := last_failure(task.root) if failure is None else failure:
+            return Standing(State.FAILED, reason)
+        return _unfailed(task, is_new=failure is None and not (task.root / results.FRAMES).is_dir())
+    except LisError as error:
+        return Standing(State.FAILED, failure or str(error))
+
+
+def _unfailed(task: RefineSequence, *, is_new: bool) -> Standing:
+    if waiting := task.snapshot.plan.requested:
+        frames = ", ".join(str(index) for index in waiting)
+        return Standing(
+            State.NEW if is_new else State.WAITING, f"scribbles on {len(waiting)} frames: {frames}", waiting
+        )
+    return Standing(State.NEW) if is_new else Standing(State.STOPPED, "not everything ran; run the command again")
+
+
+def unfinished(task: PublishedTask) -> Iterator[StageTask]:
+    """Every stage that a run of the task would make, as far as that can be told now; what is asked first comes last.
+
+    Raises:
+        LisError: a run would fail.
+    """
+    seen: set[str] = set()
+    queue: list[luigi.Task] = [task]
+    while queue:
+        current = queue.pop()
+        if current.task_id not in seen and not current.complete():
+            seen.add(current.task_id)
+            queue += luigi.task.flatten(current.requires())
+            if isinstance(current, StageTask):
+                yield current
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long stages will take."""
+
+    seconds: float
+    """With one worker; NaN if nothing is known of an engine."""
+    learnt: bool
+    """Whether all of it comes from earlier runs with the same results' folder."""
+
+
+def estimate(stages: list[StageTask]) -> Estimate:
+    """How long stages will take: as they took with the same engines before, or by the figures of the engines."""
+    seconds, learnt = 0.0, True
+    for stage in stages:
+        if not isinstance(stage, EngineTask):
+            continue
+        known = _seconds_per_unit(stage)
+        if known is None:
+            known, learnt = stage.found_engine.cost.seconds or math.nan, False
+        seconds += _units(stage) * known
+    return Estimate(seconds, learnt)
+
+
+def seconds_since(root: Path, started: float) -> float:
+    """Seconds of the stages of a sequence that were published since then, from their manifests."""
+    return round(sum(seconds for _, seconds in published_since(root, started)), 1)
+
+
+def published_since(root: Path, started: float) -> Iterator[tuple[str, float]]:
+    """The stage and the seconds of everything that was published for a sequence since then."""
+    for level in ("*", "*/*"):
+        for path in sorted(root.glob(f"{level}/manifest.json")):
+            if path.stat().st_mtime >= started and (manifest := read_manifest(path.parent)):
+                yield manifest.stage, manifest.run["seconds"]
+
+
+def how_long(seconds: float) -> str:
+    """A duration as people say it."""
+    return f"{seconds:.0f} s" if seconds < 120 else time.strftime("%H:%M:%S", time.gmtime(seconds))
+
+
+def _units(stage: EngineTask) -> int:
+    return len(stage.segment.frames) if isinstance(stage, SegmentTask) else 1
+
+
+def _seconds_per_unit(stage: EngineTask) -> float | None:
+    """What the same stage with the same engine took in earlier runs below the same root of results."""
+    taken = units = 0.0
+    for path in Path(stage.outputs_root).glob(f"*/{stage.stage}/*/manifest.json"):
+        manifest = read_manifest(path.parent)
+        if manifest and manifest.key.get(stage.plug) == stage.engine_name:
+            taken += manifest.run["seconds"]
+            masks = sum(name.startswith("masks/") for name in manifest.files["sha256"])
+            units += masks or 1
+    return taken / units if units else None
