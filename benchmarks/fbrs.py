@@ -28,7 +28,6 @@ from stages.engines.refiners.cascadepsp.refiner import Mask
 from stages.engines.segmenters.fbrs.brs import StopRules
 from stages.engines.segmenters.fbrs.clicker import next_click
 from stages.engines.segmenters.fbrs.clicks import Click, points_tensor
-from stages.engines.segmenters.fbrs.fast import rearranged
 from stages.engines.segmenters.fbrs.networks import NETWORKS
 from stages.engines.segmenters.fbrs.predictor import Mode, Predictor, normalise
 from stages.engines.segmenters.fbrs.zoom import OFFICIAL_ZOOM, clicks_in_crop, crop, object_roi

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from stages.engines.propagators.siammask.networks import NETWORKS
 from torch import Tensor
 
 from stages.core.types import Frame, Probability, TrackResult
 from stages.engines.propagators.siammask.network import SiamMask
-from stages.engines.propagators.siammask.networks import NETWORKS
 from stages.engines.propagators.siammask.tracker import siammask
 from stages.formats.frames import list_frames, read_frame
 from stages.formats.masks import read_mask

@@ -11,15 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.centre_lines import centre_lines
+from stages.core.drawing import BACKGROUND_RGB, NO_STROKE, StrokeLabels, stroke_rgb
 from stages.core.errors import InputError
 from stages.core.palette import MAX_OBJECT_ID, davis_palette
-from stages.core.strokes import (
-    BACKGROUND_RGB,
-    NO_STROKE,
-    Line,
-    StrokeLabels,
-    stroke_rgb,
-)
+from stages.core.strokes import Line
 from stages.core.types import Frame
 from stages.formats.frames import load_picture, read_frame
 

@@ -13,9 +13,10 @@ from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from stages.core.drawing import draw_strokes
 from stages.core.errors import StageError
 from stages.core.palette import davis_palette
-from stages.core.strokes import FrameScribbles, draw_strokes
+from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, LabelMap
 
 _FILL_OPACITY: Final = 0.45

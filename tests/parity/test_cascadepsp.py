@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.engines.refiners.cascadepsp.fast import rearranged
-from stages.engines.refiners.cascadepsp.networks import NETWORKS
 from stages.engines.refiners.cascadepsp.refiner import (
     Mask,
     blended_part,
@@ -96,7 +95,7 @@ def assert_near(found: Tensor | NDArray, expected: NDArray, atol: float, what: s
 def test_keys_shapes_and_order_are_those_of_the_checkpoint() -> None:
     with gzip.open(HERE / "keys.json.gz") as file:
         expected = json.load(file)
-    network = NETWORKS["cascadepsp"]()
+    network = build_network("cascadepsp")
     found = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
     assert list(found.items()) == list(expected.items())
     assert not network.training

@@ -20,9 +20,9 @@ from torch import Tensor
 from stages.engines.propagators.siammask import crops, postprocess
 from stages.engines.propagators.siammask.fast import rearranged
 from stages.engines.propagators.siammask.network import SiamMask
-from stages.engines.propagators.siammask.networks import NETWORKS
 from stages.engines.propagators.siammask.postprocess import CONFIGURATIONS
 from stages.engines.propagators.siammask.tracker import Network, Target, begin, search, siammask
+from stages.engines.registry import build_network
 from tests.parity.filled import fill, picture
 
 Arrays = dict[str, NDArray]
@@ -68,7 +68,7 @@ def network(kind: str, calibrated: bool, exact: bool = True) -> Network:
         plain = network(kind, calibrated)
         assert isinstance(plain, SiamMask)
         return rearranged(plain)
-    made = fill(NETWORKS[f"siammask_{kind}"]())
+    made = fill(build_network(f"siammask_{kind}"))
     state = made.state_dict()
     for name in CALIBRATION if calibrated else ():
         state[name].mul_(CALIBRATION[name])
@@ -106,7 +106,7 @@ def no_gradients() -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["sharp", "base"])
 def test_keys_shapes_and_order_are_those_of_the_checkpoint(kind: str) -> None:
     expected = json.loads(gzip.decompress((HERE / "keys.json.gz").read_bytes()))[kind]
-    built = NETWORKS[f"siammask_{kind}"]()
+    built = build_network(f"siammask_{kind}")
     assert [(name, list(value.shape)) for name, value in built.state_dict().items()] == list(expected.items())
     assert not built.training
     assert all(parameter.dtype == torch.float32 for parameter in built.parameters())

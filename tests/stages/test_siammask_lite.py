@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stages.engines.propagators.siammask.lite import SiamMaskLite, fused
-from stages.engines.propagators.siammask.networks import NETWORKS
+from stages.engines.registry import build_network
 from stages.training.pictures import Picture
 from stages.training.siammask_lite import ANCHORS, CELLS, RECIPE, SEARCH_SIDE_PX, anchor_targets, run, window_of
 from tests.parity.filled import picture
@@ -20,7 +20,7 @@ WEIGHTS = Path(__file__).parents[2] / "data" / "weights"
 @pytest.fixture
 def network() -> SiamMaskLite:
     torch.manual_seed(0)
-    built = NETWORKS["siammask_lite"]()
+    built = build_network("siammask_lite")
     assert isinstance(built, SiamMaskLite)
     published = load_file(WEIGHTS / "match_trunk.safetensors")
     trunk = {name.removeprefix("trunk."): value.float() for name, value in published.items()}

@@ -14,7 +14,6 @@ from stages.core.types import TrackResult
 from stages.engines.propagators.siammask import crops
 from stages.engines.propagators.siammask.fast import FastSiamMaskSharp, rearranged
 from stages.engines.propagators.siammask.network import SiamMask, SiamMaskSharp
-from stages.engines.propagators.siammask.networks import NETWORKS
 from stages.engines.propagators.siammask.postprocess import (
     best_candidate,
     clip_state,
@@ -25,6 +24,7 @@ from stages.engines.propagators.siammask.postprocess import (
 )
 from stages.engines.propagators.siammask.tracker import siammask, to_input
 from stages.engines.protocols import Tracker
+from stages.engines.registry import build_network
 from stages.nn.fused import FusedConvolution, fuse
 from tests.parity.filled import fill, picture
 
@@ -42,7 +42,7 @@ ANCHOR = rectangle(40, 30, 80, 60)
 
 
 def build(name: str, scale: float) -> SiamMask:
-    network = fill(NETWORKS[name]())
+    network = fill(build_network(name))
     network.state_dict()["features.features.conv1.weight"].mul_(scale)
     assert isinstance(network, SiamMask)
     return network
@@ -231,7 +231,7 @@ def test_a_lost_target_is_searched_where_it_was_seen_last_and_found_again(loud: 
 
 @pytest.mark.parametrize("exact", [True, False], ids=["exact", "default"])
 def test_a_network_that_gives_no_numbers_loses_the_target(exact: bool) -> None:
-    broken = NETWORKS["siammask_base"]()
+    broken = build_network("siammask_base")
     assert isinstance(broken, SiamMask)
     broken.state_dict()["rpn_model.loc.head.3.bias"].fill_(float("nan"))
     result = follow(siammask(broken, exact=exact, minimum_score=None)(), FRAMES[1:2])[0]

@@ -9,8 +9,9 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from stages.core.centre_lines import longest_paths
+from stages.core.drawing import BACKGROUND_RGB, draw_strokes, rasterise, stroke_rgb
 from stages.core.errors import InputError
-from stages.core.strokes import BACKGROUND_RGB, FrameScribbles, Line, draw_strokes, path_pixels, rasterise, stroke_rgb
+from stages.core.strokes import FrameScribbles, Line, path_pixels
 from stages.formats.frames import read_frame
 from stages.formats.strokes import strokes_from_png
 

@@ -27,8 +27,8 @@ from luigi.configuration import get_config
 
 from stages.core.errors import StageError
 from stages.formats.manifest import publish, publishing, read_manifest
-from tasks import process
-from tasks.base import StageTask
+from tasks.runtime import locks
+from tasks.runtime.sequence import StageTask
 from tests.conftest import LUIGI, REPOSITORY, Clip, Project, write_settings
 
 SETTINGS = REPOSITORY / "luigi.cluster.cfg"
@@ -95,7 +95,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], dict]]:
     yield start
     for locks in started:
         monkeypatch.setattr(process, "_locks", locks)
-        process.release_all()
+        locks.release_all()
     get_config().set("core", "local_scheduler", before)
 
 
@@ -112,48 +112,48 @@ def test_only_workers_of_a_central_scheduler_share_a_sequence(
     tmp_path: Path, runs: Callable, first: str, second: str, admitted: bool
 ) -> None:
     runs(first)
-    process.require(tmp_path)
+    locks.require(tmp_path)
     runs(second)
-    assert process.claim(tmp_path) is admitted
+    assert locks.claim(tmp_path) is admitted
     if not admitted:
         with pytest.raises(StageError, match=f"process {os.getpid()} on .*nothing was changed"):
-            process.require(tmp_path)
+            locks.require(tmp_path)
 
 
 def test_a_sequence_is_free_again_when_the_last_worker_has_left(tmp_path: Path, runs: Callable) -> None:
     one, two = runs("central"), runs("central")
     for locks in (one, two):
         runs("central", locks)
-        process.require(tmp_path)
-    process.release_all()
+        locks.require(tmp_path)
+    locks.release_all()
     runs("local")
-    assert not process.claim(tmp_path)
+    assert not locks.claim(tmp_path)
     runs("central", one)
-    process.release_all()
+    locks.release_all()
     runs("local")
-    assert process.claim(tmp_path)
+    assert locks.claim(tmp_path)
 
 
 def test_a_task_can_ask_to_be_alone_among_workers(tmp_path: Path, runs: Callable) -> None:
     runs("central")
-    process.require(tmp_path, alone=True)
+    locks.require(tmp_path, alone=True)
     runs("central")
-    assert not process.claim(tmp_path)
+    assert not locks.claim(tmp_path)
 
 
 def test_what_a_living_worker_has_half_written_stays_and_the_last_to_leave_sweeps(
     tmp_path: Path, runs: Callable
 ) -> None:
     one = runs("central")
-    process.require(tmp_path)
+    locks.require(tmp_path)
     half_written = tmp_path / "tracks" / ".tmp-00000-00004-elsewhere-1"
     half_written.mkdir(parents=True)
     runs("central")
-    process.require(tmp_path)
-    process.release_all()
+    locks.require(tmp_path)
+    locks.release_all()
     assert half_written.exists()
     runs("central", one)
-    process.release_all()
+    locks.release_all()
     assert not half_written.exists()
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
-from tasks import config
+from tasks.runtime import options
 from tests.conftest import REPOSITORY
 
 
@@ -22,7 +22,7 @@ def test_luigi_cfg_names_every_option_with_its_default_and_a_comment() -> None:
     path = REPOSITORY / "luigi.cfg"
     settings = configparser.ConfigParser()
     settings.read(path)
-    defaults = {name: option.default for name, option in config.OPTIONS.items()}
+    defaults = {name: option.default for name, option in options.OPTIONS.items()}
     written = dict(settings["lis"])
     assert set(written) == set(defaults)
     for name, value in written.items():

@@ -9,16 +9,17 @@ import luigi
 import pytest
 from luigi.configuration import get_config
 
-from tasks import AnchorMask, RefineSegment, TrackSegment, process
+from tasks import AnchorMask, RefineSegment, TrackSegment
+from tasks.runtime import luigi_hooks, machine
 from tests.conftest import Project
 
 
 @pytest.fixture
 def settings() -> Iterator[luigi.configuration.LuigiConfigParser]:
     parser = get_config()
-    before = parser.get("resources", process.MEMORY)
+    before = parser.get("resources", machine.MEMORY)
     yield parser
-    parser.set("resources", process.MEMORY, before)
+    parser.set("resources", machine.MEMORY, before)
 
 
 LIMITS = {1: ("memory", "memory.limit_in_bytes", "memory"), 2: ("", "memory.max", "")}
@@ -33,33 +34,33 @@ def test_a_run_may_take_three_quarters_of_what_its_container_allows(
     (tmp_path / folder / "job" / name).write_text(f"{2**30}\n")
     (tmp_path / folder / "job" / "step" / name).write_text("max\n")
     (tmp_path / "cgroup").write_text(f"4:cpu,pids:/elsewhere\n3:{controllers}:/job/step\n")
-    monkeypatch.setattr(process, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(process, "_OWN_CGROUPS", tmp_path / "cgroup")
-    settings.remove_option("resources", process.MEMORY)
-    process.share_memory()
-    assert settings.getint("resources", process.MEMORY) == 768
+    monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_OWN_CGROUPS", tmp_path / "cgroup")
+    settings.remove_option("resources", machine.MEMORY)
+    luigi_hooks.settle_settings()
+    assert settings.getint("resources", machine.MEMORY) == 768
 
 
 def test_what_the_settings_say_holds(settings: luigi.configuration.LuigiConfigParser) -> None:
-    settings.set("resources", process.MEMORY, "5000")
-    process.share_memory()
-    assert settings.getint("resources", process.MEMORY) == 5000
+    settings.set("resources", machine.MEMORY, "5000")
+    luigi_hooks.settle_settings()
+    assert settings.getint("resources", machine.MEMORY) == 5000
 
 
 def test_a_task_claims_what_its_engine_takes(settings: luigi.configuration.LuigiConfigParser) -> None:
-    settings.set("resources", process.MEMORY, "5000")
+    settings.set("resources", machine.MEMORY, "5000")
     claims = [
-        AnchorMask(seq="any", frame=0, segmenter=name).resources[process.MEMORY]
+        AnchorMask(seq="any", frame=0, segmenter=name).resources[machine.MEMORY]
         for name in ("grabcut", "fbrs:lite", "fbrs:resnet50_dh128")
     ]
     assert claims == sorted(set(claims))
-    tracking = TrackSegment(seq="any", start=0, stop=9, propagator="siammask:davis").resources[process.MEMORY]
+    tracking = TrackSegment(seq="any", start=0, stop=9, propagator="siammask:davis").resources[machine.MEMORY]
     assert claims[1] < tracking < claims[2]
     exact, default = (
         RefineSegment(seq="any", start=0, stop=9, refiner="cascadepsp:official", exact=exact).resources
         for exact in (True, False)
     )
-    assert exact[process.MEMORY] > default[process.MEMORY]
+    assert exact[machine.MEMORY] > default[machine.MEMORY]
 
 
 @pytest.mark.parametrize(("memory_mib", "side_by_side"), [(100, False), (300, False), (5000, True)])

@@ -10,7 +10,8 @@ import torch
 
 from stages.engines import protocols as engines
 from stages.engines import registry as weights
-from tasks import AnchorMask, Frames, RefineSegment, process
+from tasks import AnchorMask, Frames, RefineSegment
+from tasks.runtime import locks, luigi_hooks
 from tests.conftest import REPOSITORY, Project
 
 WEIGHTS = REPOSITORY / "data" / "weights"
@@ -61,7 +62,7 @@ def test_whatever_is_wrong_with_an_engine_is_left_for_the_task_to_meet(
 def test_auto_is_the_cpu_where_there_is_no_gpu(
     checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool
 ) -> None:
-    monkeypatch.setattr(process, "_GPUS", (tmp_path if gpu else tmp_path / "nothing",))
+    monkeypatch.setattr(luigi_hooks, "_GPUS", (tmp_path if gpu else tmp_path / "nothing",))
     built = []
     monkeypatch.setattr(weights, "load_network", lambda *_: built.append(True) or no_network())
     anchor_mask(checkpoints, device="auto").prepare()
@@ -84,7 +85,7 @@ def test_a_task_computes_on_the_threads_that_it_is_given(project: Project) -> No
             Frames(seq=project.seq, threads=threads, **roots).run()
             assert (torch.get_num_threads(), cv2.getNumThreads()) == (threads, threads)
     finally:
-        process.release_all()
+        locks.release_all()
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
 

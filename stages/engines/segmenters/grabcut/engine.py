@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.strokes import NO_STROKE, FrameScribbles, rasterise
+from stages.core.drawing import NO_STROKE, rasterise
+from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, Probability
 
 _GROWTH = 0.5
