@@ -1,8 +1,10 @@
-"""`python -m tasks doctor | weights | options | demo`: the same as `lis doctor` and so on."""
+"""`python -m tasks doctor | weights | options | demo`: as `lis doctor` and so on; `demo` prints where the clip lies."""
 
 import sys
 
-from tasks.runtime.cli import main
+from tasks.cli import main
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["demo"]:
+        sys.argv.append("--clip")
     sys.exit(main(prog="python -m tasks"))

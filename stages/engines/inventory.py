@@ -34,6 +34,15 @@ def status(weights_root: Path) -> list[Status]:
     return [_look(engine, weights_root) for engine in every if engine.network is not None]
 
 
+def is_missing(engine: Engine, weights_root: Path) -> bool:
+    """Whether the file that holds an engine's weights is not there."""
+    try:
+        registry.locate(engine, weights_root)
+    except WeightsError:
+        return True
+    return False
+
+
 def _look(engine: Engine, weights_root: Path) -> Status:
     assert engine.network is not None
     wanted = engine.network.checkpoint

@@ -32,7 +32,7 @@ class Option:
     """For words."""
 
 
-EXACT: Final = Option("exact", "exact", False, "networks of the paper: compute step by step as the originals, slower")
+EXACT: Final = Option("exact", "exact", False, "networks of the paper: step by step as the originals")
 """Shared by the three engines of the paper."""
 
 

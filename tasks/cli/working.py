@@ -1,0 +1,57 @@
+"""Commands that make something."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import rich_click as click
+
+from stages.formats.layout import sequence_paths
+from stages.steps.demo import DEMO, demo_clip, demo_scribbles
+from tasks.bulk import BulkRefine
+from tasks.cli.from_tasks import command, luigi_words, run_luigi
+from tasks.evaluate import EvaluateSequence
+from tasks.inputs import ImportSequence
+from tasks.refine import RefineSequence
+from tasks.report import ReportSequence
+from tasks.runtime.options import OPTIONS
+from tasks.train import TrainNetwork
+
+refine = command("refine", RefineSequence)
+report = command("report", ReportSequence)
+evaluate = command("evaluate", EvaluateSequence)
+bulk = command("bulk", BulkRefine, "list", optional=True, foresees=False)
+import_ = command("import", ImportSequence, "source", foresees=False)
+train = command("train", TrainNetwork, "network", foresees=False)
+
+
+@click.command
+@click.option("--clip", is_flag=True, help="print where the clip lies, and do nothing else")
+@click.option("--workers", type=click.IntRange(min=1), metavar="NUMBER", help="tasks that run at once")
+def demo(clip: bool, workers: int | None) -> int:
+    """Bring in the demo clip with its scribbles, label its 132 frames, and write the report page.
+
+    The clip lies in a package of its own: `pip install 'lis[demo]'`. What is there already is not made again.
+    """
+    source = demo_clip()
+    if clip:
+        sys.stdout.write(f"{source}\n")
+        return 0
+    data_root = Path(OPTIONS["data_root"].default)
+    data_root.mkdir(parents=True, exist_ok=True)
+    scribbles = sequence_paths(data_root, DEMO.dataset, DEMO.seq).scribbles / "001.json"
+    if not scribbles.exists():
+        scribbles.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(demo_scribbles(), scribbles)
+    shared = {} if workers is None else {"workers": workers}
+    where = {"seq": DEMO.seq, "dataset": DEMO.dataset}
+    steps = (
+        luigi_words(ImportSequence, {**where, "source": source}),
+        luigi_words(RefineSequence, {**where, **shared}),
+        luigi_words(ReportSequence, {**where, **shared}),
+    )
+    for words in steps:
+        if code := run_luigi(words):
+            return code
+    sys.stderr.write("masks: outputs/bunny/masks/   page: outputs/bunny/report/index.html\n")
+    return 0
