@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import Clip, clip_names, open_clip
-from benchmarks.quality import machine
+from benchmarks.quality import REQUESTS, machine
 from stages import engines
 from stages.anchors import Segment, plan
 from stages.engines import Anchor, Frame, Probability, Propagator
@@ -37,7 +37,6 @@ from stages.masks import LabelMap
 from stages.metrics import region_similarity
 from stages.scribbles import read_scribbles
 
-_REQUESTS = 7
 _SHEET_COLUMNS = 4
 _SHEET_WIDTH_PX = 480
 _TRUTH_RGB, _RESULT_RGB = (0, 255, 0), (255, 0, 0)
@@ -67,7 +66,7 @@ def stretches(clip: Clip, from_first: int) -> Iterator[Segment]:
             yield Segment(start, start + from_first, start, None)
         return
     scribbles = read_scribbles(clip.scribbles, clip.name, count)
-    yield from plan(count, scribbles.annotated, requests=_REQUESTS).segments
+    yield from plan(count, scribbles.annotated, requests=REQUESTS).segments
 
 
 def measure(engine: Propagator, clip: Clip, from_first: int, sheet: Path | None) -> tuple[list[Score], float]:
