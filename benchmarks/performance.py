@@ -185,9 +185,14 @@ def show(title: str, table: dict[str, Row]) -> None:
     for column in columns:
         shown.add_column(column, justify="right")
     for name, row in table.items():
-        figures = (row.get(column) for column in columns)
-        shown.add_row(name, *("" if figure is None else f"{figure:#.3g}".rstrip(".") for figure in figures))
+        shown.add_row(name, *(_cell(row.get(column)) for column in columns))
     Console(width=140).print(shown)
+
+
+def _cell(figure: float | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure:.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
 def main(words: Sequence[str] | None = None) -> int:
