@@ -28,8 +28,7 @@ from benchmarks.quality import lazy_scribbles
 from stages.core.errors import LisError
 from stages.core.metrics import region_similarity
 from stages.core.strokes import FrameScribbles
-from stages.engines import protocols as engines
-from stages.engines import registry as weights
+from stages.engines import registry
 from stages.engines.protocols import Segmenter
 from stages.engines.segmenters.fbrs.segmenter import FBRS
 from stages.formats.frames import read_frame
@@ -60,10 +59,10 @@ def measure(segmenter: Segmenter, clip: Clip) -> tuple[float, float]:
 
 def build(name: str, weights_root: Path, variant: dict[str, Any]) -> Segmenter:
     """An engine with options that the pipeline does not offer."""
-    checkpoint = weights.entry(name)
-    if checkpoint is None or not variant:
-        return engines.segmenter(name, weights_root, "cpu", {})
-    return FBRS(weights.load_network(name, weights_root), **{**checkpoint.options, **variant})
+    engine = registry.find("segmenter", name, weights_root)
+    if engine.network is None or not variant:
+        return registry.segmenter(name, weights_root, "cpu", {})
+    return FBRS(registry.load_network(name, weights_root), **{**engine.network.arguments, **variant})
 
 
 def variants(given: Sequence[str]) -> list[dict[str, Any]]:

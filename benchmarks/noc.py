@@ -30,13 +30,14 @@ from rich.console import Console
 from rich.progress import track
 
 from stages.core.errors import InputError, LisError
-from stages.engines import registry as weights
+from stages.engines import registry
 from stages.engines.segmenters.fbrs.clicker import IGNORE, Session, click_until, clicks_needed
 from stages.engines.segmenters.fbrs.clicks import Click
 from stages.engines.segmenters.fbrs.fast import rearranged
 from stages.engines.segmenters.fbrs.predictor import MODES, NET_CLICKS_LIMIT, Mode, Predictor
 from stages.engines.segmenters.fbrs.zoom import OFFICIAL_ZOOM
 from stages.formats.frames import SUFFIXES, load_picture, read_frame
+from stages.nn.prepare import prepare
 
 MAX_CLICKS = 20
 TARGETS = (0.85, 0.90)
@@ -93,9 +94,9 @@ def predictor(engine: str, mode: Mode, weights_root: Path) -> Callable[[NDArray[
     Raises:
         InputError, WeightsError: no such engine, or its checkpoint is missing or wrong.
     """
-    network = rearranged(weights.load_network(engine, weights_root))
-    entry = weights.entry(engine)
-    options = entry.options if entry else {}
+    found = registry.find("segmenter", engine, weights_root)
+    network = prepare(registry.load_network(engine, weights_root), rearranged=rearranged)
+    options = found.network.arguments if found.network else {}
     zoom = replace(OFFICIAL_ZOOM, target_px=options.get("crop_px", OFFICIAL_ZOOM.target_px))
     limit = None if "line_spacing_px" in options else NET_CLICKS_LIMIT
     return lambda frame: Predictor(network, frame, mode, repair=True, zoom=zoom, net_clicks_limit=limit).predict
@@ -215,7 +216,7 @@ def _row(sample: Sample) -> list[Any]:
 
 
 def _parse() -> argparse.Namespace:
-    names = [entry.engine for entry in weights.entries() if entry.engine.startswith("fbrs:")]
+    names = [name for name in registry.names("segmenter") if name.startswith("fbrs:")]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)

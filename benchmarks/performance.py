@@ -1,380 +1,252 @@
-"""How fast the pipeline is and where its time goes: every figure of docs/performance.md.
+"""How fast the pipeline is, where its time goes, and how that grows.
 
-    python -m benchmarks.performance --root DAVIS_ROOT --out OUT
-    python -m benchmarks.performance stages scaling --root DAVIS_ROOT --out OUT --frames 16 --lengths 16,32
-    python -m benchmarks.performance --targets --root DAVIS_ROOT --out OUT --fill docs/performance.md
+    python -m benchmarks.performance --root DAVIS_ROOT --json performance.json
+    python -m benchmarks.performance stages growth --root DAVIS_ROOT --frames 16 --rounds 1 --lengths 9,16 --objects 1,2
+    python -m benchmarks.performance stages --root DAVIS_ROOT -- --segmenter grabcut --propagator flow --refiner guided
 
-Sections, all of them if none is named:
+Sections, all of them (an hour) if none is named:
 
-* peak: what one core can do, and the multiply-adds of the default networks: the least time that they could take.
-* stages: the default pipeline on one sequence, with one worker and with two in turns; what each stage takes of it.
-* original: the paper's networks step by step as published, against their default mode and the default pipeline.
-* scaling: frames, workers, objects, sequences; one axis at a time.
-* finished: a night with nothing to do.
-* shortcuts: what the default refiner leaves out, and what that changes.
+* stages: the pipeline on one sequence, with one worker and with two in turns; what each stage takes of it.
+* growth: more frames, then more objects; all else is the base case, the first of --lengths and one object.
+* finished: trivial sequences labelled in one night, and the same night looked at again.
+* networks: those of the paper, in exact mode (as published) and in default mode; see benchmarks/originals.py.
 
-Every figure is kept in OUT/<section>.json as soon as it is measured, and is not measured again: a stopped benchmark
-goes on where it was, and a finished one only prints its tables. What is given after `--` goes to each run of the
-pipeline.
-Run it on a machine that does nothing else, with OMP_NUM_THREADS=1.
+Anchors are eight, by `eq1`, with centre-line strokes from ground truth. A whole run starts cold: interpreter, torch and
+networks are loaded, every file is read and written. Run it on a machine that does nothing else, with OMP_NUM_THREADS=1.
+What follows `--` goes to each run of the pipeline.
 """
 
 import argparse
 import json
-import os
-import shutil
+import shlex
+import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.table import Table
 
-from benchmarks import bulk, cascadepsp, fbrs, siammask
-from benchmarks import performance_runs as runs
-from benchmarks.clips import Clip, clip_names, open_clip
-from benchmarks.performance_runs import Row
-from benchmarks.performance_tables import fill, read_report, tables
-from benchmarks.quality import annotate, machine, run_pipeline
-from benchmarks.refine_check import check
+from benchmarks import originals
+from benchmarks.clips import Clip, open_clip
+from benchmarks.quality import DATASET, machine, run_pipeline
+from benchmarks.runs import MOST_OBJECTS, Row, annotated, copies_in_a_grid, cut, pipeline, there_and_back
 from stages.core.errors import InputError, LisError
-from stages.engines import registry as weights
-from stages.engines.refiners.cascadepsp.refiner import CascadePSP, Mask
+from stages.core.strokes import Line
 from stages.formats.frames import Frames
-from stages.formats.manifest import beside
+from stages.formats.layout import sequence_paths
 from stages.formats.masks import read_mask
+from stages.formats.scribbles import ScribbleSet, merge, write_scribbles
 from stages.steps.place_anchors import plan
-from stages.steps.refine import GuardedRefiner
-from tasks import process
+from tasks.runtime.machine import keep_freed_memory
 
-Measurement = tuple[str, Callable[[], Row]]
-
-SHORTCUTS: dict[str, dict[str, Any]] = {
-    "two passes instead of three": {"passes": 3},
-    "a large object shrunk to 256 pixels instead of 512": {"longest_side": 512},
-    "a large object shrunk and not looked at again in windows": {"windows": True},
+STAGES = {
+    "frames": "frames: names and digests",
+    "anchors": "choice of the anchors",
+    "anchor_masks": "anchor masks",
+    "tracks": "propagation",
+    "refined": "refinement between the anchors",
+    "masks": "refinement of the anchors, result",
 }
-"""Of `cascadepsp:lite` (names without a comma), and the options that build the refiner without each."""
-
-_OURS = {"--data-root", "--outputs-root", "--placement", "--workers", "--seq", "--dataset"}
-"""Options of the pipeline that every section gives itself."""
+_CHECKS = 3  # of a finished night
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, and how often."""
+    """What is measured."""
 
-    root: Path
-    out: Path
-    sequence: str
-    frames: int
-    rounds: int
-    sample: int
-    lengths: Sequence[int]
-    objects: Sequence[int]
-    counts: Sequence[int]
-    finished: int
-    development: Sequence[str]
+    clip: Clip
+    scratch: Path
+    options: argparse.Namespace
     arguments: Sequence[str]
 
-    @cached_property
-    def clip(self) -> Clip:
-        """The sequence's first frames, with strokes on every anchor."""
-        return self.cut(self.sequence)
 
-    def cut(self, sequence: str) -> Clip:
-        """The first frames of any sequence, with strokes on every anchor."""
-        return runs.cut(open_clip(self.root, sequence), self.frames, self.out / "strokes")
+def stages(bench: Bench) -> dict[str, Row]:
+    """Medians of some rounds: each stage with one worker, then whole runs with one and with two."""
+    runs: dict[int, list[Row]] = {1: [], 2: []}
+    for _ in range(bench.options.rounds):
+        for workers, rows in runs.items():
+            rows.append(pipeline(partial(annotated, bench.clip), bench.arguments, workers))
+    one, two = (median(rows) for rows in runs.values())
 
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """What figures depend on, besides the code and the machine."""
-        return {
-            "root": str(self.root),
-            "sequence": self.sequence,
-            "frames": self.frames,
-            "sample": self.sample,
-            "base": self.lengths[0],
-            "arguments": [*self.arguments],
-        }
+    def costs(part: Row) -> Row:
+        return {"CPU s a frame": part["cpu_s"] / one["frames"], "share": part["cpu_s"] / one["cpu_s"],
+                "wall s": part.get("wall_s"), "peak MiB": part.get("peak_mib")}  # fmt: skip
 
-    @property
-    def turns(self) -> range:
-        """Numbers of the rounds."""
-        return range(1, self.rounds + 1)
-
-    def run(self, prepare: Callable[[Path], str], workers: int = 1, task: str = "RefineSequence") -> Callable[[], Row]:
-        """A run of the pipeline, still to be made; see `runs.pipeline`."""
-        return partial(runs.pipeline, prepare, self.arguments, workers, task)
-
-    def samples(self) -> list[tuple[int, Mask]]:
-        """Some frames that show the first object and have a successor, spread over the clip, with its true mask."""
-        truths = (read_mask(path) == self.clip.object_ids()[0] for path in self.clip.truths[:-1])
-        shown = [(index, truth) for index, truth in enumerate(truths) if truth.any()]
-        return [shown[len(shown) * i // self.sample] for i in range(min(self.sample, len(shown)))]
+    table = {title: costs(one["stages"][name]) for name, title in STAGES.items()}
+    known = sum(stage["cpu_s"] for stage in one["stages"].values())
+    table["start, scheduling, checks"] = costs({"cpu_s": one["cpu_s"] - known})
+    for title, run in (("whole run, 1 worker", one), ("whole run, 2 workers", two)):
+        table[title] = costs(run) | {"frames a second": run["frames"] / run["wall_s"]}
+    # Frames between anchors, against half of the seconds that both workers spent on them.
+    table["propagation alone, 2 workers"] = {"frames a second": 2 * two["tracked"] / two["stages"]["tracks"]["wall_s"]}
+    return table
 
 
-# ---------------------------------------------------------------------------------------------- peak
-
-
-def measure_peak(bench: Bench) -> Iterator[Measurement]:
-    """Products of matrices, and each default network on real input."""
-    yield "float32", partial(runs.peak, torch.float32)
-    yield "bfloat16", partial(runs.peak, torch.bfloat16)
-    yield from runs.default_networks(bench.clip, bench.sample)
-
-
-# ---------------------------------------------------------------------------------------------- stages
-
-
-def measure_stages(bench: Bench) -> Iterator[Measurement]:
-    """Whole runs with one worker and with two, in turns."""
-    for turn in bench.turns:
-        for workers in (1, 2):
-            yield f"workers {workers}, round {turn}", bench.run(partial(runs.annotated, bench.clip), workers)
-
-
-# ---------------------------------------------------------------------------------------------- original
-
-
-def measure_original(bench: Bench) -> Iterator[Measurement]:
-    """The paper's networks, both modes in turns, and the default pipeline; all of it once a round."""
-    video, rng, chosen = Frames(bench.clip.frames), np.random.default_rng(0), bench.samples()
-    true = [(video[index], truth) for index, truth in chosen]
-    given = [(frame, cascadepsp.perturbed(truth, rng)) for frame, truth in true]
-    steps = [
-        siammask.Step(frame, mask.astype(np.float32), video[index + 1])
-        for (frame, mask), (index, _) in zip(given, chosen, strict=True)
-    ]
-    parts: dict[str, Callable[[], Row]] = {
-        "fbrs": partial(fbrs.measure_anchors, true),
-        "siammask": partial(siammask.measure, steps),
-        "cascadepsp": partial(cascadepsp.measure, given, chosen=("exact", "default")),
-        "pipeline": bench.run(partial(runs.annotated, bench.clip)),
-    }
-    yield "amounts", partial(_amounts, len(video))
-    for turn in bench.turns:
-        for name, part in parts.items():
-            yield f"{name}, round {turn}", part
-
-
-def _amounts(frame_count: int) -> Row:
-    """How often each part is called for one object on the whole sequence."""
-    anchors = plan(frame_count, ())
+def median(rows: Sequence[Row]) -> Row:
+    """Number by number."""
     return {
-        "anchors": len(anchors.anchors),
-        "starts": sum(len(segment.anchors) for segment in anchors.segments),
-        "steps": sum(len(segment.anchors) * len(segment.frames) for segment in anchors.segments),
-        "refined": frame_count,
+        key: median([row[key] for row in rows])
+        if isinstance(first, dict)
+        else statistics.median(row[key] for row in rows)
+        for key, first in rows[0].items()
     }
 
 
-# ---------------------------------------------------------------------------------------------- scaling
+def growth(bench: Bench) -> dict[str, Row]:
+    """One axis at a time."""
+    base = cut(bench.clip, bench.options.lengths[0], bench.scratch / "base")
+    cases = {f"frames: {length}": (length, partial(there_and_back, base, length)) for length in bench.options.lengths}
+    cases |= {f"objects: {count}": (count, partial(copies_in_a_grid, base, count)) for count in bench.options.objects}
+    table = {}
+    for name, (amount, prepare) in cases.items():
+        run = pipeline(prepare, bench.arguments)
+        table[name] = {"wall s": run["wall_s"], "CPU s": run["cpu_s"], "CPU s for each": run["cpu_s"] / amount,
+                       "peak MiB": run["peak_mib"]}  # fmt: skip
+    return table
 
 
-def measure_scaling(bench: Bench) -> Iterator[Measurement]:
-    """One axis at a time; all else is the base case: the shortest video, one object, one sequence, one worker."""
-    base = runs.cut(bench.clip, bench.lengths[0], bench.out / "strokes")
-    for length in bench.lengths:
-        yield f"frames {length}", bench.run(partial(runs.there_and_back, base, length))
-    for workers in (1, 2):
-        yield f"workers {workers}", bench.run(partial(runs.annotated, base), workers)
-    for objects in bench.objects:
-        yield f"objects {objects}", bench.run(partial(runs.copies_in_a_grid, base, objects))
-    for count in bench.counts:
-        yield f"sequences {count}", bench.run(partial(runs.short_copies, bench.clip, count), task="BulkRefine")
+def finished(bench: Bench) -> dict[str, Row]:
+    """Sequences of six frames of 48x32 pixels with three anchors, by two workers; wall seconds."""
+    root, count = bench.scratch / "night", bench.options.finished
+    for number in range(count):
+        trivial_sequence(root / "data", f"s{number:04d}")
+    words = ["--data-root", str(root / "data"), "--outputs-root", str(root / "outputs"), "--placement", "given",
+             "--workers", "2", *bench.arguments]  # fmt: skip
+    first, *again = (
+        run_pipeline(DATASET, words, root / "log.txt", "BulkRefine", "--dataset").seconds for _ in range(1 + _CHECKS)
+    )
+    return {f"{count} sequences": {"labelled": first, "looked at again": statistics.median(again)}}
 
 
-# ---------------------------------------------------------------------------------------------- finished
+def trivial_sequence(data_root: Path, name: str) -> None:
+    """A red square on grey, moving by a pixel a frame, with a stroke on every second frame."""
+    width, height, count = 48, 32, 6
+    paths, scribbles = sequence_paths(data_root, DATASET, name), ScribbleSet(name, count)
+    for folder in (paths.frames, paths.scribbles):
+        folder.mkdir(parents=True)
+    for index in range(count):
+        left = 4 + index
+        picture = np.full((height, width, 3), 90, np.uint8)
+        picture[8:20, left : left + 12] = (200, 30, 30)
+        Image.fromarray(picture).save(paths.frames / f"{index:05d}.png")
+        if index % 2:
+            stroke = Line(1, tuple(((left + x) / width, 14 / height) for x in range(2, 11)))
+            scribbles = merge(scribbles, index, [stroke])
+    write_scribbles(paths.scribbles / "001.json", scribbles)
 
 
-def measure_finished(bench: Bench) -> Iterator[Measurement]:
-    """Trivial sequences that are labelled already."""
-    yield f"{bench.finished} sequences", partial(bulk.measure, bench.finished, 2, bench.arguments, checks=3)
-
-
-# ---------------------------------------------------------------------------------------------- shortcuts
-
-
-def measure_shortcuts(bench: Bench) -> Iterator[Measurement]:
-    """Soft masks of the default pipeline on each sequence, refined with all shortcuts and without each, in turns."""
-    entry, settings = weights.entry("cascadepsp:lite"), runs.settings()
-    assert entry is not None
-    network = weights.load_network(entry.engine, runs.WEIGHTS)
-    refiners = {
-        name: GuardedRefiner(
-            CascadePSP(network, **{**entry.options, **without}),
-            float(settings["guard_iou"]),
-            float(settings["guard_area"]),
-        )
-        for name, without in {"default": {}, **SHORTCUTS}.items()
+def networks(bench: Bench) -> dict[str, Row]:
+    """CPU seconds of each piece of work in both modes, and of as many as one object of the sequence needs."""
+    video, rng = Frames(bench.clip.frames), np.random.default_rng(0)
+    truths = (read_mask(path) == bench.clip.object_ids()[0] for path in bench.clip.truths[:-1])
+    shown = [(index, truth) for index, truth in enumerate(truths) if truth.any()]
+    chosen = [shown[len(shown) * i // bench.options.sample] for i in range(bench.options.sample)]
+    samples = [
+        originals.Sample(video[index], truth, originals.perturbed(truth, rng), video[index + 1])
+        for index, truth in chosen
+    ]
+    seconds = originals.compare(samples)
+    segments = plan(len(video), ()).segments
+    amounts = {
+        originals.ANCHOR: len(plan(len(video), ()).anchors),
+        originals.START: sum(len(segment.anchors) for segment in segments),
+        originals.STEP: sum(len(segment.anchors) * len(segment.frames) for segment in segments),
+        originals.REFINED: len(video),
     }
-    for sequence in bench.development or clip_names(bench.root):
-        for name, refiner in refiners.items():
-            yield f"{name}, {sequence}", partial(_refined, bench, sequence, refiner)
+    table = {f"{name} (1 of {amounts[name]})": _compared(row) for name, row in seconds.items()}
+    totals = {mode: sum(amounts[name] * row[mode] for name, row in seconds.items()) for mode in originals.MODES}
+    return table | {"the whole sequence": _compared(totals)}
 
 
-def _refined(bench: Bench, sequence: str, refiner: GuardedRefiner) -> Row:
-    clip, folder = bench.cut(sequence), bench.out / "shortcuts" / sequence
-    if not (folder / "outputs" / sequence / "masks").is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
-        annotate(clip, folder / "data")
-        where = ["--data-root", str(folder / "data"), "--outputs-root", str(folder / "outputs"), "--placement", "given"]
-        run_pipeline(sequence, [*where, *bench.arguments, "--refiner", "none"], folder / "log.txt")
-    figures, _ = check(clip, folder / "outputs" / sequence, refiner, every=1)
-    return {"J": figures["J"], "F": figures["F"], "cpu_s": figures["CPU s"]}
+def _compared(row: Row) -> Row:
+    return {"exact": row["exact"], "default": row["default"], "times less": row["exact"] / row["default"]}
 
 
-# ---------------------------------------------------------------------------------------------- all of them
-
-
-SECTIONS: dict[str, Callable[[Bench], Iterator[Measurement]]] = {
-    "peak": measure_peak,
-    "stages": measure_stages,
-    "original": measure_original,
-    "scaling": measure_scaling,
-    "finished": measure_finished,
-    "shortcuts": measure_shortcuts,
+SECTIONS: dict[str, Callable[[Bench], dict[str, Row]]] = {
+    "stages": stages,
+    "growth": growth,
+    "finished": finished,
+    "networks": networks,
 }
 
 
-def check_before(bench: Bench, wanted: Sequence[str]) -> None:
-    """Find out at once what would end a section hours later.
-
-    Raises:
-        InputError: the clip is shorter than the base case of `scaling`, or a development sequence is not there.
-    """
-    if "scaling" in wanted and len(bench.clip.frames) < bench.lengths[0]:
-        raise InputError(
-            f"found {len(bench.clip.frames)} frames, expected at least the first of --lengths, {bench.lengths[0]}: "
-            "give a shorter one, or more --frames"
-        )
-    if "shortcuts" in wanted:
-        for sequence in bench.development:
-            open_clip(bench.root, sequence)
+def show(title: str, table: dict[str, Row]) -> None:
+    """Print a section; what a row does not have stays empty."""
+    columns = list(dict.fromkeys(key for row in table.values() for key in row))
+    shown = Table(title, box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in columns:
+        shown.add_column(column, justify="right")
+    for name, row in table.items():
+        shown.add_row(name, *(_cell(row.get(column)) for column in columns))
+    Console(width=140).print(shown)
 
 
-def measure(bench: Bench, name: str) -> None:
-    """Measure what a section lacks; each figure is written at once.
-
-    Raises:
-        InputError: what is there was measured on other inputs, or cannot be read.
-    """
-    path, inputs = bench.out / f"{name}.json", bench.inputs
-    new = {"inputs": inputs, "machine": machine(), "load": os.getloadavg()[0], "cases": {}}
-    report: dict[str, Any] = (read_report(path) or new) | {"complete": False}  # more may be asked for than before
-    if report["inputs"] != inputs:
-        raise InputError(
-            f"{path}: found figures of {report['inputs']}, expected {inputs}; give the same options, or another --out"
-        )
-    for case, take in SECTIONS[name](bench):
-        if case not in report["cases"]:
-            Console(stderr=True).print(f"{name}: {case}", markup=False)
-            report["cases"][case] = take()
-            _write(path, report)
-    _write(path, report | {"complete": True})
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    """A stopped benchmark leaves the old text or the new; cases stay in the order in which they were measured."""
-    temporary = beside(path)
-    try:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _cell(figure: float | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure:.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
-    process.keep_freed_memory()  # as tasks do
-    own, arguments = _divide(sys.argv[1:] if words is None else words)
-    options = _parse(own, arguments)
+    given = [*(sys.argv[1:] if words is None else words)]
+    end = given.index("--") if "--" in given else len(given)
+    options, arguments = _parse(given[:end]), given[end + 1 :]
+    keep_freed_memory()  # as tasks do
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    wanted = [] if options.targets else options.sections or [*SECTIONS]
+    report: dict[str, Row] = {"sections": {}}
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        bench = Bench(
-            root=options.root.resolve(),
-            out=options.out.resolve(),
-            sequence=options.sequence,
-            frames=options.frames,
-            rounds=options.rounds,
-            sample=options.sample,
-            lengths=options.lengths,
-            objects=options.objects,
-            counts=options.counts,
-            finished=options.finished,
-            development=options.development,
-            arguments=arguments,
-        )
-        check_before(bench, wanted)
-        for name in wanted:
-            measure(bench, name)
-        made = tables(bench.out)
-        for name in wanted or ["targets"]:
-            Console(width=140).print(Markdown(f"# {name}\n\n{made.get(name, 'Figures are missing: no table yet.')}"))
-        if options.fill:
-            fill(options.fill, made)
+        with tempfile.TemporaryDirectory(prefix="lis-performance-") as folder:
+            scratch = Path(folder)
+            clip = cut(open_clip(options.root, options.sequence), options.frames, scratch / "strokes")
+            if "growth" in options.sections and len(clip.frames) < options.lengths[0]:
+                raise InputError(f"--lengths: found {options.lengths[0]} first, expected {len(clip.frames)} at most")
+            for name in options.sections:
+                table = SECTIONS[name](Bench(clip, scratch, options, arguments))
+                report["sections"][name] = table
+                if options.json:  # after every section: they take a while
+                    about = {"command": shlex.join(sys.orig_argv), "machine": machine()}
+                    options.json.write_text(json.dumps(report | about, indent=1) + "\n", encoding="utf-8")
+                show(name, table)
     except LisError as error:
         Console(stderr=True).print(f"{error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     return 0
 
 
-def _divide(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """What is ours, and what comes after `--`."""
-    first = words.index("--") if "--" in words else len(words)
-    return words[:first], words[first + 1 :]
-
-
-def _parse(words: Sequence[str], arguments: Sequence[str]) -> argparse.Namespace:
-    def listed(text: str) -> list[str]:
-        return text.split(",")
-
-    def count(text: str) -> int:
-        if not text.isdecimal() or not int(text):
-            raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of 1 or more")
-        return int(text)
-
+def _parse(words: Sequence[str]) -> argparse.Namespace:
     def counts(text: str) -> list[int]:
-        return [count(number) for number in text.split(",")]
+        return [int(number) for number in text.split(",")]
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--root", type=Path, required=True, help="JPEGImages/480p, Annotations/480p, Scribbles")
-    parser.add_argument("--out", type=Path, required=True, help="folder of all figures; what is there is used")
     parser.add_argument("--sequence", default="breakdance", help="which one (%(default)s)")
-    parser.add_argument("--frames", type=count, default=70, help="so many of its first frames (%(default)s)")
-    parser.add_argument("--rounds", type=count, default=3, help="of everything that is done in turns (%(default)s)")
-    parser.add_argument(
-        "--sample", type=count, default=4, help="frames that stand for all in peak and original (%(default)s)"
-    )
-    parser.add_argument(
-        "--lengths", type=counts, default=[50, 100, 200, 500, 1000], help="scaling: frames; first the base"
-    )
-    parser.add_argument("--objects", type=counts, default=[1, 2, 4, 8], help="scaling: up to 9")
-    parser.add_argument("--counts", type=counts, default=[1, 5, 20, 50], help="scaling: sequences")
-    parser.add_argument("--finished", type=count, default=200, help="sequences without work (%(default)s)")
-    parser.add_argument("--development", type=listed, default=[], help="shortcuts: A,B; default: all sequences")
-    parser.add_argument("--targets", action="store_true", help="measure nothing; print the targets, met or missed")
-    parser.add_argument("--fill", type=Path, help="a document to put all tables into, between its markers")
+    parser.add_argument("--frames", type=int, default=70, help="so many of its first frames (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of stages (%(default)s)")
+    parser.add_argument("--lengths", type=counts, default=[50, 100, 200, 500], help="of growth; first the base case")
+    parser.add_argument("--objects", type=counts, default=[1, 2, 4, 8], help=f"of growth, up to {MOST_OBJECTS}")
+    parser.add_argument("--finished", type=int, default=200, help="sequences of the finished night (%(default)s)")
+    parser.add_argument("--sample", type=int, default=4, help="frames that stand for all in networks (%(default)s)")
+    parser.add_argument("--json", type=Path, help="a file for all figures")
     options = parser.parse_args(words)
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section is called {', '.join(sorted(unknown))}; there are: {', '.join(SECTIONS)}")
-    if max(options.objects) > runs.MOST_OBJECTS:
-        parser.error(f"--objects: found {max(options.objects)}, expected {runs.MOST_OBJECTS} at most")
-    if options.fill and not options.fill.is_file():
-        parser.error(f"--fill: found no document {options.fill}")
-    if ours := {word.partition("=")[0] for word in arguments} & _OURS:
-        parser.error(f"after `--`: {', '.join(sorted(ours))} is the benchmark's own to give")
+    if min(options.frames, options.rounds, options.sample, *options.lengths, *options.objects) < 1:
+        parser.error("expected numbers of 1 or more")
+    if max(options.objects) > MOST_OBJECTS:
+        parser.error(f"--objects: found {max(options.objects)}, expected {MOST_OBJECTS} at most")
+    options.sections = options.sections or [*SECTIONS]
     return options
 
 

@@ -27,22 +27,20 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import Clip, clip_names, open_clip
-from benchmarks.quality import machine
+from benchmarks.quality import REQUESTS, machine
 from stages.core.fusion import label_map
 from stages.core.metrics import region_similarity
 from stages.core.plan import Segment
 from stages.core.types import Anchor, Frame, LabelMap, Probability
-from stages.engines import protocols as engines
+from stages.engines import registry
 from stages.engines.protocols import Propagator
 from stages.formats.frames import Frames
 from stages.formats.scribbles import read_scribbles
 from stages.steps.place_anchors import plan
 
-_REQUESTS = 7
 _SHEET_COLUMNS = 4
 _SHEET_WIDTH_PX = 480
 _TRUTH_RGB, _RESULT_RGB = (0, 255, 0), (255, 0, 0)
-_OPTIONS = {"padding": 0.0, "lost_score": 0.3, "exact": False}
 
 
 Row = dict[str, float | int | None]
@@ -68,7 +66,7 @@ def stretches(clip: Clip, from_first: int) -> Iterator[Segment]:
             yield Segment(start, start + from_first, start, None)
         return
     scribbles = read_scribbles(clip.scribbles, clip.name, count)
-    yield from plan(count, scribbles.annotated, requests=_REQUESTS).segments
+    yield from plan(count, scribbles.annotated, requests=REQUESTS).segments
 
 
 def measure(engine: Propagator, clip: Clip, from_first: int, sheet: Path | None) -> tuple[list[Score], float]:
@@ -139,7 +137,7 @@ def main() -> int:
     options = _parse()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    built = {name: engines.propagator(name, options.weights, "cpu", _OPTIONS) for name in options.engines}
+    built = {name: registry.propagator(name, options.weights, "cpu", {}) for name in options.engines}
     report: dict[str, dict[str, Row]] = {name: {} for name in built}
     for clip_name in options.sequences or clip_names(options.root):
         clip = open_clip(options.root, clip_name)

@@ -5,8 +5,9 @@
         --refiner guided --mosaic --json mosaic.json
 
 Every sequence is annotated as a person would: the scribble set 001 on its own frame, and centre-line strokes drawn
-from ground truth on the other anchors of `eq1`. Then the real command runs, in a process of its own, on copies of the
-frames and scribbles; ground truth enters nowhere else, but for the scores.
+from ground truth on the other anchors (seven by `eq1`, or as --requests and --placement say). Then the real command
+runs, in a process of its own, on copies of the frames and scribbles; ground truth enters nowhere else, but for the
+scores.
 
 J and F are means over all frames (interactive protocol), `anchor_J` is J of the anchor masks before refinement. Each
 object weighs the same in the overall means, as in DAVIS. Time is that of whole runs, from a cold start on.
@@ -45,8 +46,8 @@ from stages.formats.masks import read_mask
 from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
 from stages.steps.place_anchors import plan
 
-_REQUESTS, _PLACEMENT = 7, "eq1"
-_DATASET = "benchmark"
+REQUESTS, _PLACEMENT = 7, "eq1"
+DATASET = "benchmark"
 _TAIL_LINES = 30
 _PROJECT = Path(__file__).resolve().parents[1]  # where luigi.cfg lies
 _COLUMNS = {
@@ -72,8 +73,13 @@ class Run:
     """Of its largest process. Never below this process's own peak, which the system hands down to its children."""
 
 
-def lazy_scribbles(clip: Clip) -> tuple[Plan, ScribbleSet]:
+def lazy_scribbles(clip: Clip, requests: int = REQUESTS, placement: str = _PLACEMENT) -> tuple[Plan, ScribbleSet]:
     """A plan of anchors, and strokes on every one of them: the clip's own on the first, centre lines on the others.
+
+    Args:
+        clip: with ground truth.
+        requests: anchors beyond the first.
+        placement: as in luigi.cfg.
 
     Raises:
         InputError: the scribble set 001 does not fit the clip.
@@ -85,14 +91,14 @@ def lazy_scribbles(clip: Clip) -> tuple[Plan, ScribbleSet]:
             f"{clip.scribbles}: found strokes of the objects {strangers}, expected those of the ground truth: "
             f"{list(clip.object_ids())}; take the scribbles that were drawn for these annotations"
         )
-    chosen = plan(count, scribbles.annotated, requests=_REQUESTS, placement=_PLACEMENT)
+    chosen = plan(count, scribbles.annotated, requests, placement)
     for index in chosen.requested:
         scribbles = merge(scribbles, index, centre_lines(read_mask(clip.truths[index])))
     return chosen, scribbles
 
 
-def annotate(clip: Clip, data_root: Path) -> tuple[int, ...]:
-    """Put a clip's frames, and scribbles on every anchor, into a data root.
+def annotate(clip: Clip, data_root: Path, requests: int = REQUESTS, placement: str = _PLACEMENT) -> tuple[int, ...]:
+    """Put a clip's frames, and scribbles on every anchor (see `lazy_scribbles`), into a data root.
 
     Returns:
         The anchors, ascending.
@@ -100,8 +106,8 @@ def annotate(clip: Clip, data_root: Path) -> tuple[int, ...]:
     Raises:
         InputError: the scribble set 001 does not fit the clip.
     """
-    chosen, scribbles = lazy_scribbles(clip)
-    paths = sequence_paths(data_root, _DATASET, clip.name)
+    chosen, scribbles = lazy_scribbles(clip, requests, placement)
+    paths = sequence_paths(data_root, DATASET, clip.name)
     for folder in (paths.frames, paths.scribbles):
         folder.mkdir(parents=True)
     for frame in clip.frames:
@@ -250,6 +256,8 @@ def _measure(options: argparse.Namespace, scratch: Path) -> dict[str, dict[str, 
     for kind in ("segmenter", "propagator", "refiner"):
         if engine := getattr(options, kind):
             arguments += [f"--{kind}", engine]
+    if (options.requests, options.placement) != (REQUESTS, _PLACEMENT):
+        arguments += ["--requests", str(options.requests), "--placement", options.placement]
     clips = [open_clip(options.root, name) for name in options.sequences or clip_names(options.root)]
     if options.mosaic:
         if len(clips) % 2:
@@ -257,7 +265,7 @@ def _measure(options: argparse.Namespace, scratch: Path) -> dict[str, dict[str, 
         clips = [mosaic(left, right, scratch / "mosaics") for left, right in zip(clips[::2], clips[1::2], strict=True)]
     sequences = {}
     for clip in track(clips, "Sequences", console=Console(stderr=True), transient=True):
-        anchors = annotate(clip, data_root)
+        anchors = annotate(clip, data_root, options.requests, options.placement)
         run = run_pipeline(clip.name, arguments, scratch / f"{clip.name}.log")
         sequences[clip.name] = evaluate(clip, anchors, outputs_root / clip.name, run)
     return sequences
@@ -270,6 +278,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--segmenter", help="an engine; default, here and below: as luigi.cfg says")
     parser.add_argument("--propagator")
     parser.add_argument("--refiner")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="anchors beyond the first (%(default)s)")
+    parser.add_argument("--placement", choices=("eq1", "spread"), default=_PLACEMENT, help="of anchors (%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes of one run (%(default)s)")
     parser.add_argument("--mosaic", action="store_true", help="put neighbours side by side: two objects, one hidden")
     parser.add_argument("--scratch", type=Path, help="a new folder that keeps frames, scribbles, results and logs")

@@ -25,9 +25,9 @@ from benchmarks.clips import Clip, clip_names, open_clip
 from stages.core.errors import LisError
 from stages.core.fusion import label_map
 from stages.core.metrics import score_frame
-from stages.core.types import Probability
-from stages.engines import protocols as engines
-from stages.formats.anchor_masks import read_anchor
+from stages.core.types import Frame, Probability
+from stages.engines import registry
+from stages.formats.anchor_masks import AnchorMasks
 from stages.formats.frames import read_frame
 from stages.formats.masks import read_mask
 from stages.formats.tracks import read_tracks
@@ -38,16 +38,17 @@ _GUARD_IOU, _GUARD_AREA = 0.7, 1.5  # as in luigi.cfg
 _SHEET_COLUMNS = 4
 
 
-def soft_masks(results: Path) -> Iterator[tuple[int, list[int], Probability]]:
+def soft_masks(results: Path) -> Iterator[tuple[int, tuple[int, ...], Probability]]:
     """Frame index, object ids and soft masks (objects, H, W) of a sequence's folder of results."""
     for folder in sorted((results / "anchor_masks").iterdir()):
-        yield int(folder.name), *read_anchor(folder)
+        masks = AnchorMasks.read(folder)
+        yield int(folder.name), masks.object_ids, masks.probability
     for folder in sorted((results / "tracks").iterdir()):
         for tracked in read_tracks(folder):
             yield tracked.index, tracked.object_ids, tracked.probability
 
 
-def check(clip: Clip, results: Path, refiner: GuardedRefiner, every: int) -> tuple[dict[str, float], engines.Frame]:
+def check(clip: Clip, results: Path, refiner: GuardedRefiner, every: int) -> tuple[dict[str, float], Frame]:
     """Refine each `every`-th frame of a sequence.
 
     Returns:
@@ -84,7 +85,7 @@ def check(clip: Clip, results: Path, refiner: GuardedRefiner, every: int) -> tup
     return {name: float(value) for name, value in figures.items()}, tiles(overlays, columns=_SHEET_COLUMNS)
 
 
-def _overlay(frame: engines.Frame, outlines: dict[tuple[int, int, int], Any]) -> engines.Frame:
+def _overlay(frame: Frame, outlines: dict[tuple[int, int, int], Any]) -> Frame:
     for colour, labels in outlines.items():
         frame = contour(frame, labels > 0, colour)
     return frame
@@ -105,7 +106,7 @@ def main() -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     try:
-        engine = engines.refiner(options.refiner, options.weights_root, "cpu", {"exact": False})
+        engine = registry.refiner(options.refiner, options.weights_root, "cpu", {"exact": False})
         refiner = GuardedRefiner(engine, _GUARD_IOU, _GUARD_AREA)
         table: dict[str, dict[str, float]] = {}
         for name in options.sequences or clip_names(options.root):

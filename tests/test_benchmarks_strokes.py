@@ -164,6 +164,14 @@ def test_every_anchor_is_annotated_and_absence_is_said(pair: tuple[Clip, Clip, C
     assert not (folder / "Annotations").exists(), "the pipeline never sees ground truth"
 
 
+def test_as_many_anchors_are_annotated_as_are_asked_for(root: Path, tmp_path: Path) -> None:
+    clip = open_clip(root, "long")
+    assert annotate(clip, tmp_path / "one", requests=0) == (4,)
+    spread = annotate(clip, tmp_path / "spread", requests=3, placement="spread")
+    assert len(spread) == 4
+    assert 4 in spread
+
+
 def test_an_object_that_is_nowhere_on_an_anchor_leaves_it_annotated_and_empty(root: Path, tmp_path: Path) -> None:
     for index in range(5, 12):
         write_mask(root / f"Annotations/480p/long/{index:05d}.png", np.zeros(SIZE_WH[::-1], np.uint8))

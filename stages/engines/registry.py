@@ -66,12 +66,12 @@ class Engine:
         return (module,) if self.network is None else (module, "torch")
 
     def arguments(self, options: Options) -> dict[str, Any]:
-        """Those of a run's options that it is built with, as the builder's keywords."""
+        """What it is built with: the builder's keywords, from a run's options or else their defaults."""
         unused = () if self.network is None else self.network.without
         return {
-            each.argument: options[each.name]
+            each.argument: options.get(each.name, each.default)
             for each in self.spec.options
-            if each.name in options and each.argument not in unused
+            if each.argument not in unused
         }
 
     def memory_mib(self, options: Options) -> int:
