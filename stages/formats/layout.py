@@ -73,7 +73,10 @@ def list_datasets(data_root: Path) -> list[str]:
         InputError: there is no such folder.
     """
     if not data_root.is_dir():
-        raise InputError(f"{data_root}: found no such folder, expected the datasets in it; check --data-root")
+        raise InputError(
+            f"{data_root}: found no such folder, expected the datasets in it; check --data-root, or bring in a video: "
+            "lis import FILE"
+        )
     names = sorted(path.name for path in data_root.iterdir() if path.is_dir() and path.name != NOT_A_DATASET)
     return [name for name in names if NAME_PATTERN.fullmatch(name)]
 
@@ -125,8 +128,13 @@ def _not_found(data_root: Path, seq: str, dataset: str | None, owners: list[str]
         return f"found no frames of the sequence {seq!r} in {where}; {', '.join(owners)} has a sequence of this name"
     known = sorted({name for each in searched for name in list_sequences(data_root, each)})
     near = difflib.get_close_matches(seq, known, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} others are there."
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_listed(known)}."
     scribbled = [name for name in searched if _layout(data_root, name, seq).scribbles.is_dir()]
     if scribbled:
         hint = f"its scribbles are there, in {', '.join(scribbled)}."
-    return f"found no frames of the sequence {seq!r} in {where}: {hint} ImportSequence brings in a video or a folder"
+    return f"found no frames of the sequence {seq!r} in {where}: {hint} `lis import` brings in a video or a folder"
+
+
+def _listed(names: list[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more or "none"

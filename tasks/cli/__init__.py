@@ -6,7 +6,7 @@ Nothing is done twice here: a command is made of a task's parameters, and runs L
 import sys
 
 import rich_click as click
-from click.exceptions import Exit
+from click.exceptions import Exit, NoArgsIsHelpError
 
 from stages.core.errors import LisError
 from tasks.cli.looking import doctor, engines, options, status, version, weights
@@ -53,8 +53,12 @@ def main(prog: str = "lis") -> int:
     try:
         luigi_hooks.prepare()
         code = lis.main(prog_name=prog, standalone_mode=False)
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        sys.stderr.write(f"{context.command_path if context else prog}: {error.format_message()}\n")
         code = error.exit_code
     except Exit as error:
         code = error.exit_code

@@ -280,6 +280,6 @@ def _explain(kind: type[BaseException], error: BaseException, trace: TracebackTy
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("stopped; finished stages are kept: the same command goes on from here\n")
     elif issubclass(kind, _USER_ERRORS):
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{', '.join(str(error).splitlines()).replace(':,', ':')}\n")
     else:
         sys.__excepthook__(kind, error, trace)

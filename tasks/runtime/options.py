@@ -85,6 +85,11 @@ class _Explained:
 class NumberParameter(_Explained, luigi.NumericalParameter[Any]):
     """A number between limits."""
 
+    def __init__(self, *args: Any, min_value: float, max_value: float, **kwargs: Any):
+        super().__init__(*args, min_value=min_value, max_value=max_value, **kwargs)
+        whole = "whole " if kwargs.get("var_type") is int else ""
+        self.permitted = f"expected a {whole}number from {min_value:g} to {max_value:g}"
+
 
 class ChoiceParameter(_Explained, luigi.ChoiceParameter):
     """One of a few words."""

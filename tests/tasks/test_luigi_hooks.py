@@ -1,0 +1,200 @@
+"""Canaries: what `tasks/runtime/luigi_hooks.py` takes for granted of Luigi 3.8.1, shown with Luigi itself.
+
+If one of them falls silent with a new version of Luigi, the hook that it names no longer does what it promises.
+"""
+
+import importlib.metadata
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import luigi
+import luigi.interface
+import luigi.parameter
+import luigi.scheduler
+import luigi.worker
+import pytest
+
+from tasks.runtime import luigi_hooks
+from tests.conftest import LUIGI, REPOSITORY, Project
+
+
+def run_python(code: str, folder: Path = REPOSITORY) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=folder, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def test_luigi_is_the_version_that_the_hooks_were_written_for() -> None:
+    """Another one may do: read through the other canaries, then raise the number in `luigi_hooks`."""
+    assert importlib.metadata.version("luigi") == luigi_hooks.WRITTEN_FOR
+
+
+def test_importing_tasks_changes_nothing_in_a_program_that_is_not_luigi() -> None:
+    """No handler, no patched module; only settings of Luigi's own."""
+    assert (
+        run_python(
+            """
+            import logging, signal, sys
+            import luigi.interface, luigi.worker, luigi.task, luigi.scheduler
+            modules = (luigi.worker, luigi.scheduler, luigi.interface, luigi.task)
+            def state():
+                return (
+                    [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)],
+                    sys.excepthook, logging.getLogger("luigi-interface").filters[:],
+                    logging.getLogger("lis").handlers[:], logging.getLogger("lis").level,
+                    [dict(vars(module)) for module in modules],
+                )
+            before = state()
+            import tasks
+            print(state() == before)
+            """
+        )
+        == "True"
+    )
+
+
+def test_a_task_that_is_scheduled_by_another_program_makes_the_process_ready(project: Project) -> None:
+    code = """
+        import signal, luigi, tasks
+        before = signal.getsignal(signal.SIGTERM)
+        luigi.build([tasks.Frames(seq="toy")], local_scheduler=True)
+        print(before == signal.SIG_DFL, signal.getsignal(signal.SIGTERM) is signal.default_int_handler)
+    """
+    assert run_python(code, project.folder).splitlines()[-1] == "True True"
+
+
+@pytest.mark.parametrize("command", [[str(LUIGI)], [sys.executable, "-m", "luigi"]])
+def test_luigis_own_command_is_recognised(project: Project, command: list[str]) -> None:
+    """is_luigis_command: a mistake is one line there, since the process is ours."""
+    done = subprocess.run(
+        [*command, "--module", "tasks", "RefineSequense"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines() == [
+        "No task RefineSequense. Did you mean: RefineSequence, RefineSegment, ReportSequence"
+    ]
+
+
+class Recorded(luigi_hooks.HookedTask):
+    """Notes what Luigi asks of it."""
+
+    name = luigi.Parameter()
+    asked: list[str] = []
+
+    def complete(self) -> bool:
+        return "run" in self.asked
+
+    def prepare(self) -> None:
+        self.asked.append("prepare")
+
+    def scheduled(self) -> None:
+        self.asked.append("scheduled")
+
+    def memory_mib(self) -> int:
+        self.asked.append("memory")
+        return 1
+
+    def run(self) -> None:
+        self.asked.append("run")
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    monkeypatch.setattr(luigi_hooks, "prepare", lambda: None)
+    monkeypatch.setattr(Recorded, "asked", [])
+    return Recorded(name="a")
+
+
+def test_luigi_schedules_asks_for_memory_and_prepares_before_it_runs(recorded: Recorded) -> None:
+    """deps, resources, worker_timeout: in this order, in this process."""
+    worker = luigi.worker.Worker(scheduler=luigi.scheduler.Scheduler())
+    worker._config.force_multiprocessing = False
+    assert worker.add(recorded)
+    assert recorded.asked[:2] == ["scheduled", "memory"]
+    worker.run()
+    asked = recorded.asked
+    assert asked.index("prepare") < asked.index("run")
+    assert "prepare" not in asked[: asked.index("memory")]
+
+
+def test_a_clone_is_made_once_and_parameters_are_searched_once(recorded: Recorded) -> None:
+    assert recorded.clone(name="b") is recorded.clone(name="b")
+    assert recorded.clone(name="b").name == "b"
+    assert Recorded.get_params() is Recorded.get_params()
+    assert dict(Recorded.get_params()) == dict(luigi.Task.get_params.__func__(Recorded))  # type: ignore[attr-defined]
+
+
+class Fails(luigi.Task):
+    """A task that says why."""
+
+    seq = luigi.Parameter()
+
+    def complete(self) -> bool:
+        return False
+
+    def run(self) -> None:
+        raise ValueError("the reason")
+
+    def on_failure(self, exception: BaseException) -> str:
+        return str(exception)
+
+
+def test_a_schedule_inside_of_a_task_tells_why_tasks_failed() -> None:
+    """schedule: the factory, task_list, fetch_error."""
+    assert luigi_hooks.schedule([Fails(seq="one"), Fails(seq="two")]) == {
+        "one": "Fails: the reason",
+        "two": "Fails: the reason",
+    }
+
+
+def test_what_luigi_says_at_every_step_is_known() -> None:
+    """_quiet: the words by which its bookkeeping is told from what people should read."""
+    package = Path(str(luigi.__file__)).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py")))
+    for words in luigi_hooks._NOISE:
+        if words != "Worker Worker(":  # "Worker " and a worker's own name
+            assert words in source, words
+    assert luigi.worker.Worker(scheduler=luigi.scheduler.Scheduler())._id.startswith("Worker(")
+    for word in (" running   ", " done   "):
+        assert word in source
+
+
+def test_the_cause_of_an_error_is_what_people_read(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise luigi.parameter.ParameterException("plain words")
+    except luigi.parameter.ParameterException:
+        record = logging.LogRecord("luigi-interface", logging.ERROR, "x", 1, "Uncaught", (), sys.exc_info())
+    assert luigi_hooks._quiet(record)
+    assert (record.getMessage(), record.exc_info) == ("plain words", None)
+
+
+def test_settings_that_are_read_by_name_are_not_reported_as_unknown() -> None:
+    assert {"rpc_retry_attempts", "rpc_retry_wait"} <= set(luigi.interface.core.ignore_unconsumed)
+
+
+def test_a_stopped_run_leaves_no_children(project: Project) -> None:
+    """prepare: Luigi ends its children on KeyboardInterrupt only."""
+    code = """
+        import os, signal, subprocess, sys, time
+        run = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True)
+        time.sleep(0.1)
+        run.send_signal(signal.SIGTERM)
+        print(run.wait(30))
+    """
+    script = project.folder / "stop.py"
+    script.write_text(textwrap.dedent(code))
+    done = subprocess.run(
+        [sys.executable, str(script), *project.command("Frames")[:-2]],
+        cwd=project.folder, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert int(done.stdout) in (-signal.SIGTERM, -signal.SIGINT, 130, 0)
