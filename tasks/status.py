@@ -12,7 +12,6 @@ from stages.core.errors import LisError
 from stages.core.states import State
 from stages.formats import results
 from stages.formats.log import last_failure
-from stages.formats.manifest import read_manifest
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.runtime.published import PublishedTask
@@ -101,15 +100,7 @@ def estimate(stages: list[StageTask]) -> Estimate:
 
 def seconds_since(root: Path, started: float) -> float:
     """Seconds of the stages of a sequence that were published since then, from their manifests."""
-    return round(sum(seconds for _, seconds in published_since(root, started)), 1)
-
-
-def published_since(root: Path, started: float) -> Iterator[tuple[str, float]]:
-    """The stage and the seconds of everything that was published for a sequence since then."""
-    for level in ("*", "*/*"):
-        for path in sorted(root.glob(f"{level}/manifest.json")):
-            if path.stat().st_mtime >= started and (manifest := read_manifest(path.parent)):
-                yield manifest.stage, manifest.run["seconds"]
+    return round(sum(manifest.run["seconds"] for manifest in results.published_since(root, started)), 1)
 
 
 def how_long(seconds: float) -> str:
@@ -124,10 +115,8 @@ def _units(stage: EngineTask) -> int:
 def _seconds_per_unit(stage: EngineTask) -> float | None:
     """What the same stage with the same engine took in earlier runs below the same root of results."""
     taken = units = 0.0
-    for path in Path(stage.outputs_root).glob(f"*/{stage.stage}/*/manifest.json"):
-        manifest = read_manifest(path.parent)
-        if manifest and manifest.key.get(stage.plug) == stage.engine_name:
+    for manifest in results.published_before(Path(stage.outputs_root), stage.stage):
+        if manifest.key.get(stage.plug) == stage.engine_name:
             taken += manifest.run["seconds"]
-            masks = sum(name.startswith("masks/") for name in manifest.files["sha256"])
-            units += masks or 1
+            units += results.frames_in(manifest)
     return taken / units if units else None

@@ -19,12 +19,13 @@ from luigi.retcodes import run_with_retcodes
 from stages.core.errors import LisError
 from stages.core.states import State
 from stages.engines import registry
+from stages.formats import results
 from stages.formats.layout import list_datasets, list_sequences
 from tasks.runtime.luigi_hooks import HookedTask
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
-from tasks.status import estimate, how_long, published_since, standing, unfinished
+from tasks.status import estimate, how_long, standing, unfinished
 
 Task = type[luigi.Task]
 _RUN: Final = "run"
@@ -187,7 +188,7 @@ def _say(words: list[str], code: int, started: float, *, as_json: bool) -> None:
     counts: Counter[str] = Counter()
     try:
         if isinstance(task, SequenceTask):
-            counts.update(stage for stage, _ in published_since(task.root, started))
+            counts.update(manifest.stage for manifest in results.published_since(task.root, started))
         result = task.clone(_result_of(task)) if isinstance(task, SequenceTask) else None
         found = standing(result, "" if code != State.FAILED.exit_code else "failed") if result is not None else None
     except LisError:
