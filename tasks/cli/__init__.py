@@ -7,6 +7,7 @@ import sys
 
 import rich_click as click
 from click.exceptions import Exit, NoArgsIsHelpError
+from luigi.parameter import ParameterException
 
 from stages.core.errors import LisError
 from tasks.cli.looking import doctor, engines, options, status, version, weights
@@ -68,4 +69,7 @@ def main(prog: str = "lis") -> int:
     except LisError as error:
         sys.stderr.write(f"{error}\n")
         code = 30
+    except ParameterException as error:
+        sys.stderr.write(f"{error}\n")
+        code = 40
     return int(code or 0)

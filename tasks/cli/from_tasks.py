@@ -1,7 +1,6 @@
 """Commands made of tasks: each parameter is an option, and running the command is running Luigi."""
 
 import json
-import logging
 import math
 import sys
 import time
@@ -13,15 +12,15 @@ from typing import Any, Final
 import luigi
 import rich_click as click
 from click.shell_completion import CompletionItem
-from luigi.cmdline_parser import CmdlineParser
-from luigi.retcodes import run_with_retcodes
+from luigi.parameter import ParameterException
 
 from stages.core.errors import LisError
 from stages.core.states import State
 from stages.engines import registry
 from stages.formats import results
 from stages.formats.layout import list_datasets, list_sequences
-from tasks.runtime.luigi_hooks import HookedTask
+from tasks.refine import RefineSequence
+from tasks.runtime import luigi_hooks
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
@@ -132,9 +131,9 @@ def _run(task: Task, argument: str, values: dict[str, Any]) -> int:
     if dry_run:
         return _foresee(words, as_json=as_json)
     if not verbose:
-        logging.getLogger("luigi-interface").addFilter(_without_summary)
+        luigi_hooks.hide_summary()
     started = time.time()
-    code = run_luigi(words)
+    code = luigi_hooks.run_command(words)
     if issubclass(task, SequenceTask) or argument == "seq":
         _say(words, code, started, as_json=as_json)
     elif as_json:
@@ -151,45 +150,18 @@ def luigi_words(task: Task, options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def run_luigi(words: list[str]) -> int:
-    """Run Luigi's command line in this process; its exit code."""
-    try:
-        run_with_retcodes(words)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def _without_summary(record: logging.LogRecord) -> bool:
-    return "Luigi Execution Summary" not in record.getMessage()
-
-
-def made(words: list[str]) -> HookedTask:
-    """The task that a command line of Luigi's names.
-
-    Raises:
-        LisError: it cannot be made.
-    """
-    try:
-        with CmdlineParser.global_instance(words) as parser:
-            task: HookedTask = parser.get_task_obj()
-            return task
-    except luigi.parameter.ParameterException as error:
-        raise click.UsageError(str(error)) from None
-
-
 def _say(words: list[str], code: int, started: float, *, as_json: bool) -> None:
     """Two lines: what was done, and where the result is or what is missing."""
     seconds = time.time() - started
     try:
-        task = made(words)
-    except (LisError, click.ClickException):
+        task = luigi_hooks.task_of(words)
+    except ParameterException:
         return  # said already
     counts: Counter[str] = Counter()
     try:
         if isinstance(task, SequenceTask):
             counts.update(manifest.stage for manifest in results.published_since(task.root, started))
-        result = task.clone(_result_of(task)) if isinstance(task, SequenceTask) else None
+        result = task.clone(RefineSequence) if isinstance(task, SequenceTask) else None
         found = standing(result, "" if code != State.FAILED.exit_code else "failed") if result is not None else None
     except LisError:
         return
@@ -222,20 +194,14 @@ def _words_of(code: int) -> str:
     return {0: "done", 20: "waiting for scribbles", 25: "stopped", 30: "failed"}.get(code, f"ended with code {code}")
 
 
-def _result_of(task: luigi.Task) -> Any:
-    from tasks.refine import RefineSequence
-
-    return RefineSequence
-
-
 def _foresee(words: list[str], *, as_json: bool) -> int:
     """What a run would do, without doing it; the exit code that can be foreseen."""
-    task = made(words)
+    task = luigi_hooks.task_of(words)
     assert isinstance(task, PublishedTask)
     stages = list(unfinished(task))
     expected = estimate(stages)
     counts = Counter(stage.stage for stage in stages)
-    found = standing(task.clone(_result_of(task)))
+    found = standing(task.clone(RefineSequence))
     code = State.WAITING.exit_code if found.waiting_for else 0
     if as_json:
         _print_json(

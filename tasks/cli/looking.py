@@ -9,7 +9,6 @@ from typing import Any
 
 import luigi
 import rich_click as click
-from luigi.parameter import ParameterException
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,9 +16,10 @@ from rich.table import Table
 from stages.engines import inventory, registry
 from stages.engines.spec import PLUGS
 from stages.formats.layout import list_datasets, list_sequences
-from tasks.cli.from_tasks import command, luigi_words, made
+from tasks.cli.from_tasks import command, luigi_words
 from tasks.doctor import examine
 from tasks.refine import RefineSequence
+from tasks.runtime import luigi_hooks
 from tasks.runtime.options import OPTIONS, luigi_cfg, options_page
 from tasks.status import standing
 
@@ -35,7 +35,7 @@ _weights_root = click.option(
 
 def _examine(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> int:
     words = luigi_words(RefineSequence, {name: value for name, value in values.items() if value is not None})
-    task = made(words)
+    task = luigi_hooks.task_of(words)
     assert isinstance(task, RefineSequence)
     return 0 if examine(task, Console(soft_wrap=False)) else 30
 
@@ -62,10 +62,7 @@ def status(data_root: str | None, outputs_root: str | None, dataset: str | None,
     rows = []
     for each in [dataset] if dataset else list_datasets(root):
         for seq in list_sequences(root, each):
-            try:
-                found = standing(RefineSequence(seq=seq, dataset=each, **given))
-            except ParameterException as error:
-                raise click.UsageError(str(error)) from None
+            found = standing(RefineSequence(seq=seq, dataset=each, **given))
             rows.append((seq, each, str(found.state), found.reason.partition("\n")[0]))
     columns = ("sequence", "dataset", "state", "why")
     if as_json:

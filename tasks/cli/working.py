@@ -9,11 +9,12 @@ import rich_click as click
 from stages.formats.layout import sequence_paths
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
 from tasks.bulk import BulkRefine
-from tasks.cli.from_tasks import command, luigi_words, run_luigi
+from tasks.cli.from_tasks import command, luigi_words
 from tasks.evaluate import EvaluateSequence
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
+from tasks.runtime import luigi_hooks
 from tasks.runtime.options import OPTIONS
 from tasks.train import TrainNetwork
 
@@ -50,8 +51,9 @@ def demo(clip: bool, workers: int | None) -> int:
         luigi_words(RefineSequence, {**where, **shared}),
         luigi_words(ReportSequence, {**where, **shared}),
     )
+    luigi_hooks.hide_summary()
     for words in steps:
-        if code := run_luigi(words):
+        if code := luigi_hooks.run_command(words):
             return code
     sys.stderr.write("masks: outputs/bunny/masks/   page: outputs/bunny/report/index.html\n")
     return 0

@@ -27,7 +27,9 @@ import luigi.interface
 import luigi.parameter
 import luigi.task_register
 import luigi.worker
+from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import get_config
+from luigi.retcodes import run_with_retcodes
 from luigi.rpc import RemoteScheduler
 from luigi.scheduler import Scheduler
 
@@ -240,6 +242,34 @@ class _LocalServices:
                 explanation = json.loads(explanation)
             reasons.setdefault(task["params"]["seq"], f"{task['name']}: {explanation}")
         return reasons
+
+
+# --- Luigi's command line, from inside of a program ------------------------------------------------------------------
+
+
+def run_command(words: list[str]) -> int:
+    """Run a command line of Luigi's in this process; its exit code."""
+    try:
+        run_with_retcodes(words)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def task_of(words: list[str]) -> HookedTask:
+    """The task that a command line of Luigi's names; it is not run.
+
+    Raises:
+        ParameterException: it cannot be made.
+    """
+    with CmdlineParser.global_instance(words) as parser:
+        task: HookedTask = parser.get_task_obj()
+        return task
+
+
+def hide_summary() -> None:
+    """Drop Luigi's summary of a run, for a program that says what was done in words of its own."""
+    logging.getLogger("luigi-interface").addFilter(lambda record: "Luigi Execution Summary" not in record.getMessage())
 
 
 # --- what people read ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import ClassVar
 
 import luigi
 import luigi.interface
@@ -89,7 +90,7 @@ class Recorded(luigi_hooks.HookedTask):
     """Notes what Luigi asks of it."""
 
     name = luigi.Parameter()
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def complete(self) -> bool:
         return "run" in self.asked
@@ -176,6 +177,23 @@ def test_the_cause_of_an_error_is_what_people_read(caplog: pytest.LogCaptureFixt
         record = logging.LogRecord("luigi-interface", logging.ERROR, "x", 1, "Uncaught", (), sys.exc_info())
     assert luigi_hooks._quiet(record)
     assert (record.getMessage(), record.exc_info) == ("plain words", None)
+
+
+def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """task_of, run_command, hide_summary: the parser, the exit code, the words of the summary."""
+    words = ["--module", "tasks", "Frames", "--seq", "toy"]
+    task = luigi_hooks.task_of(words)
+    assert (task.task_family, task.seq) == ("Frames", "toy")  # type: ignore[attr-defined]
+    code = f"""
+        from tasks.runtime import luigi_hooks
+        luigi_hooks.hide_summary()
+        print(luigi_hooks.run_command({words}), luigi_hooks.run_command({[*words[:-1], "nope"]}))
+    """
+    assert run_python(code, project.folder).splitlines()[-1] == "0 30"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    assert "Summary" not in done.stderr
 
 
 def test_settings_that_are_read_by_name_are_not_reported_as_unknown() -> None:
