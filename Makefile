@@ -6,10 +6,8 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test slow check docs davisinteractive clean
 
 ## set up, bring in the demo clip, and label it
-demo: $(INSTALLED) data/demo/JPEGImages/480p/bunny
-	$(BIN)/luigi --module tasks RefineSequence --seq bunny
-	$(BIN)/luigi --module tasks ReportSequence --seq bunny
-	@echo "masks: outputs/bunny/masks/   page: outputs/bunny/report/index.html"
+demo: $(INSTALLED)
+	$(BIN)/lis demo
 
 ## set up, and run the fast tests
 test: $(INSTALLED)
@@ -26,8 +24,10 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+## what is made from the options themselves
 docs: $(INSTALLED)
-	$(BIN)/python -m tasks options > docs/options.md
+	$(BIN)/lis options > docs/options.md
+	$(BIN)/lis options --luigi-cfg > luigi.cfg
 
 ## the official evaluation package: EvaluateInteractive needs its robot. It wants a scikit-learn of 2019 and builds
 ## against the numpy that is there, so pip must not resolve it; a C compiler is needed
@@ -46,8 +46,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
 	touch $@
 
-data/demo/JPEGImages/480p/bunny: | $(INSTALLED)
-	$(BIN)/luigi --module tasks ImportSequence --dataset demo --seq bunny --source "$$($(BIN)/python -m tasks demo)"
-
 clean:
-	rm -rf $(VENV) outputs/* data/demo/JPEGImages
+	rm -rf $(VENV) outputs/* data/demo/JPEGImages data/demo/Scribbles build
