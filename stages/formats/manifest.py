@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from stages.core.errors import StageError
-from stages.formats.schema import check_schema
+from stages.formats.schema import NewerVersionError, check_schema
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -50,14 +50,16 @@ def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a complete folder, or None: nothing published, unreadable, or files missing.
 
     Raises:
-        StageError: a newer version of LIS has published the folder.
+        NewerVersionError: a newer version of LIS has published the folder.
     """
     path = folder / MANIFEST
     try:
         stat = path.stat()
         manifest = _parse(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
         return manifest if _present(folder, manifest.files["sha256"]) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except NewerVersionError:
+        raise
+    except (StageError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from stages.core.errors import StageError
 from stages.core.plan import Plan
 from stages.formats.manifest import Json, sha256, write_json
-from stages.formats.schema import check_schema
+from stages.formats.schema import NewerVersionError, check_schema
 
 REQUESTS_JSON: Final = "requests.json"
 FOLDER: Final = "requests"
@@ -48,7 +48,7 @@ def issued_anchors(root: Path, terms: Json) -> tuple[int, ...]:
         terms: scribble set, number of requests, placement and frame count.
 
     Raises:
-        StageError: a newer version of LIS has asked.
+        NewerVersionError: a newer version of LIS has asked.
     """
     return next((tuple(issue["anchors"]) for issue in _issues(root) if issue["terms"] == terms), ())
 
@@ -122,9 +122,9 @@ def _issues(root: Path) -> list[Json]:
         return [
             {"terms": dict(issue["terms"]), "anchors": [int(i) for i in issue["anchors"]]} for issue in fields["issued"]
         ]
-    except StageError:
+    except NewerVersionError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (StageError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 
 

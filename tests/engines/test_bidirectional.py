@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
+from stages.core.states import Gone, Source
 from stages.core.types import Anchor, TrackResult
 from stages.engines.propagators.bidirectional import Bidirectional, TrustedResult
 
@@ -72,7 +73,7 @@ def test_objects_are_followed_from_both_sides():
                 np.testing.assert_array_equal(result.directions[direction].box_xyxy[number], [x, y, x + SIDE, y + SIDE])
                 assert result.directions[direction].score[number] == pytest.approx(1, abs=1e-3)
         np.testing.assert_array_equal(result.agreement, [1, 1])
-        assert result.reasons == ("", "")
+        assert result.gone == (None, None)
 
 
 def test_soft_masks_that_waited_come_back_whole():
@@ -94,7 +95,7 @@ def test_an_object_on_one_anchor_only_has_one_direction_and_no_agreement():
 
 def test_an_object_on_no_anchor_is_absent():
     for result in ENGINE.propagate(VIDEO, anchor(0, 1), anchor(8, 1)):
-        assert result.reasons == ("", "absent")
+        assert result.gone == (None, Gone(Source.ABSENT))
         assert not result.probability[1].any()
         assert result.score[1] == 0
         assert np.isnan(result.agreement[1])
@@ -113,10 +114,11 @@ def test_stretches_at_the_ends_of_the_video_and_between_neighbours(left, right, 
 def test_a_track_with_a_low_score_is_lost_and_comes_back():
     video = [frame(index, 0) if index == 3 else VIDEO[index] for index in range(COUNT)]
     results = {result.index: result for result in Bidirectional(TemplateTracker, 0.9).propagate(video, anchor(0), None)}
-    assert results[3].reasons[0].startswith("lost: forward: score")
+    lost, kept = results[3].gone
+    assert lost is not None and lost.source == Source.LOST and lost.detail.startswith("forward: score")
     assert not results[3].probability[0].any()
-    assert results[3].reasons[1] == ""
-    assert results[4].reasons == ("", "")
+    assert kept is None
+    assert results[4].gone == (None, None)
 
 
 def test_a_lost_direction_is_left_out():
@@ -127,12 +129,12 @@ def test_a_lost_direction_is_left_out():
             result = super().step(frame)
             if self._box[0] != position(0, 8)[0]:
                 return result
-            return TrackResult(np.zeros_like(result.probability), (0, 0, 0, 0), 0.0, "lost: hidden")
+            return TrackResult(np.zeros_like(result.probability), (0, 0, 0, 0), 0.0, "hidden")
 
     for result in Bidirectional(OneSided).propagate(VIDEO, anchor(0, 1), anchor(8, 1)):
         np.testing.assert_array_equal(result.probability[0] > 0.5, truth(0, result.index) > 0)
         assert np.isnan(result.agreement[0])
-        assert result.reasons == ("", "absent")
+        assert result.gone == (None, Gone(Source.ABSENT))
 
 
 def test_a_mask_that_floods_the_frame_is_lost():
@@ -142,7 +144,9 @@ def test_a_mask_that_floods_the_frame_is_lost():
 
     for result in Bidirectional(Flood).propagate(VIDEO, anchor(0), anchor(8)):
         assert not result.probability.any()
-        assert all("forward: area" in reason and "backward: area" in reason for reason in result.reasons)
+        for gone in result.gone:
+            assert gone is not None and gone.source == Source.LOST
+            assert "forward: area" in gone.detail and "backward: area" in gone.detail
 
 
 def test_directions_that_exclude_each_other_leave_an_empty_mask_with_a_reason():
@@ -157,7 +161,7 @@ def test_directions_that_exclude_each_other_leave_an_empty_mask_with_a_reason():
 
     middle = list(Bidirectional(Stubborn).propagate(VIDEO, anchor(0), anchor(8)))[3]
     assert middle.agreement[0] == 0
-    assert middle.reasons[0] == "lost: forward and backward exclude each other"
+    assert middle.gone[0] == Gone(Source.LOST, "forward and backward exclude each other")
     assert not middle.probability[0].any()
 
 

@@ -1,21 +1,16 @@
 """Doubt grows with every sign of error, and the next scribbles go where they remove most of it."""
 
-import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stages.core.errors import StageError
-from stages.formats.frames_csv import SOURCES, FrameQuality, read_frames_csv, write_frames_csv
+from stages.core.states import Source
+from stages.formats.frames_csv import FrameQuality
 from stages.formats.report_data import (
-    JudgedFrame,
-    read_quality_csv,
     worst_by_frame,
-    write_quality_csv,
-    write_suggestions,
 )
 from stages.steps.assess import judge, suggest
 
@@ -23,9 +18,9 @@ AREA_PX = 400
 
 
 def row(
-    frame: int, agreement: float = 0.9, source: str = "both", object_id: int = 1, **changes: object
+    frame: int, agreement: float = 0.9, source: Source = Source.BOTH, object_id: int = 1, **changes: object
 ) -> FrameQuality:
-    agreement = agreement if source == "both" else math.nan
+    agreement = agreement if source == Source.BOTH else math.nan
     return replace(FrameQuality(frame, object_id, 1.0, agreement, source, True, "", AREA_PX), **changes)
 
 
@@ -34,9 +29,9 @@ def video(frame_count: int, anchors: list[int], agreement: dict[range, float] | 
     rows = []
     for frame in range(frame_count):
         if frame in anchors:
-            rows.append(row(frame, source="anchor"))
+            rows.append(row(frame, source=Source.ANCHOR))
         elif frame < anchors[0] or frame > anchors[-1]:
-            rows.append(row(frame, source="backward" if frame < anchors[0] else "forward"))
+            rows.append(row(frame, source=Source.BACKWARD if frame < anchors[0] else Source.FORWARD))
         else:
             here = [value for stretch, value in (agreement or {}).items() if frame in stretch]
             rows.append(row(frame, here[0] if here else 0.9))
@@ -55,74 +50,6 @@ def doubt_of(changed: FrameQuality) -> float:
     """The doubt of one row in an otherwise faultless stretch between the anchors 0 and 10."""
     rows = [other for other in video(11, [0, 10]) if other.frame != changed.frame]
     return doubts([*rows, changed], [0, 10], 11)[changed.frame]
-
-
-class TestTables:
-    ROWS = (
-        FrameQuality(0, 1, 1.0, math.nan, "anchor", None, "", 12),
-        FrameQuality(1, 1, 0.123456, 0.75, "both", True, "", 0),
-        FrameQuality(1, 7, 0.0, math.nan, "lost", None, 'lost: score 0.01, "too low";\nsaid twice', 0),
-        FrameQuality(2, 7, 0.5, math.nan, "forward", False, "IoU 0.61 below 0.70", 99999),
-    )
-
-    def test_frames_come_back_as_they_were(self, tmp_path: Path) -> None:
-        write_frames_csv(tmp_path / "frames.csv", self.ROWS)
-        back = read_frames_csv(tmp_path / "frames.csv")
-        assert repr(back) == repr(list(self.ROWS))
-
-    def test_columns_are_those_that_people_are_told(self, tmp_path: Path) -> None:
-        write_frames_csv(tmp_path / "frames.csv", self.ROWS[:2])
-        assert (tmp_path / "frames.csv").read_bytes() == (
-            b"frame,object_id,score,agreement,source,accepted,reason,area_px\n"
-            b"0,1,1.000000,,anchor,,,12\n"
-            b"1,1,0.123456,0.750000,both,1,,0\n"
-        )
-
-    def test_equal_values_give_equal_bytes_whatever_their_type(self, tmp_path: Path) -> None:
-        plain = FrameQuality(3, 1, 0.25, 0.1, "both", True, "", 5)
-        typed = FrameQuality(
-            np.int64(3), np.int32(1), np.float32(0.25), np.float32(0.1), "both", np.True_, "", np.int64(5)
-        )
-        negative_zero = replace(plain, score=-0.0)
-        for name, value in {
-            "plain": plain,
-            "typed": typed,
-            "zero": replace(plain, score=0.0),
-            "negative": negative_zero,
-        }.items():
-            write_frames_csv(tmp_path / name, [value])
-        assert (tmp_path / "plain").read_bytes() == (tmp_path / "typed").read_bytes()
-        assert (tmp_path / "zero").read_bytes() == (tmp_path / "negative").read_bytes()
-
-    def test_quality_comes_back_and_writes_the_same_bytes_again(self, tmp_path: Path) -> None:
-        write_quality_csv(tmp_path / "one.csv", judge(video(20, [3, 9, 15]), [3, 9, 15], names(20)))
-        back = read_quality_csv(tmp_path / "one.csv")
-        write_quality_csv(tmp_path / "two.csv", back)
-        assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
-        assert [judged.name for judged in back] == names(20)
-        assert isinstance(back[0], JudgedFrame)
-
-    @pytest.mark.parametrize(
-        ("line", "message"),
-        [
-            ("0,1,one,,anchor,,,12", "row 1"),
-            ("0,1,1.0,,anchor,,,12\n0,1,1.0,,elsewhere,,,12", "row 2.*elsewhere"),
-            ("0,1,1.0,,anchor,2,,12", "row 1"),
-            ("0,1,1.0", "row 1"),
-        ],
-    )
-    def test_a_damaged_table_says_where(self, tmp_path: Path, line: str, message: str) -> None:
-        path = tmp_path / "frames.csv"
-        path.write_text(f"frame,object_id,score,agreement,source,accepted,reason,area_px\n{line}\n", encoding="utf-8")
-        with pytest.raises(StageError, match=message):
-            read_frames_csv(path)
-
-    def test_a_missing_table_or_column_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(StageError, match=r"frames\.csv"):
-            read_frames_csv(tmp_path / "frames.csv")
-        write_frames_csv(tmp_path / "frames.csv", self.ROWS)
-        with pytest.raises(StageError, match="doubt"):
-            read_quality_csv(tmp_path / "frames.csv")
 
 
 class TestDoubt:
@@ -160,26 +87,24 @@ class TestDoubt:
             {"score": 0.2},
             {"accepted": False, "reason": "IoU 0.50 below 0.70"},
             {"area_px": AREA_PX * 3},
-            {"source": "lost", "area_px": 0, "agreement": math.nan, "reason": "lost: nothing left", "accepted": None},
+            {"source": Source.LOST, "area_px": 0, "agreement": math.nan, "reason": "nothing left", "accepted": None},
         ],
     )
     def test_grows_with_every_other_sign(self, worse: dict[str, object]) -> None:
         assert doubt_of(replace(row(5), **worse)) > doubt_of(row(5)) + 0.02
 
     def test_a_lost_object_is_doubted_most(self) -> None:
-        lost = row(5, source="lost", area_px=0, accepted=None, reason="lost: nothing left")
+        lost = row(5, source=Source.LOST, area_px=0, accepted=None, reason="nothing left")
         assert doubt_of(lost) > doubt_of(row(5, 0.0, score=0.0, accepted=False, reason="IoU 0.10"))
 
     def test_an_object_that_nobody_expects_is_not_doubted(self) -> None:
-        rows = [
-            row(frame, source="absent", area_px=0, score=0.0, accepted=None, reason="absent") for frame in range(1, 10)
-        ]
+        rows = [row(frame, source=Source.ABSENT, area_px=0, score=0.0, accepted=None) for frame in range(1, 10)]
         assert set(doubts(rows, [0, 10], 11).values()) == {0}
 
     def test_a_mask_from_one_side_is_as_far_as_its_own_anchor(self) -> None:
         judged = {
             found.frame: found
-            for found in judge([row(frame, source="forward") for frame in range(1, 10)], [0, 10], names(11))
+            for found in judge([row(frame, source=Source.FORWARD) for frame in range(1, 10)], [0, 10], names(11))
         }
         assert judged[9].distance == 9, "anchor 10 does not show the object, so nearness to it says nothing"
         assert judged[9].doubt > judged[1].doubt
@@ -189,8 +114,8 @@ class TestDoubt:
         found = {judged.frame: judged.why for judged in judge(rows, [0, 10], names(11))}
         assert "20%" in found[5]
         assert found[0] == ""
-        lost = judge([row(5, source="lost", reason="lost: a cut")], [0, 10], names(11))
-        assert lost[0].why == "lost: a cut"
+        lost = judge([row(5, source=Source.LOST, reason="a cut")], [0, 10], names(11))
+        assert lost[0].why == "a cut"
 
     def test_stays_between_0_and_1_and_does_not_depend_on_the_order(self) -> None:
         rng = np.random.default_rng(0)
@@ -200,7 +125,7 @@ class TestDoubt:
                 object_id,
                 float(rng.choice([0, rng.random(), 1, math.nan])),
                 float(rng.choice([0, *rng.random(9), 1, math.nan])),
-                str(rng.choice(sorted(SOURCES))),
+                Source(rng.choice(list(Source))),
                 [None, True, False][rng.integers(3)],
                 "",
                 int(rng.integers(0, 50)),
@@ -249,7 +174,7 @@ class TestSuggestions:
     def test_gain_is_the_documented_sum(self) -> None:
         rng = np.random.default_rng(1)
         rows = [
-            replace(found, agreement=float(rng.random()), object_id=object_id) if found.source == "both" else found
+            replace(found, agreement=float(rng.random()), object_id=object_id) if found.source == Source.BOTH else found
             for object_id in (1, 2)
             for found in (replace(found, object_id=object_id) for found in video(25, [4, 11, 20]))
         ]
@@ -302,15 +227,11 @@ class TestSuggestions:
     def test_are_made_even_where_no_object_is_known(self) -> None:
         assert [one.frame for one in suggest([], [0], 11, count=1)] == [10]
 
-    def test_file_is_ranked_and_says_why(self, tmp_path: Path) -> None:
+    def test_come_with_reasons_and_a_gain_that_is_less_than_the_doubt(self) -> None:
         rows = video(41, list(self.ANCHORS), {range(31, 40): 0.2})
         judged = judge(rows, self.ANCHORS, names(41))
-        write_suggestions(tmp_path / "next.json", "gym", suggest(judged, self.ANCHORS, 41), judged, names(41))
-        content = json.loads((tmp_path / "next.json").read_text(encoding="utf-8"))
-        assert content["sequence"] == "gym"
-        first = content["suggestions"][0]
-        assert (first["rank"], first["frame"], first["name"]) == (1, 35, "00035.jpg")
-        assert first["objects"] == [1]
-        assert first["between_anchors"] == [30, 40]
-        assert "20%" in first["why"]
-        assert 0 < first["expected_gain"] < first["doubt"]
+        first, *_ = suggest(judged, self.ANCHORS, 41)
+        doubtful = next(found for found in judged if found.frame == 35)
+        assert (first.frame, first.left, first.right, first.object_ids) == (35, 30, 40, (1,))
+        assert "20%" in doubtful.why
+        assert 0 < first.gain < doubtful.doubt

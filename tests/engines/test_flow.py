@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stages.core.states import Gone, Source
 from stages.core.types import Anchor, SegmentFrame
 from stages.engines.propagators.flow.engine import Flow, FlowTracker
 
@@ -62,7 +63,7 @@ def test_without_motion_the_mask_stays_what_it_is():
         np.testing.assert_allclose(result.probability[0], video.truth(0), atol=0.02)
         assert result.score[0] > 0.99
         assert result.agreement[0] == 1
-        assert result.reasons == ("",)
+        assert result.gone == (None,)
 
 
 @pytest.mark.parametrize("speed_xy", [(4, 0), (-3, 5)])
@@ -107,7 +108,7 @@ def test_an_object_absent_on_both_anchors_is_absent_between_and_leaves_the_other
     nothing = np.zeros((HEIGHT, WIDTH), np.float32)
     left, right = (video.anchor(index, nothing, video.truth(index)) for index in (0, 6))
     for result in carry(video, left, right):
-        assert result.reasons == ("absent", "")
+        assert result.gone == (Gone(Source.ABSENT), None)
         assert not result.probability[0].any()
         assert iou(result.probability[1], video.truth(result.index)) > 0.9
 
@@ -129,7 +130,7 @@ def test_after_a_cut_without_an_anchor_the_mask_is_empty_and_says_why():
     first = Shifted((2, 0))
     video = [first[i] if i < 4 else 255 - first[i][::-1] for i in range(COUNT)]
     results = list(Flow().propagate(video, Anchor(0, video[0], first.truth(0)[None]), None))
-    assert [result.reasons[0] for result in results] == ["", "", ""] + ["lost: forward: a cut"] * 3
+    assert [result.gone[0] for result in results] == [None] * 3 + [Gone(Source.LOST, "forward: a cut")] * 3
     assert all(not result.probability.any() for result in results[3:])
 
 

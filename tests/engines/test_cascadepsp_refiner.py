@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from stages.core.boxes import Box
 from stages.core.errors import InputError
 from stages.core.types import Frame, Probability
 from stages.engines.refiners.cascadepsp.fast import rearranged
 from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
 from stages.engines.refiners.cascadepsp.refiner import (
     CascadePSP,
-    Window,
     local_windows,
     normalised_picture,
     object_window,
@@ -51,7 +51,7 @@ def seen_sizes(network: nn.Module) -> Iterator[list[tuple[int, int]]]:
     hook.remove()
 
 
-def scene(height: int, width: int, box: Window) -> tuple[Frame, Probability]:
+def scene(height: int, width: int, box: Box) -> tuple[Frame, Probability]:
     """A picture, and a soft mask that is above one half in a box and 0.2 around it."""
     probability = np.full((height, width), 0.2, dtype=np.float32)
     probability[box.slices] = 0.9
@@ -62,7 +62,7 @@ def scene(height: int, width: int, box: Window) -> tuple[Frame, Probability]:
 
 
 def test_only_the_object_and_a_margin_are_looked_at_without_enlargement(network: CascadePSPNetwork) -> None:
-    frame, probability = scene(150, 210, Window(60, 50, 110, 90))
+    frame, probability = scene(150, 210, Box(60, 50, 110, 90))
     refiner = CascadePSP(network)
     with seen_sizes(refiner.network) as sizes:
         refined = refiner.refine(frame, probability)
@@ -77,14 +77,14 @@ def test_only_the_object_and_a_margin_are_looked_at_without_enlargement(network:
 
 
 def test_an_object_that_fills_the_picture_is_refined_as_the_authors_do_at_its_scale(network: CascadePSPNetwork) -> None:
-    frame, probability = scene(88, 120, Window(4, 4, 118, 84))
+    frame, probability = scene(88, 120, Box(4, 4, 118, 84))
     by_default = CascadePSP(network).refine(frame, probability)
     by_the_authors = refine_picture(network, frame, probability > 0.5, longest_side=120, fast=True)
     np.testing.assert_allclose(by_default, by_the_authors, rtol=0, atol=1e-4)
 
 
 def test_an_object_larger_than_the_limit_is_refined_in_windows_of_it(network: CascadePSPNetwork) -> None:
-    frame, probability = scene(72, 144, Window(36, 20, 104, 50))  # a window of 136 x 72
+    frame, probability = scene(72, 144, Box(36, 20, 104, 50))  # a window of 136 x 72
     refiner = CascadePSP(network, longest_side=128)
     with seen_sizes(refiner.network) as sizes:
         refiner.refine(frame, probability)
@@ -93,7 +93,7 @@ def test_an_object_larger_than_the_limit_is_refined_in_windows_of_it(network: Ca
 
 @pytest.mark.slow
 def test_exact_sees_the_whole_picture_enlarged(network: CascadePSPNetwork) -> None:
-    frame, probability = scene(60, 80, Window(20, 20, 50, 40))
+    frame, probability = scene(60, 80, Box(20, 20, 50, 40))
     with seen_sizes(network) as sizes:
         refined = CascadePSP(network, exact=True, longest_side=96).refine(frame, probability)
     assert sizes[0] == (72, 96)
@@ -103,15 +103,15 @@ def test_exact_sees_the_whole_picture_enlarged(network: CascadePSPNetwork) -> No
 @pytest.mark.parametrize(
     ("box", "expected"),
     [
-        (Window(200, 200, 300, 280), Window(168, 168, 336, 312)),  # 32 px each side: 164 x 144, rounded up
-        (Window(100, 100, 500, 420), Window(50, 60, 554, 460)),  # an eighth of the box each side
-        (Window(0, 0, 10, 10), Window(0, 0, 48, 48)),  # at the corner
-        (Window(630, 470, 640, 480), Window(592, 432, 640, 480)),  # at the other one, rounded up to the left
-        (Window(0, 0, 640, 480), Window(0, 0, 640, 480)),
-        (Window(100, 100, 101, 101), Window(68, 68, 140, 140)),
+        (Box(200, 200, 300, 280), Box(168, 168, 336, 312)),  # 32 px each side: 164 x 144, rounded up
+        (Box(100, 100, 500, 420), Box(50, 60, 554, 460)),  # an eighth of the box each side
+        (Box(0, 0, 10, 10), Box(0, 0, 48, 48)),  # at the corner
+        (Box(630, 470, 640, 480), Box(592, 432, 640, 480)),  # at the other one, rounded up to the left
+        (Box(0, 0, 640, 480), Box(0, 0, 640, 480)),
+        (Box(100, 100, 101, 101), Box(68, 68, 140, 140)),
     ],
 )
-def test_the_window_holds_the_box_and_a_margin_in_multiples_of_eight(box: Window, expected: Window) -> None:
+def test_the_window_holds_the_box_and_a_margin_in_multiples_of_eight(box: Box, expected: Box) -> None:
     mask = np.zeros((480, 640), dtype=bool)
     mask[box.slices] = True
     window = object_window(mask, margin=0.125)
@@ -121,7 +121,7 @@ def test_the_window_holds_the_box_and_a_margin_in_multiples_of_eight(box: Window
 
 
 def test_the_window_of_a_picture_that_is_no_multiple_of_eight_stays_inside() -> None:
-    assert object_window(np.ones((45, 61), dtype=bool), margin=0.5) == Window(0, 0, 61, 45)
+    assert object_window(np.ones((45, 61), dtype=bool), margin=0.5) == Box(0, 0, 61, 45)
 
 
 # -- what it leaves alone ----------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_the_window_of_a_picture_that_is_no_multiple_of_eight_stays_inside() -> 
 
 @BOTH_MODES
 def test_an_empty_mask_stays_as_it_is_and_costs_nothing(exact: bool, network: CascadePSPNetwork) -> None:
-    frame, probability = scene(64, 64, Window(0, 0, 0, 0))
+    frame, probability = scene(64, 64, Box(0, 0, 0, 0))
     refiner = CascadePSP(network, exact=exact)
     with seen_sizes(refiner.network) as sizes:
         for empty in (np.zeros_like(probability), probability, np.full_like(probability, 0.5)):
@@ -141,7 +141,7 @@ def test_an_empty_mask_stays_as_it_is_and_costs_nothing(exact: bool, network: Ca
 
 @BOTH_MODES
 def test_the_result_is_a_soft_mask_and_the_input_is_not_touched(exact: bool, network: CascadePSPNetwork) -> None:
-    frame, probability = scene(72, 96, Window(20, 20, 70, 50))
+    frame, probability = scene(72, 96, Box(20, 20, 70, 50))
     kept = frame.copy(), probability.copy()
     refiner = CascadePSP(network, exact=exact, longest_side=96)
     first, second = refiner.refine(frame, probability), refiner.refine(frame, probability)
@@ -204,7 +204,7 @@ def test_going_back_interpolates_with_corners_aligned_and_averages_what_was_enla
 
 
 def test_windows_cover_a_small_picture_once_and_a_large_one_with_overlap() -> None:
-    assert local_windows(480, 854, 900) == [Window(0, 0, 854, 480)]
+    assert local_windows(480, 854, 900) == [Box(0, 0, 854, 480)]
     covered = np.zeros((500, 700), dtype=int)
     for window in local_windows(500, 700, 300):
         covered[window.slices] += 1

@@ -15,31 +15,37 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stages.core.errors import InputError, WeightsError
-from stages.engines import registry as weights
+from stages.engines import inventory, registry
+from stages.engines.registry import Engine
+from stages.engines.spec import PLUGS, Network
+from stages.formats import checkpoints
 from tests.parity.filled import fill
 
 ENGINE = "fbrs:hrnet18s_ocr48"  # the smallest of the networks
 State = dict[str, Tensor]
 
 
+NETWORKS = [engine for plug in PLUGS for engine in registry.engines(plug) if engine.network is not None]
+
+
 @cache
-def filled_state(network: str) -> State:
-    return dict(fill(weights.build_network(network)).state_dict())
+def filled_state(key: str) -> State:
+    return dict(fill(registry.build_network(key)).state_dict())
 
 
-def state_of(engine: str) -> State:
-    return dict(filled_state(needed(engine).network))
+def state_of(name: str) -> State:
+    return dict(filled_state(wanted(name).key))
 
 
-def needed(engine: str) -> weights.Entry:
-    entry = weights.entry(engine)
-    assert entry is not None
-    return entry
+def wanted(name: str) -> Network:
+    network = registry.find_anywhere(name).network
+    assert network is not None
+    return network
 
 
-def place(root: Path, content: object, engine: str = ENGINE, **how: object) -> Path:
+def place(root: Path, content: object, name: str = ENGINE, **how: object) -> Path:
     """Save as the file of an engine."""
-    path = root / needed(engine).file
+    path = root / wanted(name).checkpoint.file
     torch.save(content, path, **how)
     return path
 
@@ -62,49 +68,79 @@ def changed(state: State, **entries: Tensor | None) -> State:
 
 
 def test_every_engine_of_the_list_names_a_network_that_can_be_built() -> None:
-    names = {entry.network for entry in weights.entries()}
-    assert {"fbrs_resnet34_dh128", "fbrs_hrnet18s_ocr48", "siammask_sharp", "siammask_base", "cascadepsp"} <= names
-    for name in names:
-        network = weights.build_network(name)
+    keys = {wanted(engine.name).key for engine in NETWORKS}
+    assert {"fbrs_resnet34_dh128", "fbrs_hrnet18s_ocr48", "siammask_sharp", "siammask_base", "cascadepsp"} <= keys
+    for key in keys:
+        network = registry.build_network(key)
         assert not network.training
         assert all(value.dtype == torch.float32 and not value.requires_grad for value in network.parameters())
 
 
 def test_engines_and_files_are_listed_once_and_downloads_are_complete() -> None:
-    entries = weights.entries()
-    assert len({entry.engine for entry in entries}) == len({entry.file for entry in entries}) == len(entries)
-    for entry in entries:
-        assert entry.licence
-        assert entry.url or entry.engine in ("siammask:base", ENGINE) or entry.file.endswith(".safetensors")
-        command = weights.download_command(entry, Path("data/weights"))
-        if entry.url:
-            assert entry.url in command
-            assert f"data/weights/{entry.file}" in command
+    files = [wanted(engine.name).checkpoint for engine in NETWORKS]
+    assert len({engine.name for engine in NETWORKS}) == len({each.file for each in files}) == len(NETWORKS)
+    for engine, checkpoint in zip(NETWORKS, files, strict=True):
+        assert checkpoint.licence
+        assert checkpoint.url or engine.name in ("siammask:base", ENGINE) or engine.comes_with_weights
+        command = registry.download_command(engine, Path("data/weights"))
+        if checkpoint.url:
+            assert checkpoint.url in command
+            assert f"data/weights/{checkpoint.file}" in command
+
+
+def test_the_engines_are_those_of_the_documents() -> None:
+    names = {plug: registry.names(plug) for plug in PLUGS}
+    assert {"fbrs:lite", "fbrs:resnet50_dh128", "fbrs:hrnet32_ocr128_lvis", "grabcut"} <= set(names["segmenter"])
+    assert {"siammask:davis", "siammask:vot_ld", "siammask:lite", "match:lite", "flow"} <= set(names["propagator"])
+    assert {"cascadepsp:official", "cascadepsp:lite", "guided", "none"} <= set(names["refiner"])
+
+
+@pytest.mark.parametrize("name", [engine.name for engine in NETWORKS if engine.comes_with_weights])
+def test_what_comes_with_the_project_is_what_is_listed_and_small(name: str) -> None:
+    checkpoint = wanted(name).checkpoint
+    path = registry.locate(registry.find_anywhere(name), None)
+    assert checkpoint.sha256 == checkpoints.file_digest(path, "sha256")
+    assert path.stat().st_size < 8e6
+    assert path.with_suffix(".md").is_file(), "a network has a card"
+    assert {each.dtype for each in registry.load_network(name, None).parameters()} == {torch.float32}
 
 
 def test_a_path_with_a_space_survives_the_shell() -> None:
-    assert "'my data/cascadepsp.pth'" in weights.download_command(needed("cascadepsp:official"), Path("my data"))
+    official = registry.find("refiner", "cascadepsp:official")
+    assert "'my data/cascadepsp.pth'" in registry.download_command(official, Path("my data"))
 
 
-@pytest.mark.parametrize("engine", ["grabcut", "flow", "guided", "none"])
-def test_engines_without_weights_have_no_entry(engine: str) -> None:
-    assert weights.entry(engine) is None
+@pytest.mark.parametrize("name", ["grabcut", "flow", "guided", "none"])
+def test_engines_without_weights_have_no_file(name: str) -> None:
+    engine = registry.find_anywhere(name)
+    assert engine.network is None and not engine.comes_with_weights
     with pytest.raises(InputError, match="has no weights"):
-        weights.locate(engine, Path("data/weights"))
+        registry.locate(engine, Path("data/weights"))
 
 
 def test_an_unknown_name_gets_the_nearest_ones() -> None:
     with pytest.raises(InputError, match=r"fbrs:resnet50_dh128"):
-        weights.entry("fbrs:resnet50")
+        registry.find("segmenter", "fbrs:resnet50")
     with pytest.raises(InputError, match=r"siammask_sharp"):
-        weights.build_network("siammask_shrap")
+        registry.build_network("siammask_shrap")
     with pytest.raises(InputError, match=r"fbrs_resnet101_dh256"):
-        weights.build_network("resnet101_dh256")
+        registry.build_network("resnet101_dh256")
+
+
+def test_an_engine_of_another_plug_point_is_none() -> None:
+    with pytest.raises(InputError, match="no segmenter is called `flow`"):
+        registry.find("segmenter", "flow")
 
 
 def test_knowing_the_list_imports_no_torch() -> None:
-    code = "import sys, pathlib, stages.weights as w; w.entries(); w.locate('match:lite', pathlib.Path('nowhere'))"
-    subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
+    code = (
+        "import sys, pathlib, stages.engines.registry as r\n"
+        "for plug in ('segmenter', 'propagator', 'refiner'): list(r.engines(plug, pathlib.Path('nowhere')))\n"
+        "r.locate(r.find_anywhere('match:lite'), pathlib.Path('nowhere'))\n"
+        "heavy = {'torch', 'cv2', 'scipy', 'skimage'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # -- what fits ---------------------------------------------------------------------------------------------------------
@@ -126,7 +162,7 @@ FORMS: dict[str, Callable[[State], object]] = {
 def test_every_form_of_storage_gives_the_same_network(form: str, zipped: bool, tmp_path: Path) -> None:
     state = state_of(ENGINE)
     place(tmp_path, FORMS[form](state), _use_new_zipfile_serialization=zipped)
-    network = weights.load_network(ENGINE, tmp_path)
+    network = registry.load_network(ENGINE, tmp_path)
     assert not network.training
     for name, value in without_counters(dict(network.state_dict())).items():
         stored = state[name].half().float() if form == "half precision" else state[name]
@@ -144,13 +180,13 @@ def test_every_form_of_storage_gives_the_same_network(form: str, zipped: bool, t
 def test_the_original_form_of_each_family(engine: str, form: str, tmp_path: Path) -> None:
     state = state_of(engine)
     place(tmp_path, FORMS[form](state), engine)
-    loaded = without_counters(dict(weights.load_network(engine, tmp_path).state_dict()))
+    loaded = without_counters(dict(registry.load_network(engine, tmp_path).state_dict()))
     assert all(torch.equal(value, state[name]) for name, value in loaded.items())
 
 
 def test_a_loaded_network_does_not_hang_on_its_file(tmp_path: Path) -> None:
     path = place(tmp_path, state_of(ENGINE))
-    network = weights.load_network(ENGINE, tmp_path)
+    network = registry.load_network(ENGINE, tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     path.write_bytes(b"\0" * path.stat().st_size)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -159,35 +195,35 @@ def test_a_loaded_network_does_not_hang_on_its_file(tmp_path: Path) -> None:
 def test_entries_that_the_specifications_name_are_ignored(tmp_path: Path) -> None:
     resnet = "fbrs:resnet34_dh128"
     place(tmp_path, changed(state_of(resnet), aspp_dropout=torch.tensor(0.2)), resnet)
-    weights.load_network(resnet, tmp_path)
+    registry.load_network(resnet, tmp_path)
     place(tmp_path, changed(state_of(ENGINE), aspp_dropout=torch.tensor(0.2)))
     with pytest.raises(WeightsError, match="aspp_dropout"):
-        weights.load_network(ENGINE, tmp_path)
+        registry.load_network(ENGINE, tmp_path)
 
 
 def test_the_base_network_of_siammask_takes_a_file_of_the_sharp_one(tmp_path: Path) -> None:
     state = state_of("siammask:davis")
     path = place(tmp_path, state, "siammask:vot")
-    assert weights.locate("siammask:base", tmp_path) == path
-    network = weights.load_network("siammask:base", tmp_path)
+    assert registry.locate(registry.find_anywhere("siammask:base"), tmp_path) == path
+    network = registry.load_network("siammask:base", tmp_path)
     loaded = without_counters(dict(network.state_dict()))
     assert all(torch.equal(value, state[name]) for name, value in loaded.items())
     assert not any(name.startswith("refine_model") for name in loaded)
 
     place(tmp_path, changed(state, features__extra=torch.zeros(1)), "siammask:base")  # its own file comes first
     with pytest.raises(WeightsError, match=r"1 unexpected: features\.extra"):
-        weights.load_network("siammask:base", tmp_path)
+        registry.load_network("siammask:base", tmp_path)
 
 
 def test_safetensors_are_read_and_checked_like_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "network.safetensors"
     state = {name: value.contiguous() for name, value in state_of(ENGINE).items()}
     save_file(state, path)
-    loaded = weights.read_checkpoint(path)
+    loaded = checkpoints.read_checkpoint(path)
     assert loaded.keys() == state.keys()
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(WeightsError, match="cannot be read"):
-        weights.read_checkpoint(path)
+        checkpoints.read_checkpoint(path)
 
 
 # -- what does not -----------------------------------------------------------------------------------------------------
@@ -195,11 +231,11 @@ def test_safetensors_are_read_and_checked_like_the_rest(tmp_path: Path) -> None:
 
 def test_a_missing_file_comes_with_its_download_command(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
-        weights.load_network("cascadepsp:official", tmp_path)
+        registry.load_network("cascadepsp:official", tmp_path)
     for part in ("cascadepsp.pth", str(tmp_path), "curl", "releases/download/v1.0/model"):
         assert part in str(caught.value)
     with pytest.raises(WeightsError, match="nobody publishes"):
-        weights.locate(ENGINE, tmp_path)
+        registry.locate(registry.find_anywhere(ENGINE), tmp_path)
 
 
 class Payload:
@@ -217,10 +253,10 @@ def test_a_hostile_pickle_is_refused_and_does_not_run(zipped: bool, tmp_path: Pa
     trace = tmp_path / "trace"
     place(tmp_path, changed(state_of(ENGINE)) | {"evil": Payload(trace)}, _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightsError, match="something other than tensors"):
-        weights.load_network(ENGINE, tmp_path)
-    (tmp_path / needed(ENGINE).file).write_bytes(pickle.dumps(Payload(trace)))
+        registry.load_network(ENGINE, tmp_path)
+    (tmp_path / wanted(ENGINE).checkpoint.file).write_bytes(pickle.dumps(Payload(trace)))
     with pytest.raises(WeightsError, match="something other than tensors"):
-        weights.load_network(ENGINE, tmp_path)
+        registry.load_network(ENGINE, tmp_path)
     assert not trace.exists()
 
 
@@ -231,7 +267,7 @@ def test_a_truncated_file_is_refused(kept: float, zipped: bool, tmp_path: Path) 
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(WeightsError, match=f"{path} cannot be read"):
-        weights.load_network(ENGINE, tmp_path)
+        registry.load_network(ENGINE, tmp_path)
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
@@ -240,14 +276,14 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="damaged"):
-        weights.load_network(ENGINE, tmp_path)
+        registry.load_network(ENGINE, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404 Not Found</html>", bytes(range(256)) * 40])
 def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / needed(ENGINE).file).write_bytes(content)
+    (tmp_path / wanted(ENGINE).checkpoint.file).write_bytes(content)
     with pytest.raises(WeightsError, match="cannot be read"):
-        weights.load_network(ENGINE, tmp_path)
+        registry.load_network(ENGINE, tmp_path)
 
 
 FIRST = "feature_extractor__conv1__weight"
@@ -276,16 +312,19 @@ def test_a_state_that_does_not_fit_is_refused_with_the_reason(misfit: str, tmp_p
     change, reason = MISFITS[misfit]
     path = place(tmp_path, change(state_of(ENGINE)))
     with pytest.raises(WeightsError, match=reason) as caught:
-        weights.load_network(ENGINE, tmp_path)
+        registry.load_network(ENGINE, tmp_path)
     assert str(path) in str(caught.value)
 
 
 def test_a_known_sha256_is_enforced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place(tmp_path, state_of(ENGINE))
-    listed = tuple(replace(each, sha256="0" * 64) if each.engine == ENGINE else each for each in weights.entries())
-    monkeypatch.setattr(weights, "entries", lambda: listed)
+    known = registry.find_anywhere(ENGINE)
+    assert known.network is not None
+    checkpoint = replace(known.network.checkpoint, sha256="0" * 64)
+    listed = Engine(known.spec, replace(known.network, checkpoint=checkpoint))
+    monkeypatch.setattr(registry, "find_anywhere", lambda *_: listed)
     with pytest.raises(WeightsError, match=f"expected {'0' * 64}"):
-        weights.load_network(ENGINE, tmp_path)
+        registry.load_network(ENGINE, tmp_path)
 
 
 # -- status ------------------------------------------------------------------------------------------------------------
@@ -294,8 +333,8 @@ def test_a_known_sha256_is_enforced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_status_tells_present_missing_and_wrong_apart(tmp_path: Path) -> None:
     path = place(tmp_path, state_of(ENGINE))
     place(tmp_path, state_of(ENGINE), "siammask:davis")
-    rows = {row.entry.engine: row for row in weights.status(tmp_path)}
-    assert list(rows) == [entry.engine for entry in weights.entries()]
+    rows = {row.engine.name: row for row in inventory.status(tmp_path)}
+    assert list(rows) == [engine.name for engine in NETWORKS]
     assert (rows[ENGINE].state, rows[ENGINE].path, rows[ENGINE].detail) == ("present", path, "")
     assert rows[ENGINE].size_mib == pytest.approx(path.stat().st_size / 2**20)
     assert rows["siammask:davis"].state == "wrong"
@@ -308,6 +347,6 @@ def test_status_tells_present_missing_and_wrong_apart(tmp_path: Path) -> None:
 
 def test_status_mentions_a_fitting_file_that_is_not_the_published_one(tmp_path: Path) -> None:
     place(tmp_path, state_of("cascadepsp:official"), "cascadepsp:official")
-    row = next(row for row in weights.status(tmp_path) if row.entry.engine == "cascadepsp:official")
+    row = next(row for row in inventory.status(tmp_path) if row.engine.name == "cascadepsp:official")
     assert row.state == "present"
     assert "not the published file" in row.detail

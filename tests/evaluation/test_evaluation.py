@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
+from stages.core.states import Source
 from stages.core.strokes import FrameScribbles, Line
 from stages.core.types import LabelMap
 from stages.evaluation import official
@@ -18,7 +19,7 @@ from stages.evaluation.interactive import Rules, Session, Step, in_order
 from stages.evaluation.sequence import aurc, evaluate_sequence, foresight
 from stages.evaluation.summary import Played, summarise
 from stages.evaluation.truth import Masks, Truth, inspect_truth, truth_files
-from stages.formats.evaluation import read_evaluation
+from stages.formats.evaluation import Evaluation
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.masks import write_mask
 from stages.formats.scribbles import ScribbleSet
@@ -108,7 +109,14 @@ def test_an_object_that_is_nowhere_would_be_a_free_point(folder: Path) -> None:
 def judged(frames: Sequence[int], agreement: float = 0.8) -> list:
     rows = [
         FrameQuality(
-            index, one, 1.0, math.nan if index == 0 else agreement, "anchor" if index == 0 else "both", True, "", 99
+            index,
+            one,
+            1.0,
+            math.nan if index == 0 else agreement,
+            Source.ANCHOR if index == 0 else Source.BOTH,
+            True,
+            "",
+            99,
         )
         for index in frames
         for one in (1, 2)
@@ -123,7 +131,7 @@ def test_the_truth_itself_scores_1(folder: Path, tmp_path: Path) -> None:
     for protocol in ("interactive", "semi-supervised"):
         assert found["protocols"][protocol]["mean"] == {"J": 1, "F": 1, "J&F": 1}
         assert found["protocols"][protocol]["objects"]["2"]["J"] == {"mean": 1, "recall": 1, "decay": 0}
-    rows = read_evaluation(tmp_path / "evaluation.csv")
+    rows = Evaluation.read(tmp_path).rows
     assert len(rows) == 2 * COUNT
     assert math.isnan(rows[0].agreement)
     assert rows[-1].agreement == 0.8

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from stages.core.plan import Plan
+from stages.core.states import Source
 from stages.core.strokes import FrameScribbles, Line
 from stages.formats.frames_csv import FrameQuality, write_frames_csv
 from stages.formats.masks import write_mask
@@ -59,9 +60,9 @@ def labels(index: int) -> np.ndarray:
 def quality(frame: int, object_id: int, anchors: Sequence[int], worst: int) -> FrameQuality:
     anchored = frame in anchors
     one_sided = frame < anchors[0] or frame > anchors[-1]
-    source = "anchor" if anchored else "both"
+    source = Source.ANCHOR if anchored else Source.BOTH
     if one_sided:
-        source = "backward" if frame < anchors[0] else "forward"
+        source = Source.BACKWARD if frame < anchors[0] else Source.FORWARD
     near_worst = abs(frame - worst) <= 2 and object_id == 2
     agreement = math.nan if anchored or one_sided else 0.1 + 0.05 * abs(frame - worst) if near_worst else 0.95
     return FrameQuality(frame, object_id, 1.0, agreement, source, True, "", 900 if object_id == 1 else 300)
@@ -154,7 +155,7 @@ def test_video_shows_every_frame(folder: Path) -> None:
 
 
 def test_review_queue_shows_the_worst_frames_first(folder: Path) -> None:
-    rows = read_quality_csv(folder / "quality.csv")
+    rows = read_quality_csv(folder)
     doubt = {row.frame: max(other.doubt for other in rows if other.frame == row.frame) for row in rows}
     suggestions = json.loads((folder / "next_scribbles.json").read_text(encoding="utf-8"))["suggestions"]
     cards = Page(folder / "index.html").cards
@@ -192,7 +193,7 @@ def test_a_long_video_costs_no_memory_and_no_endless_page(tmp_path: Path) -> Non
     assert len(list((tmp_path / "long" / "thumbs").iterdir())) <= 24 + 5
     page = (tmp_path / "long" / "index.html").read_text(encoding="utf-8")
     assert "more in quality.csv" in page
-    assert len(read_quality_csv(tmp_path / "long" / "quality.csv")) == 1400
+    assert len(read_quality_csv(tmp_path / "long")) == 1400
 
 
 def test_names_are_text_and_not_markup(tmp_path: Path) -> None:
@@ -206,14 +207,14 @@ def test_a_video_without_objects_has_a_report(tmp_path: Path) -> None:
     page = Page(tmp_path / "empty" / "index.html")
     assert "no object" in page.text
     assert page.cards == []
-    assert read_quality_csv(tmp_path / "empty" / "quality.csv") == []
+    assert read_quality_csv(tmp_path / "empty") == []
 
 
 def test_is_written_from_the_folders_of_the_stages(tmp_path: Path) -> None:
     plan = Plan(9, (2, 6), ())
     (tmp_path / "masks").mkdir()
     rows = [quality(frame, object_id, plan.anchors, worst=4) for frame in range(9) for object_id in (1, 2)]
-    write_frames_csv(tmp_path / "masks" / "frames.csv", rows)
+    write_frames_csv(tmp_path / "masks", rows)
     for index in range(9):
         write_mask(tmp_path / "masks" / f"shot_{index}.png", labels(index))
     anchor_masks = {index: tmp_path / "anchor_masks" / f"{index:05d}" for index in plan.anchors}
@@ -247,5 +248,5 @@ def test_is_written_from_the_folders_of_the_stages(tmp_path: Path) -> None:
         progress=progress,
     )
     assert seen == list(range(9))
-    assert {row.object_id for row in read_quality_csv(tmp_path / "report" / "quality.csv")} == {1, 2}
+    assert {row.object_id for row in read_quality_csv(tmp_path / "report")} == {1, 2}
     assert (tmp_path / "report" / "index.html").is_file()

@@ -1,4 +1,4 @@
-"""The small refiner: its network, the imperfect masks it is trained on, its recipe, and what the shipped one does."""
+"""The small refiner: its network, and what the shipped one does."""
 
 from pathlib import Path
 
@@ -9,20 +9,11 @@ import torch
 
 from stages.core.errors import InputError
 from stages.core.metrics import region_similarity
-from stages.core.palette import IGNORE
-from stages.engines import protocols as engines
-from stages.engines import registry as weights
+from stages.engines import registry
 from stages.engines.refiners.cascadepsp.fast import rearranged
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
 from stages.engines.refiners.cascadepsp.refiner import CascadePSP
-from stages.training.cascadepsp_lite import RECIPE, cascade, cross_entropy, distances, gradient_difference
-from stages.training.imperfect import imperfect_mask
-from stages.training.pictures import Picture
-from stages.training.scenes import nearest_known, with_band
-
-WEIGHTS = Path(__file__).parents[2] / "data" / "weights"
-SHIPPED = WEIGHTS / "cascadepsp_lite.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -140,136 +131,18 @@ def test_thin_and_small_objects_keep_their_shape(network: LiteCascade, size_hw: 
     assert region_similarity(refined > 0.5, truth) > 0.75
 
 
-# ---------------------------------------------------------------------------------------------- imperfect masks
-
-
-def imperfect(count: int) -> list[np.ndarray]:
-    rgb, truth = scene()
-    nothing = np.zeros_like(truth)
-    return [imperfect_mask(truth, nothing, rgb, np.random.default_rng(number)) for number in range(count)]
-
-
-def test_imperfect_masks_are_soft_masks_by_the_seed_alone() -> None:
-    first, second = imperfect(10), imperfect(10)
-    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert all(mask.dtype == np.float32 and mask.min() >= 0 and mask.max() <= 1 for mask in first)
-    assert any(((mask > 0.1) & (mask < 0.9)).mean() > 0.02 for mask in first)
-
-
-def test_some_masks_are_left_right_and_none_is_hopeless() -> None:
-    _, truth = scene()
-    overlaps = np.array([region_similarity(mask > 0.5, truth) for mask in imperfect(80)])
-    assert 0.05 < (overlaps > 0.97).mean() < 0.5
-    assert (overlaps < 0.85).mean() > 0.2
-    assert overlaps.min() > 0.3
-
-
-def test_masks_leak_into_other_objects() -> None:
-    rgb, truth = scene()
-    neighbour = np.zeros_like(truth)
-    neighbour[:, 116:] = True
-    masks = [imperfect_mask(truth, neighbour, rgb, np.random.default_rng(number)) > 0.5 for number in range(40)]
-    assert max((mask & neighbour).sum() for mask in masks) > 100
-
-
-# ---------------------------------------------------------------------------------------------- the recipe
-
-
-def test_nothing_is_known_along_a_polygon() -> None:
-    rgb, truth = scene()
-    labels = truth.astype(np.uint8)
-    rough = with_band(Picture("coco_open", "a", rgb, labels)).labels
-    assert with_band(Picture("ccp_person", "a", rgb, labels)).labels is labels
-    assert set(np.unique(rough)) == {0, 1, IGNORE}
-    assert np.array_equal(rough[rough != IGNORE], labels[rough != IGNORE])
-    assert region_similarity(nearest_known(rough), truth) > 0.97
-
-
-@pytest.mark.parametrize("loss", [cross_entropy, distances, gradient_difference])
-def test_losses_vanish_at_the_truth_and_do_not_see_the_unknown(loss) -> None:
-    _, truth = scene()
-    target = torch.from_numpy(truth.astype(np.uint8))[None, None]
-    right = 40 * (target.float() - 0.5)
-    wrong = right.clone()
-    wrong[..., 60:80, 60:80] *= -1
-    assert loss(right, target) < 2e-3 < loss(wrong, target)
-    target[..., 59:81, 59:81] = IGNORE
-    assert loss(wrong, target) < 2e-3
-
-
-@pytest.mark.parametrize("passes", [1, 3])
-def test_a_few_steps_correct_an_example_and_leave_the_early_features_alone(passes: int) -> None:
-    torch.manual_seed(0)
-    network = LiteCascade()
-    network.encoder.freeze_early()
-    rgb, truth = scene(160)
-    early = network.encoder.stem[0].weight.clone()
-    wrong = cv2.dilate(truth.astype(np.uint8), np.ones((15, 15), np.uint8))
-    batch = {
-        "rgb": torch.from_numpy(rgb)[None],
-        "mask": torch.from_numpy(wrong.astype(np.float32))[None],
-        "target": torch.from_numpy(truth.astype(np.uint8))[None],
-    }
-    optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=3e-3)
-    network.train()
-    values = []
-    for _ in range(12):
-        losses = sum(cross_entropy(each, batch["target"][:, None]) for each in cascade(network, batch, passes))
-        optimiser.zero_grad()
-        losses.backward()
-        optimiser.step()
-        values.append(float(losses.detach()))
-    assert min(values[-3:]) < 0.7 * values[0]
-    assert torch.equal(network.encoder.stem[0].weight, early)
-    assert network.training
-
-
-def test_the_passes_that_are_trained_depend_on_the_step_alone() -> None:
-    class Recorder(LiteCascade):
-        calls = 0
-
-        def correct(self, *args, **kwargs):
-            self.calls += 1
-            return super().correct(*args, **kwargs)
-
-    rgb, truth = scene()
-    batch = {
-        "rgb": torch.from_numpy(rgb)[None, :64, :64],
-        "mask": torch.from_numpy(truth.astype(np.float32))[None, :64, :64],
-        "target": torch.from_numpy(truth.astype(np.uint8))[None, :64, :64],
-    }
-
-    def passes(progress: float) -> int:
-        network = Recorder()
-        RECIPE.losses(network, batch, progress)
-        return network.calls
-
-    steps = [step / 12 for step in range(12)]
-    counted = [passes(progress) for progress in steps]
-    assert counted == [passes(progress) for progress in steps]
-    assert counted[0] == 1 and set(counted) >= {1, 2}
-
-
 # ---------------------------------------------------------------------------------------------- what is shipped
 
 
-def test_shipped_weights_are_the_listed_ones_and_small() -> None:
-    entry = weights.entry("cascadepsp:lite")
-    assert entry is not None and entry.sha256 and entry.network == "cascadepsp_lite"
-    assert SHIPPED.stat().st_size < 8e6
-    network = weights.load_network("cascadepsp:lite", WEIGHTS)
-    assert {p.dtype for p in network.parameters()} == {torch.float32}
-
-
 @pytest.mark.parametrize("error", ["grown", "leaking"])
-def test_shipped_network_repairs_plain_errors_and_keeps_right_masks(error: str) -> None:
+def test_shipped_network_repairs_plain_errors_and_keeps_right_masks(error: str, tmp_path: Path) -> None:
     rgb, truth = scene()
     wrong = truth.astype(np.uint8)
     if error == "grown":
         wrong = cv2.dilate(wrong, np.ones((13, 13), np.uint8))
     else:
         cv2.circle(wrong, (122, 80), 16, 1, -1)
-    refiner = engines.refiner("cascadepsp:lite", WEIGHTS, "cpu", {"exact": False})
+    refiner = registry.refiner("cascadepsp:lite", tmp_path, "cpu", {"exact": False})
     repaired = refiner.refine(rgb, cv2.GaussianBlur(wrong.astype(np.float32), (0, 0), 2)) > 0.5
     assert 1 - region_similarity(repaired, truth) < 0.5 * (1 - region_similarity(wrong > 0, truth))
     kept = refiner.refine(rgb, truth.astype(np.float32)) > 0.5

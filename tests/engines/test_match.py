@@ -1,28 +1,26 @@
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from stages.core.boxes import Box
+from stages.core.states import Gone, Source
 from stages.core.types import Anchor, SegmentFrame
-from stages.engines import registry as weights
 from stages.engines.propagators.match.engine import Match
 from stages.engines.propagators.match.matching import REACH, TEMPERATURE, from_cells, match, to_cells
 from stages.engines.propagators.match.network import LEAST, MatchLite, MatchTrunk, fuse, gather, look_up, memory
 from stages.engines.propagators.match.prior import carry
 from stages.engines.propagators.match.view import View
+from stages.engines.registry import load_network
 from stages.nn.lite import upsample
-from tests.stages.test_flow import COUNT, HEIGHT, WIDTH, Shifted, iou
+from tests.engines.test_flow import COUNT, HEIGHT, WIDTH, Shifted, iou
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "data" / "weights"
 NOTHING = np.zeros((HEIGHT, WIDTH), np.float32)
 
 
 @pytest.fixture(scope="module")
 def network() -> MatchTrunk:
-    loaded = weights.load_network("match:trunk", WEIGHTS)
+    loaded = load_network("match:trunk", None)
     assert isinstance(loaded, MatchTrunk)
     return loaded
 
@@ -109,7 +107,7 @@ def test_without_motion_the_mask_stays_what_it_is(engine):
         assert iou(result.probability[0], video.truth(0)) > 0.96
         assert result.score[0] > 0.9
         assert result.agreement[0] == 1
-        assert result.reasons == ("",)
+        assert result.gone == (None,)
 
 
 @pytest.mark.parametrize("speed_xy", [(4, 0), (-3, 5)])
@@ -147,7 +145,7 @@ def test_an_object_absent_on_both_anchors_is_absent_between_and_leaves_the_other
     video = Shifted((3, 1))
     left, right = (video.anchor(index, NOTHING, video.truth(index)) for index in (0, 6))
     for result in propagate(engine, video, left, right):
-        assert result.reasons == ("absent", "")
+        assert result.gone == (Gone(Source.ABSENT), None)
         assert not result.probability[0].any()
         assert iou(result.probability[1], video.truth(result.index)) > 0.85
 

@@ -1,3 +1,5 @@
+"""Scribble files: what can be is read and comes back the same, what cannot is refused with its place."""
+
 import json
 import os
 import subprocess
@@ -6,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from stages.core.errors import InputError, StageError
-from stages.core.strokes import FrameScribbles, Line, clicks
+from stages.core.strokes import FrameScribbles, Line
 from stages.formats.scribbles import MAX_FILE_BYTES, MAX_POINTS, ScribbleSet, merge, read_scribbles, write_scribbles
 
 DEMO = Path(__file__).parents[2] / "data" / "demo" / "Scribbles" / "bunny" / "001.json"
@@ -199,66 +200,14 @@ def test_a_frame_that_does_not_exist_takes_no_lines(frame: int) -> None:
         merge(ScribbleSet("gym", 3), frame, [])
 
 
-# Clicks
-
-SIZE_WH = (400, 200)
-CURVE = tuple((0.2 + 0.5 * t, 0.5 + 0.3 * float(np.sin(5 * t))) for t in np.linspace(0, 1, 200).tolist())
-
-
-def positive(*paths: tuple[tuple[float, float], ...], spacing_px: float = 20.0) -> np.ndarray:
-    return clicks(FrameScribbles(tuple(Line(1, path) for path in paths)), 1, SIZE_WH, spacing_px).positive_yx
-
-
-def test_own_strokes_are_positive_all_others_negative() -> None:
-    scribbles = FrameScribbles((Line(1, ((0.1, 0.1),)), Line(2, ((0.2, 0.2),)), Line(0, ((0.3, 0.3),))))
-    control = clicks(scribbles, 1, SIZE_WH)
-    assert control.positive_yx.tolist() == [[20.0, 40.0]]
-    assert np.allclose(control.negative_yx, [[40, 80], [60, 120]])
-    absent = clicks(scribbles, 5, SIZE_WH)
-    assert absent.positive_yx.shape == (0, 2) and absent.negative_yx.shape == (3, 2)
-
-
-def test_points_lie_on_the_stroke_at_equal_distances() -> None:
-    points = positive(((0.1, 0.5), (0.6, 0.5)), spacing_px=50)
-    assert np.allclose(points, [[100, 65], [100, 115], [100, 165], [100, 215]])
-    assert points.dtype == np.float32
-
-
-def test_every_stroke_gives_at_least_one_point() -> None:
-    assert len(positive(((0.5, 0.5),), ((0.1, 0.1), (0.11, 0.1)), ((0.3, 0.3), (0.3, 0.3)), spacing_px=1000)) == 3
-
-
-def test_clicks_do_not_depend_on_direction_density_or_other_strokes() -> None:
-    expected = positive(CURVE)
-    assert len(expected) > 8
-    assert np.array_equal(positive(CURVE[::-1]), expected)
-    assert np.array_equal(positive(CURVE, CURVE[:50])[: len(expected)], expected)
-    doubled = tuple(point for point in CURVE for _ in range(2))
-    assert np.allclose(positive(doubled), expected, atol=1e-3)
-    halved = tuple((float(x), float(y)) for x, y in (np.array(CURVE)[:-1] + np.array(CURVE)[1:]) / 2)
-    denser = tuple(point for pair in zip(CURVE, halved, strict=False) for point in pair) + CURVE[-1:]
-    assert np.allclose(positive(denser), expected, atol=1e-3)
-    assert np.allclose(positive(CURVE[::4] + CURVE[-1:]), expected, atol=0.5)
-
-
-def test_clicks_stay_inside_the_frame() -> None:
-    points = positive(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)))
-    assert (points >= 0).all() and (points <= (SIZE_WH[1] - 1, SIZE_WH[0] - 1)).all()
-    assert len(positive(((1.0, 1.0),))) == 1
-
-
-@pytest.mark.parametrize("spacing_px", [0.0, -3.0, float("nan")])
-def test_a_spacing_must_be_positive(spacing_px: float) -> None:
-    with pytest.raises(InputError, match="spacing"):
-        positive(CURVE, spacing_px=spacing_px)
-
-
 # The project around it
 
 
 def test_reading_scribbles_needs_no_heavy_library() -> None:
     heavy = "{'cv2', 'torch', 'skimage', 'scipy', 'PIL', 'av'}"
-    code = f"import sys, stages.scribbles, stages.frames, stages.lookup; print({heavy} & set(sys.modules))"
+    code = (
+        f"import sys, stages.scribbles, stages.formats.frames, stages.formats.layout; print({heavy} & set(sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
