@@ -269,7 +269,7 @@ class InstallNetwork(TrainingTask, PublishedTask):
         result = compare(self.training, trained, self.engine, root, self.note)
         if result.is_worse and not self.even_if_worse:
             raise StageError(
-                f"{self.engine} was not installed: on the same {result.held_out} held-out pictures it has "
+                f"{self.engine} was not installed: on the same held-out pictures ({result.held_out}) it has "
                 f"{in_words(result.figures)}, and {result.rival}, which is in use, {in_words(result.theirs)}. Train "
                 f"longer (--steps) or on more pictures; --even-if-worse true installs it all the same, without another "
                 f"training. It lies in {trained}"

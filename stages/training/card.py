@@ -3,6 +3,7 @@
 from stages.training.comparison import Comparison
 from stages.training.loop import duration
 from stages.training.outcome import PACKAGE, Facts
+from stages.training.pictures import counted
 
 
 def card(engine: str, notes: str, facts: Facts, command: str, comparison: Comparison | None = None) -> str:
@@ -21,7 +22,7 @@ def card(engine: str, notes: str, facts: Facts, command: str, comparison: Compar
         "",
         notes.strip().format(engine=engine),
         "",
-        f"- It has learnt from {pictures} picture{'s' * (pictures != 1)} with {objects} objects, and was tested on "
+        f"- It has learnt from {counted(pictures, 'picture')} with {counted(objects, 'object')}, and was tested on "
         f"{facts.held_out} others.",
         f"- Parameters: {facts.parameters / 1e6:.2f} million, stored as float16.",
         f"- Backbone: EfficientNet-Lite0, ImageNet weights of the package `{PACKAGE}` 0.1.0 (Apache-2.0).",
@@ -44,7 +45,7 @@ def card(engine: str, notes: str, facts: Facts, command: str, comparison: Compar
         ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in facts.schedule.items()) + ".",
         f"AdamW, cosine; what it learns from and by is said in `stages/training/{facts.network}.py`.",
         "",
-        f"## Figures on {facts.held_out} held-out picture{'s' * (facts.held_out != 1)}",
+        f"## Figures on {counted(facts.held_out, 'held-out picture')}",
         "",
         *_figures(facts, comparison),
     ]

@@ -12,6 +12,7 @@ from stages.engines import registry
 from stages.formats.checkpoints import normalise, read_checkpoint
 from stages.formats.own_network import DESCRIPTION, own_folder
 from stages.training.loop import Tell
+from stages.training.pictures import counted
 from stages.training.session import Training, read_training_pictures, weights_file
 
 
@@ -61,7 +62,7 @@ def compare(training: Training, trained: Path, engine: str, weights_root: Path, 
     first = result.decided_by
     tell(
         f"{engine}: {first} {figures[first]:.4f}; {rival}, which is in use: {theirs[first]:.4f}; on the same "
-        f"{len(held_out)} held-out picture{'s' * (len(held_out) != 1)}"
+        f"{counted(len(held_out), 'held-out picture')}"
     )
     return result
 

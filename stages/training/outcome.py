@@ -100,7 +100,8 @@ def write_curves(path: Path, losses: Path, validation: Path) -> None:
         for name in (table.dtype.names or ())[2:]:  # behind step and seconds
             steps, values = (np.convolve(table[column], window, "valid") for column in ("step", name))
             axes.plot(steps, values, label=name, marker=marker)
-        axes.legend()
+        if axes.has_data():
+            axes.legend()
     figure.savefig(path, dpi=100)
 
 

@@ -55,6 +55,11 @@ class Picture:
         return max(self.areas.values(), default=0) >= _LARGE_PX
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def by_set(pictures: Sequence[Picture], shares: Mapping[str, float]) -> dict[str, list[Picture]]:
     """The pictures of each set, in the order of `shares`; sets that have none are left out."""
     members = {name: [picture for picture in pictures if picture.set_name == name] for name in shares}

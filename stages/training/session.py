@@ -19,7 +19,7 @@ from stages.training.outcome import (
     write_sheet,
     write_weights,
 )
-from stages.training.pictures import Picture
+from stages.training.pictures import Picture, counted
 from stages.training.recipe import Recipe
 from stages.training.recipes import chosen_recipe
 from stages.training.sets import PictureSet, Unknown
@@ -118,10 +118,10 @@ def read_training_pictures(training: Training, tell: Tell) -> Pictures:
     objects = sum(len(picture.areas) for picture in train_on)
     little = (
         f". That is little (a hundred and more are usual): expect a network for things like these only, and "
-        f"{len(held_out)} held-out picture{'s' * (len(held_out) != 1)} to say little of how good it is"
+        f"{counted(len(held_out), 'held-out picture')} to say little of how good it is"
     )
     tell(
-        f"learning from {len(train_on)} picture{'s' * (len(train_on) != 1)} with {objects} objects, {len(held_out)} "
+        f"learning from {counted(len(train_on), 'picture')} with {counted(objects, 'object')}, {len(held_out)} "
         f"held out{little if len(pictures) < _FEW else ''}"
     )
     return Pictures(train_on, held_out, meanings)
@@ -150,7 +150,7 @@ def run_training(
     network, recipe = training.network, training.recipe
     pictures = read_training_pictures(training, tell)
     outcome = train(recipe, published_trunk(), pictures[:2], folder, training.seed, progress, tell)
-    tell(f"{in_words(outcome.figures)} on {len(pictures.held_out)} held-out pictures")
+    tell(f"{in_words(outcome.figures)} on {counted(len(pictures.held_out), 'held-out picture')}")
     facts = _facts(training, pictures, outcome)
     write_weights(folder / weights_file(network), outcome.network)
     write_facts(folder, facts)

@@ -22,7 +22,7 @@ from stages.core.errors import InputError
 from stages.core.palette import IGNORE
 from stages.formats.frames import SUFFIXES, load_picture, read_frame
 from stages.formats.manifest import sha256
-from stages.training.pictures import Picture
+from stages.training.pictures import Picture, counted
 
 Unknown = Literal["auto", "255", "none"]
 """Whether 255 in a mask is what nobody knows: the set tells, yes, no (then it is an object)."""
@@ -156,7 +156,7 @@ def split(
     pool = sorted(filter(suits, pictures), key=lambda picture: _rank(picture.set_name, picture.name))
     if len(pool) < 2:
         raise InputError(
-            f"found {len(pictures)} picture{'s' * (len(pictures) != 1)}, {len(pool)} of them with {wanted}; expected "
+            f"found {counted(len(pictures), 'picture')}, {len(pool)} of them with {wanted}; expected "
             "two at least, one to learn from and one to be tested on. Add pictures with masks of their objects (and "
             "see --unknown, if the masks hold 255)"
         )
