@@ -11,7 +11,7 @@ from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks, options
 from tasks.tracks import TrackSegment
-from tasks.train import TrainNetwork
+from tasks.train import InstallNetwork, TrainNetwork
 
 __all__ = [
     "AnchorMask",
@@ -22,6 +22,7 @@ __all__ = [
     "GroundTruth",
     "ImportScribbles",
     "ImportSequence",
+    "InstallNetwork",
     "InteractiveSession",
     "RefineAnchor",
     "RefineSegment",

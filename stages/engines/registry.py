@@ -155,6 +155,18 @@ def small_networks() -> Mapping[str, Engine]:
     return {engine.network.key: engine for engine in every if engine.network is not None and engine.network.is_small}
 
 
+def small_network(key: str) -> Engine:
+    """The engine of a network that the project trains itself.
+
+    Raises:
+        InputError: there is none; the message has the nearest name.
+    """
+    known = small_networks()
+    if key not in known:
+        raise InputError(_unknown("network to train", key, known))
+    return known[key]
+
+
 # ---------------------------------------------------------------------------------------------- building
 
 

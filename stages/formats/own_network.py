@@ -2,26 +2,31 @@
 
 `network.json` says what it is, `network.safetensors` holds the weights, `card.md` says what they were learnt from:
 
-    {"schema": 1, "engine": "fbrs:mine", "base": "lite", "sha256": "...", "licence": "...", "figures": {"iou": 0.9}}
+    {"schema": 1, "engine": "fbrs:mine", "base": "lite", "sha256": "...", "licence": "...", "figures": {"iou": 0.9},
+     "decided_by": "iou", "rival": "fbrs:lite", "figures_of_rival": {"iou": 0.8}}
 
-`base` is the small network of the same engine whose place it takes: it is built, run and trained like that one.
+`base` is the small network of the same engine whose place it takes: it is built, run and trained like that one; `rival`
+was in use before it. A folder that is renamed is a network of another name. What a later one of the same name takes the
+place of is kept in `<weights_root>/own/<engine>/.replaced/<name>-1/` and so on.
 """
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError
-from stages.formats.manifest import write_json
+from stages.formats.manifest import beside, write_json
 
 SCHEMA: Final = 1
 FOLDER: Final = "own"
 DESCRIPTION: Final = "network.json"
 WEIGHTS: Final = "network.safetensors"
 CARD: Final = "card.md"
+REPLACED: Final = ".replaced"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
@@ -39,6 +44,12 @@ class OwnNetwork:
     """Of what it was trained on."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """On its own held-out pictures."""
+    decided_by: str = ""
+    """The figure that says which of two networks is better."""
+    rival: str = ""
+    """The engine that was in use when it was installed, in words."""
+    figures_of_rival: Mapping[str, float] = field(default_factory=dict)
+    """On the same pictures."""
 
 
 def own_folder(weights_root: Path, engine: str) -> Path:
@@ -59,7 +70,8 @@ def own_folder(weights_root: Path, engine: str) -> Path:
 def own_networks(weights_root: Path, family: str) -> Iterator[OwnNetwork]:
     """Every network of a user's for an engine, by name; folders without a description are passed over."""
     for description in sorted((weights_root / FOLDER / family).glob(f"*/{DESCRIPTION}")):
-        yield read_own_network(description.parent)
+        if _NAME.fullmatch(description.parent.name):  # others are being written
+            yield read_own_network(description.parent)
 
 
 def read_own_network(folder: Path) -> OwnNetwork:
@@ -77,7 +89,7 @@ def read_own_network(folder: Path) -> OwnNetwork:
                 f"{path}: found the schema {schema}, expected {SCHEMA} at most: a newer version of LIS wrote it. "
                 "Use that version, or remove the folder"
             )
-        return OwnNetwork(**fields)
+        return OwnNetwork(**{**fields, "engine": f"{folder.parent.name}:{folder.name}"})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: found no description of a network ({error!r}), expected what `lis train` writes; train the "
@@ -88,3 +100,20 @@ def read_own_network(folder: Path) -> OwnNetwork:
 def write_own_network(folder: Path, network: OwnNetwork) -> None:
     """Write `network.json`, by one rename."""
     write_json(folder / DESCRIPTION, {"schema": SCHEMA, **asdict(network)})
+
+
+def keep_aside(folder: Path) -> Path | None:
+    """Copy a network that is about to be replaced to where nobody looks for one; None if there is none."""
+    if not folder.is_dir():
+        return None
+    kept = folder.parent / REPLACED
+    kept.mkdir(exist_ok=True)
+    number = 1
+    while (kept / f"{folder.name}-{number}").exists():
+        number += 1
+    place = kept / f"{folder.name}-{number}"
+    temporary = beside(place)
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(folder, temporary)
+    temporary.rename(place)
+    return place

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX, LiteClicks
 from stages.nn.lite import Lite, from_published, from_rgb, upsample
 from stages.training.losses import ious, normalised_focal_loss, soft_iou_loss
-from stages.training.pictures import Picture
+from stages.training.pictures import SMALLEST_SIDE_PX, Picture, in_turn
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
-from stages.training.scenes import Scene, draw_scene
+from stages.training.scenes import Scene, draw_scene, drawn
 from stages.training.sheets import contour, tiles
 from stages.training.strokes import draw_strokes, points_inside, rasterise
 
@@ -31,16 +31,21 @@ class FbrsLite:
     """The `Recipe`."""
 
     notes = """
-`fbrs:lite` makes the masks of anchor frames from strokes: 3.1 million parameters in the place of f-BRS's networks.
+`{engine}` makes the masks of anchor frames from strokes: 3.1 million parameters in the place of f-BRS's networks.
 
-Limits: it has learnt from about a thousand pictures. Thin parts (lines, ropes, spokes), things that were not in them,
-and what a stroke leaves open (the rider with the horse, or without?) are where it errs.
+Limits: thin parts (lines, ropes, spokes), things that were not in its pictures, and what a stroke leaves open (the
+rider with the horse, or without?) are where it errs.
 """
     schedule = Schedule(steps=6000, batch=10, learning_rate=1.5e-3, restarts=(3600,))
     shares: Mapping[str, float] = {"coco_open": 0.3, "coco_nc": 0.5, "ccp_person": 0.2}
     engines: Sequence[str] = ()
+    wanted = f"an object that is {SMALLEST_SIDE_PX} pixels long"
 
     validation_examples = 96
+
+    def suits(self, picture: Picture) -> bool:
+        """See `Recipe`."""
+        return bool(picture.objects(least_px=100))
 
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """See `Recipe`."""
@@ -56,9 +61,11 @@ and what a stroke leaves open (the rider with the horse, or without?) are where 
 
     def sample(self, pictures: Draw, rng: np.random.Generator) -> Sample:
         """`rgb` (S, S, 3) uint8, `maps` (2, S, S) float32 in [0, 1], `target` (S, S) uint8: 1, 0, 255 unknown."""
-        scene = draw_scene(pictures, rng, SIDE_PX)
-        while np.count_nonzero(scene.target == 1) < 40:
-            scene = draw_scene(pictures, rng, SIDE_PX)
+        scene = drawn(
+            lambda: draw_scene(pictures, rng, SIDE_PX),
+            lambda scene: np.count_nonzero(scene.target == 1) >= 40,
+            "an object of some size",
+        )
         return {"rgb": scene.rgb, "maps": stroke_maps(scene, rng, rng.random() < 0.3), "target": scene.target}
 
     def losses(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -106,15 +113,9 @@ and what a stroke leaves open (the rider with the horse, or without?) are where 
 
     def _examples(self, held_out: Sequence[Picture], count: int) -> list[Sample]:
         rng = np.random.default_rng(0)
-        by_set = [[p for p in held_out if p.set_name == name] for name in self.shares]
-        examples = []
-        for index in range(count):
-            members = by_set[index % len(by_set)]
-            picture = members[index // len(by_set) % len(members)]
-            if not picture.has_large_object:
-                continue
-            examples.append(self.sample(lambda _rng, only=picture: only, rng))
-        return examples
+        chosen = [picture for picture in in_turn(held_out, self.shares, count) if picture.has_large_object]
+        chosen = chosen or in_turn(list(filter(self.suits, held_out)), self.shares, count)
+        return [self.sample(lambda _rng, only=picture: only, rng) for picture in chosen]
 
 
 def logits(network: nn.Module, rgb: Tensor, maps: Tensor) -> Tensor:

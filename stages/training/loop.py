@@ -6,7 +6,7 @@ A step's examples depend on the seed and their number only, so that a resumed tr
 import csv
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,16 +21,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from stages.core.errors import StageError
+from stages.core.progress import Progress, silent
 from stages.training.pictures import Drawing, Picture
 from stages.training.recipe import Batch, Recipe, Sample, Schedule
 
-Progress = Callable[[Iterable[int], int], Iterator[int]]
-"""Passes steps through and shows how far they are: (steps, how many)."""
+Tell = Callable[[str], None]
+"""Is told a line for people."""
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_EVERY = 100
 """Steps."""
 _LONGEST_GRADIENT = 5.0
+_LOSSES_EVERY = 20
+"""Steps."""
+_TELL_EVERY_S, _TELL_EVERY_SHARE = 30.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def train(
     pictures: tuple[Sequence[Picture], Sequence[Picture]],
     folder: Path,
     seed: int,
-    progress: Progress = lambda steps, _total: iter(steps),
+    progress: Progress = silent,
+    tell: Tell = lambda _line: None,
 ) -> Outcome:
     """Train a network, or go on where a killed training stopped.
 
@@ -73,11 +78,15 @@ def train(
         folder: holds the last checkpoint of a killed training, `losses.csv` and `validation.csv`.
         seed: of everything that is left to chance.
         progress: passes steps through.
+        tell: is told from time to time how far the training is, and how long it will take.
 
     Raises:
-        StageError: the loss is no longer a number.
+        InputError: no example can be made of the pictures.
+        StageError: the loss is no longer a number, or the checkpoint cannot be read.
     """
     schedule = recipe.schedule
+    for part in filter(None, pictures):  # here, and not in a process of the loader, it can be told what is wrong
+        recipe.sample(Drawing(part, recipe.shares), np.random.default_rng(seed))
     torch.manual_seed(seed)
     network = recipe.build(trunk).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it
@@ -86,6 +95,8 @@ def train(
     optimiser = _optimiser(recipe, network)
     state = _State(folder, network, averaged, optimiser)
     first = state.restore()
+    if first:
+        tell(f"going on at step {first} of {schedule.steps}")
 
     loader = DataLoader(
         Examples(recipe, pictures[0], seed),
@@ -96,7 +107,8 @@ def train(
         worker_init_fn=_one_thread,
     )
     losses = _Table(folder / "losses.csv", first)
-    validation = _Table(folder / "validation.csv", first)
+    validation = _Table(folder / "validation.csv", min(first, schedule.steps - 1))
+    lines = _Lines(tell, first, schedule.steps)
     started = time.monotonic()
     for step, batch in zip(progress(range(first, schedule.steps), schedule.steps - first), loader, strict=True):
         for group in optimiser.param_groups:
@@ -107,10 +119,13 @@ def train(
         averaged.update_parameters(network)
         done = step + 1
         seconds = state.seconds + time.monotonic() - started
-        if done % 20 == 0:
+        lines.step(done, sum(parts.values()))
+        if done % _LOSSES_EVERY == 0 or done == schedule.steps:
             losses.add(step=done, seconds=round(seconds), **parts)
         if done % schedule.validate_every == 0 and done < schedule.steps:
-            validation.add(step=done, seconds=round(seconds), **_validate(recipe, averaged, pictures[1]))
+            figures = _validate(recipe, averaged, pictures[1])
+            validation.add(step=done, seconds=round(seconds), **figures)
+            tell(f"step {done} of {schedule.steps}: {in_words(figures)} on held-out pictures")
         if done % CHECKPOINT_EVERY == 0:
             state.save(done, seconds)
     seconds = state.seconds + time.monotonic() - started
@@ -132,11 +147,17 @@ class _State:
         """Load the file, if there is one; returns the number of steps done."""
         if not self._path.exists():
             return 0
-        content = torch.load(self._path, weights_only=True)
-        for name, part in self._parts.items():
-            part.load_state_dict(content[name])
-        self.seconds = content["seconds"]
-        return int(content["step"])
+        try:
+            content = torch.load(self._path, weights_only=True)
+            for name, part in self._parts.items():
+                part.load_state_dict(content[name])
+            self.seconds = content["seconds"]
+            return int(content["step"])
+        except Exception as error:  # whatever a damaged file makes the reader raise
+            raise StageError(
+                f"{self._path} cannot be read ({type(error).__name__}), expected the checkpoint of this training; "
+                f"delete the folder {self._path.parent} to begin anew"
+            ) from error
 
     def save(self, step: int, seconds: float) -> None:
         """Replace the file in one move."""
@@ -158,11 +179,45 @@ class _Table:
                 self.add(**row)
 
     def add(self, **row: Any) -> None:
+        """Write a row."""
         with self._path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             if file.tell() == 0:
                 writer.writeheader()
             writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+class _Lines:
+    """What is told while it lasts: first after half a minute, then every half minute or 5 %, whichever is rarer."""
+
+    def __init__(self, tell: Tell, first: int, steps: int) -> None:
+        self._tell, self._first, self._steps = tell, first, steps
+        self._started = self._told = time.monotonic()
+        self._next = first
+        self._loss: float | None = None
+
+    def step(self, done: int, loss: float) -> None:
+        """A step is done."""
+        self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
+        now = time.monotonic()
+        if now - self._told < _TELL_EVERY_S or done < self._next or done == self._steps:
+            return
+        self._told, self._next = now, done + math.ceil(_TELL_EVERY_SHARE * self._steps)
+        left_s = (now - self._started) / (done - self._first) * (self._steps - done)
+        self._tell(f"step {done} of {self._steps}, loss {self._loss:.3f}, {duration(left_s)} left")
+
+
+def in_words(figures: Mapping[str, float]) -> str:
+    """`iou 0.7464, iou_3_clicks 0.8334`."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in figures.items()) or "no figures"
+
+
+def duration(seconds: float) -> str:
+    """In words: `50 s`, `12 min`, `3 h 5 min`."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _step(
@@ -199,6 +254,8 @@ def pace(step: int, schedule: Schedule) -> float:
 
 
 def _validate(recipe: Recipe, averaged: AveragedModel, held_out: Sequence[Picture]) -> dict[str, float]:
+    if not held_out:
+        return {}
     with torch.no_grad():
         return recipe.validate(_plain(averaged), held_out)
 

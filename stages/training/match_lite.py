@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.core.boxes import Box
 from stages.core.palette import IGNORE
 from stages.engines.propagators.match.network import Evidence, Features, MatchLite, fuse, gather, look_up, memory
 from stages.engines.propagators.match.prior import Carried, join, no_flow
@@ -23,14 +24,16 @@ from stages.nn.lite import Lite, from_published, upsample
 from stages.nn.prepare import for_inference
 from stages.training.imperfect import imperfect_mask
 from stages.training.losses import ious, soft_iou_loss
-from stages.training.pictures import Drawing, Picture
+from stages.training.pictures import Drawing, Picture, examples
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
-from stages.training.scenes import draw_object, motion_kernel, nearest_known, with_band
+from stages.training.scenes import draw_object, drawn, motion_kernel, nearest_known, with_band
 from stages.training.sheets import contour, tiles
 from stages.training.strokes import disc
 
 SIDE_PX: Final = 256
 _LEAST_VISIBLE_PX: Final = 400
+_LEAST_OBJECT_PX, _LARGEST_SHARE = 300, 0.5
+"""Pixels of an object in its picture, and how much of that it may take: something must be left to move before."""
 _ONE_SIDED: Final = 0.15
 _WITHOUT_FLOW: Final = 0.15
 _IMPERFECT: Final = 0.55
@@ -50,7 +53,7 @@ class MatchRecipe:
     """The `Recipe`."""
 
     notes = """
-`match:lite` carries masks to the frames between two anchors. Only its decoder of 0.4 million parameters was trained;
+`{engine}` carries masks to the frames between two anchors. Only its decoder of 0.4 million parameters was trained;
 the trunk is EfficientNet-Lite0 up to stride 16 as ImageNet left it.
 
 Limits: it has never seen a video, only motion that was made from pictures. Thin lines are lost; a match is sought
@@ -61,6 +64,11 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
     )
     shares: Mapping[str, float] = {"coco_open": 0.25, "coco_nc": 0.45, "ccp_person": 0.3}
     engines: Sequence[str] = ()
+    wanted = "an object that has some contour and takes less than half of the picture"
+
+    def suits(self, picture: Picture) -> bool:
+        """See `Recipe`."""
+        return bool(picture.objects(2 * _LEAST_OBJECT_PX, _LARGEST_SHARE))
 
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """See `Recipe`."""
@@ -127,6 +135,7 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
     def _batches(self, held_out: Sequence[Picture], count: int) -> list[Batch]:
         """Always the same."""
         draw, size = Drawing(held_out, self.shares), self.schedule.batch
+        count = examples(held_out, count)
         samples = [self.sample(draw, np.random.default_rng([_VALIDATION_SEED, number])) for number in range(count)]
         return [
             {
@@ -170,13 +179,12 @@ def _untrained(known: Evidence) -> Tensor:
 
 def draw_triple(draw: Draw, rng: np.random.Generator) -> Sample:
     """Make a triple; see `MatchRecipe.sample`."""
-    while True:
-        layers, target_layer = _scene(draw, rng)
-        position = float(rng.uniform(0.08, 0.92))
-        times = (0.0, position, 1.0)
-        frames = [_compose(layers, target_layer, time) for time in times]
-        if all(np.count_nonzero(mask == 1) >= _LEAST_VISIBLE_PX for _, mask in frames):
-            break
+    layers, target_layer, times, frames = drawn(
+        lambda: _moving_scene(draw, rng),
+        lambda made: all(np.count_nonzero(mask == 1) >= _LEAST_VISIBLE_PX for _, mask in made[-1]),
+        "an object of some size",
+    )
+    position = times[1]
     light = _Light(rng)
     pictures = [light.at(time, rgb) for time, (rgb, _) in zip(times, frames, strict=True)]
     truths = [mask for _, mask in frames]
@@ -259,6 +267,15 @@ class _Layer:
         return rgb, mask
 
 
+def _moving_scene(
+    draw: Draw, rng: np.random.Generator
+) -> tuple[list[_Layer], int, tuple[float, float, float], list[tuple[Rgb, Mask]]]:
+    """A scene, and what is to be seen of it at three times."""
+    layers, target_layer = _scene(draw, rng)
+    times = (0.0, float(rng.uniform(0.08, 0.92)), 1.0)
+    return layers, target_layer, times, [_compose(layers, target_layer, time) for time in times]
+
+
 def _scene(draw: Draw, rng: np.random.Generator) -> tuple[list[_Layer], int]:
     """Layers from back to front, and which of them holds the object."""
     picture, mask = _fitting_object(draw, rng)
@@ -290,16 +307,17 @@ def _scene(draw: Draw, rng: np.random.Generator) -> tuple[list[_Layer], int]:
 
 def _fitting_object(draw: Draw, rng: np.random.Generator) -> tuple[Picture, Mask]:
     """An object of at most half the picture; cut out, it leaves behind what may not belong to it."""
-    while True:
-        picture, mask = draw_object(lambda rng: with_band(draw(rng)), rng)
-        if 300 <= np.count_nonzero(mask == 1) <= 0.5 * mask.size:
-            return picture, mask
+    return drawn(
+        lambda: draw_object(lambda rng: with_band(draw(rng)), rng),
+        lambda one: _LEAST_OBJECT_PX <= np.count_nonzero(one[1] == 1) <= _LARGEST_SHARE * one[1].size,
+        MatchRecipe.wanted,
+    )
 
 
 def _extent(mask: Mask) -> tuple[tuple[float, float], int]:
     """Centre and longer side of an object's box."""
-    x, y, width, height = cv2.boundingRect((mask == 1).astype(np.uint8))
-    return (x + width / 2, y + height / 2), max(width, height)
+    box = Box.around(mask == 1)
+    return ((box.left + box.right) / 2, (box.top + box.bottom) / 2), max(box.size_wh)
 
 
 def _compose(layers: Sequence[_Layer], target_layer: int, time: float) -> tuple[Rgb, Mask]:

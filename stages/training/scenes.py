@@ -1,23 +1,26 @@
 """From a picture with masks to a training example: one object, in a square crop, as a camera might have seen it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.boxes import Box
+from stages.core.errors import InputError
 from stages.core.palette import IGNORE
-from stages.training.pictures import Picture
+from stages.training.pictures import SMALLEST_SIDE_PX, Picture
 from stages.training.recipe import Draw
 from stages.training.strokes import disc
 
+T = TypeVar("T")
 Rgb = NDArray[np.uint8]
 Affine = NDArray[np.float64]
 """(2, 3): pixels of a picture to pixels of the crop."""
 
-_SMALLEST_SIDE_PX: Final = 28
-"""Objects with a smaller bounding box are not drawn: enlarged, they have no contour to learn from."""
+_TRIES: Final = 1000
 _POLYGON_ERROR_PX: Final = 2
 _EXACT_SETS: Final = ("ccp_person",)
 """Whose contours are no polygons."""
@@ -35,6 +38,22 @@ class Scene:
     """(S, S): 1 object, 0 background, 255 unknown."""
     others: NDArray[np.uint8]
     """(S, S): 1 where another labelled object is."""
+
+
+def drawn(make: Callable[[], T], fits: Callable[[T], bool | np.bool_], wanted: str) -> T:
+    """Draw until it fits.
+
+    Raises:
+        InputError: nothing of a thousand did; nothing will.
+    """
+    for _ in range(_TRIES):
+        made = make()
+        if fits(made):
+            return made
+    raise InputError(
+        f"drew {_TRIES} times from the pictures and found none with {wanted}; expected pictures that show some. Add "
+        "such pictures, or enlarge those that there are"
+    )
 
 
 def draw_scene(
@@ -63,11 +82,9 @@ def draw_object(draw: Draw, rng: np.random.Generator) -> tuple[Picture, NDArray[
     Large objects are drawn more often, by the root of their area. One in seven is joined with an object that it
     touches: what belongs together is said by the strokes alone.
     """
-    while True:
-        picture = draw(rng)
-        fitting = [object_id for object_id, (_, _, w, h) in picture.boxes.items() if max(w, h) >= _SMALLEST_SIDE_PX]
-        if fitting:
-            break
+    wanted = f"an object that is {SMALLEST_SIDE_PX} pixels long"
+    picture = drawn(lambda: draw(rng), lambda picture: bool(picture.objects()), wanted)
+    fitting = picture.objects()
     sizes = np.sqrt([picture.areas[object_id] for object_id in fitting])
     chosen = [int(rng.choice(fitting, p=sizes / sizes.sum()))]
     mask = picture.labels == chosen[0]
@@ -138,7 +155,8 @@ def motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
 
 def _view(mask: NDArray[np.uint8], rng: np.random.Generator, side_px: int, fill: tuple[float, float]) -> Affine:
     """Scale, turn and shift so that the object fills a share of the crop."""
-    x, y, width, height = _box(mask == 1)
+    box = Box.around(mask == 1)
+    (x, y), (width, height) = box[:2], box.size_wh
     share = np.exp(rng.uniform(*np.log(fill)))
     longest = max(mask.shape)
     scale = max(share * side_px / max(width, height), side_px / longest)  # no more of the world than the picture shows
@@ -185,8 +203,3 @@ def _warp(picture: NDArray[np.uint8], affine: Affine, side_px: int, interpolatio
 
 def _shrinks(affine: Affine) -> bool:
     return bool(abs(np.linalg.det(affine[:, :2])) < 0.5)
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return x, y, width, height

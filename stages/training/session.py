@@ -1,95 +1,186 @@
 """One training from pictures to weights, in a folder that may be left and entered again."""
 
-import hashlib
-import os
-from collections.abc import Mapping
-from copy import copy
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-
-from stages.core.errors import InputError
+from stages.core.progress import Progress
 from stages.engines import registry
 from stages.formats.manifest import sha256
-from stages.training.loop import CHECKPOINT, Progress, train
-from stages.training.outcome import published_trunk, write_card, write_curves, write_sheet, write_weights
-from stages.training.pictures import read_pictures
-from stages.training.recipe import Recipe, recipe
+from stages.training import sets
+from stages.training.loop import CHECKPOINT, Outcome, Tell, in_words, train
+from stages.training.outcome import (
+    Facts,
+    SetFacts,
+    published_trunk,
+    write_curves,
+    write_facts,
+    write_sheet,
+    write_weights,
+)
+from stages.training.pictures import Picture, counted
+from stages.training.recipe import Recipe
+from stages.training.recipes import chosen_recipe
+from stages.training.sets import PictureSet, Unknown
+
+_FEW = 100
 
 
-def chosen_recipe(network: str, shares: Mapping[str, float], steps: int) -> Recipe:
-    """A network's recipe, with other sets of pictures or another length if they are given.
+@dataclass(frozen=True)
+class Training:
+    """Everything that a training's outcome depends on."""
+
+    network: str
+    recipe: Recipe
+    sets: tuple[PictureSet, ...]
+    unknown: Unknown
+    seed: int
+
+    def key(self) -> dict[str, Any]:
+        """The same in JSON: recipe, pictures, networks that help, and seed.
+
+        Raises:
+            InputError: a set of pictures has none, or one without its mask.
+            WeightsError: the file of a network that helps is not there.
+        """
+        networks = {
+            engine: sha256(registry.locate(registry.find_anywhere(engine), None)) for engine in self.recipe.engines
+        }
+        return {
+            "network": self.network,
+            "schedule": asdict(self.recipe.schedule),
+            "sets": [[each.name, each.share, each.digest()] for each in self.sets],
+            "unknown": self.unknown,
+            "networks": networks,
+            "seed": self.seed,
+        }
+
+
+class Pictures(NamedTuple):
+    """What is learnt from, and what is tested on."""
+
+    train_on: list[Picture]
+    held_out: list[Picture]
+    meanings_of_255: Mapping[str, str]
+    """By the sets' names."""
+
+
+def plan_training(
+    network: str,
+    root: Path,
+    shares: Mapping[str, float],
+    steps: int = 0,
+    unknown: Unknown = "auto",
+    seed: int = 1,
+    tell: Tell = lambda _line: None,
+) -> Training:
+    """Find the recipe and the sets.
+
+    Args:
+        network: which one.
+        root: folder of the sets, or a set itself.
+        shares: of a batch, by the sets' names; empty: the recipe's sets, or else all that are there.
+        steps: length; 0: as the recipe says.
+        unknown: what 255 means in masks.
+        seed: of everything that is left to chance.
+        tell: is told what was chosen.
 
     Raises:
-        InputError: there is no such recipe.
+        InputError: there is no such recipe, or no such set.
     """
-    chosen = copy(recipe(network))
-    if shares:
-        chosen.shares = dict(shares)
-    if steps:
-        chosen.schedule = chosen.schedule.lasting(steps)
-    return chosen
+    found = sets.choose_sets(root, shares, chosen_recipe(network, {}, 0).shares, tell)
+    recipe = chosen_recipe(network, {each.name: each.share for each in found}, steps)
+    return Training(network, recipe, found, unknown, seed)
 
 
-def training_key(network: str, chosen: Recipe, root: Path, seed: int) -> dict[str, Any]:
-    """What a training's outcome depends on: recipe, pictures, networks that help, and seed.
+def weights_file(network: str) -> str:
+    """The name of the file that a training leaves."""
+    return f"{network}.safetensors"
+
+
+def read_training_pictures(training: Training, tell: Tell) -> Pictures:
+    """Read the pictures, and tell what there is.
 
     Raises:
-        InputError: a set of pictures is not there.
-        WeightsError: the file of a network that helps is not there.
+        InputError: a picture or mask cannot be used, or there are too few.
     """
-    pictures = {name: _digest(root / name) for name in chosen.shares}
-    schedule = asdict(chosen.schedule)
-    networks = {engine: sha256(registry.locate(registry.find_anywhere(engine), None)) for engine in chosen.engines}
-    return {
-        "network": network,
-        "schedule": schedule,
-        "shares": dict(chosen.shares),
-        "pictures": pictures,
-        "networks": networks,
-        "seed": seed,
-    }
+    pictures: list[Picture] = []
+    meanings = {}
+    for each in training.sets:
+        found, meanings[each.name] = sets.read_set(each, training.unknown)
+        pictures += found
+        if training.unknown == "auto" and meanings[each.name] == "object":
+            tell(f"set {each.name}: its masks hold 0 and 255 only, so 255 is the object; --unknown 255 says otherwise")
+        if training.unknown == "auto" and meanings[each.name] == "unknown":
+            tell(f"set {each.name}: 255 beside other ids is what nobody knows; --unknown none makes an object of it")
+    train_on, held_out = sets.split(pictures, training.recipe.suits, training.recipe.wanted)
+    objects = sum(len(picture.areas) for picture in train_on)
+    little = (
+        f". That is little (a hundred and more are usual): expect a network for things like these only, and "
+        f"{counted(len(held_out), 'held-out picture')} to say little of how good it is"
+    )
+    tell(
+        f"learning from {counted(len(train_on), 'picture')} with {counted(objects, 'object')}, {len(held_out)} "
+        f"held out{little if len(pictures) < _FEW else ''}"
+    )
+    return Pictures(train_on, held_out, meanings)
 
 
 def run_training(
-    folder: Path, network: str, chosen: Recipe, root: Path, seed: int, threads: int, progress: Progress
+    folder: Path,
+    training: Training,
+    card: Callable[[str, Facts], str],
+    progress: Progress,
+    tell: Tell,
 ) -> None:
-    """Train, or go on, and write `<network>.safetensors`, `<network>.md`, `curves.png`, `sheet.png` and two tables.
+    """Train, or go on, and write weights, card, `training.json`, `curves.png`, `sheet.png` and two tables.
 
     Args:
         folder: of this training; it has the checkpoint while the training lasts.
-        network: its name.
-        chosen: its recipe.
-        root: folder of the sets of pictures.
-        seed: of everything that is left to chance.
-        threads: of the steps; the examples are made by a process of their own.
+        training: which one.
+        card: makes the text of the card of the recipe's notes and the facts.
         progress: passes steps through.
+        tell: is told how far it is.
 
     Raises:
         InputError: pictures or the backbone's weights are missing.
         StageError: the training diverged.
     """
-    torch.set_num_threads(threads)
-    pictures = read_pictures(root, list(chosen.shares))
-    outcome = train(chosen, published_trunk(), pictures, folder, seed, progress)
-    write_weights(folder / f"{network}.safetensors", outcome.network)
-    write_card(folder / f"{network}.md", network, chosen, pictures, root, seed, outcome)
+    network, recipe = training.network, training.recipe
+    pictures = read_training_pictures(training, tell)
+    outcome = train(recipe, published_trunk(), pictures[:2], folder, training.seed, progress, tell)
+    tell(f"{in_words(outcome.figures)} on {counted(len(pictures.held_out), 'held-out picture')}")
+    facts = _facts(training, pictures, outcome)
+    write_weights(folder / weights_file(network), outcome.network)
+    write_facts(folder, facts)
+    (folder / f"{network}.md").write_text(card(recipe.notes, facts), encoding="utf-8")
     write_curves(folder / "curves.png", folder / "losses.csv", folder / "validation.csv")
-    write_sheet(folder / "sheet.png", chosen, outcome.network, pictures[1])
+    write_sheet(folder / "sheet.png", recipe, outcome.network, pictures.held_out)
     (folder / CHECKPOINT).unlink()
 
 
-def _digest(folder: Path) -> str:
-    if not (folder / "images").is_dir():
-        sets = sorted(path.name for path in folder.parent.glob("*") if (path / "images").is_dir())
-        raise InputError(
-            f"{folder}: found no folder `images`, expected pictures (images/*.jpg) and masks (masks/*.png) of the set "
-            f"{folder.name!r}; sets in {folder.parent}: {', '.join(sets) or 'none'}. Correct --train-root or --sets"
-        )
-    content = hashlib.sha256()
-    for part in ("images", "masks"):
-        for name in sorted(os.listdir(folder / part)):  # noqa: PTH208 - names only
-            content.update(f"{part}/{name} {sha256(folder / part / name)}\n".encode())
-    return content.hexdigest()
+def _facts(training: Training, pictures: Pictures, outcome: Outcome) -> Facts:
+    trained, objects = sets.counts(pictures.train_on)
+    held_out, _ = sets.counts(pictures.held_out)
+    total = sum(each.share for each in training.sets if trained[each.name])
+    return Facts(
+        network=training.network,
+        seed=training.seed,
+        seconds=outcome.seconds,
+        parameters=sum(parameter.numel() for parameter in outcome.network.parameters()),
+        schedule=asdict(training.recipe.schedule),
+        sets=tuple(
+            SetFacts(
+                name=each.name,
+                share=each.share / total if trained[each.name] else 0.0,
+                pictures=trained[each.name],
+                objects=objects[each.name],
+                held_out=held_out[each.name],
+                terms=each.terms(),
+                meaning_of_255=pictures.meanings_of_255[each.name],
+            )
+            for each in training.sets
+        ),
+        figures=outcome.figures,
+    )

@@ -1,21 +1,28 @@
 """Training: what a network sees, and that an interrupted training is the training."""
 
+import csv
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, StageError
 from stages.engines.registry import small_networks
-from stages.training.fbrs_lite import FbrsLite, click_on_errors
-from stages.training.loop import CHECKPOINT, pace, train
+from stages.training import loop
+from stages.training.card import card
+from stages.training.fbrs_lite import click_on_errors
+from stages.training.loop import CHECKPOINT, duration, pace, train
 from stages.training.losses import normalised_focal_loss, soft_iou_loss
-from stages.training.outcome import published_trunk, terms
-from stages.training.pictures import Drawing, is_held_out, read_pictures
-from stages.training.recipe import Schedule, recipe
+from stages.training.outcome import published_trunk, read_facts, write_curves
+from stages.training.pictures import Drawing
+from stages.training.recipe import Schedule
+from stages.training.recipes import RECIPES, recipe
 from stages.training.scenes import draw_scene
-from stages.training.session import chosen_recipe, training_key
+from stages.training.session import plan_training, run_training
+from stages.training.sets import PictureSet, choose_sets, is_held_out, read_set, split
 from stages.training.strokes import draw_strokes, rasterise
+from tests.training import Short, always, train_shortly, write_set
 
 SETS = {"first": 0.5, "second": 0.5}
 
@@ -42,15 +49,19 @@ def root(tmp_path_factory):
     return folder
 
 
+def everything(root, shares):
+    return [picture for each in choose_sets(root, shares, {}) for picture in read_set(each, "auto")[0]]
+
+
 @pytest.fixture(scope="module")
 def pictures(root):
-    return read_pictures(root, list(SETS))
+    return split(everything(root, SETS), always, "anything")
 
 
 def test_the_split_depends_on_names_alone(pictures):
     train_on, held_out = pictures
-    assert len(train_on) + len(held_out) == 48 and held_out
-    assert all(is_held_out(picture.set_name, picture.name) for picture in held_out)
+    assert len(train_on) + len(held_out) == 48 and len(held_out) >= 2
+    assert not any(is_held_out(picture.set_name, picture.name) for picture in train_on)
     shares = [is_held_out("any", str(number)) for number in range(4000)]
     assert 0.04 < np.mean(shares) < 0.09
 
@@ -105,14 +116,6 @@ def test_losses_ignore_what_nobody_knows_and_fall_with_the_error():
         torch.testing.assert_close(loss(right, target), loss(disturbed, target))
 
 
-class Short(FbrsLite):
-    """A training of three steps."""
-
-    schedule = Schedule(steps=3, batch=2, learning_rate=1e-3, warm_up=1, validate_every=2)
-    shares = SETS
-    validation_examples = 4
-
-
 @pytest.mark.slow
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr("stages.training.loop.CHECKPOINT_EVERY", 1)
@@ -158,32 +161,102 @@ def test_what_is_trained_and_what_is_not(pictures, tmp_path):
 
 
 def test_other_pictures_or_another_seed_are_another_training(root):
-    def key(**shares):
-        return training_key("fbrs_lite", chosen_recipe("fbrs_lite", shares or SETS, steps=5), root, seed=1)
+    def key(seed=1, **shares):
+        return plan_training("fbrs_lite", root, shares or SETS, steps=5, seed=seed).key()
 
     assert key() == key() and key()["schedule"]["steps"] == 5
-    assert key() != key(first=1.0)
+    assert key() != key(first=1.0) and key() != key(seed=2)
     with pytest.raises(InputError, match=r"sets in .*: first, second"):
         key(third=1.0)
 
 
-def test_a_missing_mask_and_a_wrong_size_are_said(root, tmp_path):
-    for part in ("images", "masks"):
-        (tmp_path / "set" / part).mkdir(parents=True)
-    cv2.imwrite(str(tmp_path / "set" / "images" / "a.jpg"), np.zeros((20, 30, 3), np.uint8))
-    with pytest.raises(InputError, match=r"a\.png: found no mask"):
-        read_pictures(tmp_path, ["set"])
-    cv2.imwrite(str(tmp_path / "set" / "masks" / "a.png"), np.zeros((20, 31), np.uint8))
-    with pytest.raises(InputError, match=r"found \(20, 30\).* expected \(20, 31\)"):
-        read_pictures(tmp_path, ["set"])
-
-
 def test_terms_are_read_from_the_description(root, tmp_path):
-    assert terms(root / "first") == "CC BY 4.0, of all pictures"
-    assert terms(tmp_path) == "not stated"
+    assert PictureSet("first", root / "first", 1).terms() == "CC BY 4.0, of all pictures"
+    assert PictureSet("none", tmp_path, 1).terms() == "not stated"
+
+
+def test_ten_pictures_train_in_three_steps(tmp_path, monkeypatch):
+    train_shortly(monkeypatch)
+    told: list[str] = []
+    plan = plan_training("fbrs_lite", write_set(tmp_path / "pets", 10, 255), {}, steps=3)
+    run_training(
+        tmp_path, plan, lambda notes, facts: card("fbrs:mine", notes, facts, "COMMAND"), loop.silent, told.append
+    )
+    lines = "\n".join(told)
+    assert "learning from 8 pictures with 8 objects, 2 held out. That is little" in lines
+    assert "255 is the object" in lines
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        "fbrs_lite.safetensors", "fbrs_lite.md", "training.json", "curves.png", "sheet.png", "losses.csv",
+        "validation.csv",
+    }  # fmt: skip
+    assert [row["step"] for row in csv.DictReader((tmp_path / "losses.csv").open())] == ["3"]
+    text = (tmp_path / "fbrs_lite.md").read_text()
+    assert text.startswith("# fbrs:mine\n\n`fbrs:mine` makes") and "`COMMAND`" in text
+    assert "learnt from 8 pictures with 8 objects, and was tested on 2 others" in text
+    assert "| pets | 100% | 8 | 8 | 2 | object | not stated |" in text
+    assert "thousand" not in text and "coco" not in text
+    facts = read_facts(tmp_path)
+    assert facts.held_out == 2 and facts.sets[0].name == "pets" and facts.terms == "pets: not stated"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", small_networks())
+@pytest.mark.parametrize("count", [2, 10])
+def test_every_network_trains_on_few_pictures(network, count, tmp_path):
+    for name in ("one", "two"):
+        write_set(tmp_path / "sets" / name, count // 2, 255, "webp")
+    plan = plan_training(network, tmp_path / "sets", {}, steps=1)
+    run_training(tmp_path, plan, lambda *known: card("x:y", *known, ""), loop.silent, lambda _line: None)
+    assert all(np.isfinite(value) for value in read_facts(tmp_path).figures.values())
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_every_half_minute_or_twentieth_whichever_is_rarer(monkeypatch):
+    now, told = [0.0], []
+    monkeypatch.setattr("stages.training.loop.time.monotonic", lambda: now[0])
+    for seconds, first, expected in ((1, 0, [30, 80, 130]), (10, 0, [3, 53, 103]), (0.1, 900, [])):
+        told.clear()
+        lines = loop._Lines(told.append, first, 1000)
+        for done in range(first + 1, 1001):
+            now[0] += seconds
+            lines.step(done, 2.0)
+        assert [int(line.split()[1]) for line in told][:3] == expected
+        assert len(told) <= 20
+    lines = loop._Lines(told.append, 0, 1000)
+    now[0] += 60
+    lines.step(100, 2.0)
+    assert told == ["step 100 of 1000, loss 2.000, 9 min left"]
+
+
+def test_durations_in_words():
+    words = ["8 s", "89 s", "2 min", "1 h 0 min", "3 h 5 min"]
+    assert [duration(seconds) for seconds in (8.4, 89, 91, 3599, 11100)] == words
+
+
+def test_a_damaged_checkpoint_is_said(pictures, tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"PK no checkpoint")
+    with pytest.raises(StageError, match=r"checkpoint\.pt cannot be read .* delete the folder"):
+        train(Short(), published_trunk(), pictures, tmp_path, seed=3)
+
+
+def test_nothing_held_out_is_no_crash(pictures, tmp_path):
+    outcome = train(Short(), published_trunk(), (pictures[0], []), tmp_path, seed=3)
+    assert outcome.figures == {}
+    write_curves(tmp_path / "curves.png", tmp_path / "losses.csv", tmp_path / "validation.csv")
+    assert (tmp_path / "curves.png").stat().st_size
 
 
 @pytest.mark.parametrize("network", small_networks())
 def test_every_small_network_has_a_recipe_that_its_card_can_be_written_from(network):
     chosen = recipe(network)
     assert "Limits:" in chosen.notes and chosen.schedule.steps and chosen.shares
+    assert "{engine}" in chosen.notes and RECIPES.keys() == small_networks().keys()
+
+
+def test_a_shorter_training_averages_over_the_same_share_of_its_steps():
+    usual = Schedule(steps=6000, batch=10, learning_rate=1, warm_up=100, averaging=0.998)
+    shorter = usual.lasting(600)
+    assert shorter.warm_up == 10 and shorter.averaging == pytest.approx(0.998**10)
+    assert (usual.lasting(12000).warm_up, usual.lasting(12000).averaging) == (100, 0.998)
