@@ -109,19 +109,33 @@ def specs(plug: Plug) -> Mapping[str, Spec]:
     return found
 
 
-def engines(plug: Plug, weights_root: Path | None = None) -> Iterator[Engine]:
-    """Every engine of a plug point with each of its networks; with a folder of checkpoints, those of users, too."""
+@cache
+def _of_specs(plug: Plug) -> Mapping[str, Engine]:
+    """The engines of a plug point with the networks that their SPECs name, by name."""
+    found = [
+        Engine(spec, network)
+        for spec in specs(plug).values()
+        for network in (spec.networks if spec.networks else [None])
+    ]
+    return {engine.name: engine for engine in found}
+
+
+def _of_users(plug: Plug, weights_root: Path) -> Iterator[Engine]:
+    """The engines of a plug point with networks that users trained."""
     for spec in specs(plug).values():
-        if not spec.needs_weights:
-            yield Engine(spec)
-            continue
-        yield from (Engine(spec, network) for network in spec.networks)
-        for own in own_networks(weights_root, spec.name) if weights_root is not None else ():
+        for own in own_networks(weights_root, spec.name) if spec.needs_weights else ():
             base = next((each for each in spec.networks if each.name == own.base), None)
             if base is not None:
                 checkpoint = Checkpoint(WEIGHTS, own.licence, sha256=own.sha256)
                 network = replace(base, name=own.engine.partition(":")[2], checkpoint=checkpoint, is_small=False)
-                yield Engine(spec, network, weights_root and own_folder(weights_root, own.engine))
+                yield Engine(spec, network, own_folder(weights_root, own.engine))
+
+
+def engines(plug: Plug, weights_root: Path | None = None) -> Iterator[Engine]:
+    """Every engine of a plug point with each of its networks; with a folder of checkpoints, those of users, too."""
+    yield from _of_specs(plug).values()
+    if weights_root is not None:
+        yield from _of_users(plug, weights_root)
 
 
 def names(plug: Plug, weights_root: Path | None = None) -> tuple[str, ...]:
@@ -135,10 +149,12 @@ def find(plug: Plug, name: str, weights_root: Path | None = None) -> Engine:
     Raises:
         InputError: there is none; the message has the nearest name.
     """
-    known = {engine.name: engine for engine in engines(plug, weights_root)}
-    if name not in known:
-        raise InputError(_unknown(plug, name, known))
-    return known[name]
+    if name in (known := _of_specs(plug)):  # asked for by every task: users' networks cost a look at the disk
+        return known[name]
+    every = {engine.name: engine for engine in engines(plug, weights_root)}
+    if name not in every:
+        raise InputError(_unknown(plug, name, every))
+    return every[name]
 
 
 def find_anywhere(name: str, weights_root: Path | None = None) -> Engine:
