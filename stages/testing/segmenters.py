@@ -76,6 +76,8 @@ class SegmenterContract:
             Line(2, ((1.0, 0.0), (0.0, 1.0))),
             Line(0, ((0.5, 0.0), (0.5, 1.0))),
         )
+        zigzag = Line(1, tuple((float(step % 2), step / 16) for step in range(17)))
+        check_segment(engine, scene.frame(0), FrameScribbles((zigzag,)), "a stroke all over the frame, and no others")
         check_segment(engine, scene.frame(0), FrameScribbles(diagonals), "three strokes that cross")
 
     def test_any_size_of_frame(self) -> None:
