@@ -1,4 +1,8 @@
-"""The three plug points: what an engine must do. `spec.py` is what it must say, `stages.testing` what it must pass."""
+"""The three plug points: what an engine must do. `spec.py` is what it must say, `stages.testing` what it must pass.
+
+Of all three: any size of frame will do, arrays may be views, nothing that is given is written to, and the same input
+gives the same bytes, whatever was asked before, and whatever random numbers were drawn.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -20,7 +24,8 @@ class Segmenter(Protocol):
                 some that the scribbles correct. An engine may leave them unused.
 
         Returns:
-            (objects, H, W) float32 in [0, 1], in the order of `scribbles.object_ids`.
+            (objects, H, W) float32 in [0, 1], in the order of `scribbles.object_ids`; without objects (0, H, W). A mask
+            may be empty.
         """
         ...
 
@@ -47,15 +52,21 @@ class Propagator(Protocol):
         """Carry the anchors' masks over the frames strictly between them, in order.
 
         Args:
-            frames: the whole video, by frame index; read lazily, in any order.
+            frames: the whole video, by frame index; read lazily, one by one, in any order. Only those of the stretch
+                and its two anchors may be read, and only a few of them kept at once.
             left: the anchor before the stretch, or None: the stretch starts at frame 0.
             right: the anchor after it, or None: the stretch ends with the video. Not both may be None;
                 if both are given, they hold the same objects in the same order.
             beyond: the anchors behind those two, the same objects in the same order, ascending; may be empty, and an
                 engine may leave them unused.
 
+        An object is on an anchor if its mask there has a pixel above 0.5.
+
         Yields:
-            One SegmentFrame per frame, index ascending.
+            One SegmentFrame per frame, index ascending; whoever asks may stop asking. Where a mask has no pixel above
+            0.5 it is all zero, and `gone` says why: `ABSENT` exactly if neither `left` nor `right` has the object, else
+            `LOST` with a detail. Everywhere else `gone` is None. `agreement` is NaN unless both have the object.
+            `directions` has the same names on every frame.
         """
         ...
 

@@ -148,6 +148,8 @@ def _join(forward: TrackResult | None, backward: TrackResult | None, position: f
         reasons = "; ".join(f"{name}: {result.reason}" for name, result in seen.items())
         return _Joined(forward, backward, None, gone=Gone(Source.LOST, reasons))
     if len(kept) == 1:
+        if not (kept[0].probability > 0.5).any():  # a track that nobody judges
+            return _Joined(forward, backward, None, gone=Gone(Source.LOST, "nothing left of the mask"))
         return _Joined(forward, backward, kept[0].probability, kept[0].score)
     one, other = kept
     probability = fuse(one.probability, other.probability, position, _trust(one), _trust(other))

@@ -34,7 +34,7 @@ STD = (0.229, 0.224, 0.225)
 
 def normalise(frame: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32, with mean and spread of ImageNet."""
-    pixels = torch.tensor(frame).permute(2, 0, 1).float() / 255
+    pixels = torch.tensor(np.ascontiguousarray(frame)).permute(2, 0, 1).float() / 255
     return ((pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)).unsqueeze(0)
 
 

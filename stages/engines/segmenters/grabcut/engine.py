@@ -31,7 +31,7 @@ class GrabCut:
         masks = [
             _segment_object(frame, labels == i, (labels != i) & (labels != NO_STROKE)) for i in scribbles.object_ids
         ]
-        return np.stack(masks)
+        return np.array(masks, np.float32).reshape(-1, height, width)
 
 
 def _segment_object(frame: Frame, own: NDArray[np.bool_], others: NDArray[np.bool_]) -> Probability:
