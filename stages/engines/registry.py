@@ -20,7 +20,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
 
-from stages.core.errors import InputError, WeightsError
+from stages.core.errors import InputError, StageError, WeightsError
 from stages.engines.spec import PLUGS, Checkpoint, Cost, Network, Plug, Spec
 from stages.formats.checkpoints import file_digest, misfits, normalise, read_checkpoint
 from stages.formats.own_network import WEIGHTS, own_folder, own_networks
@@ -213,6 +213,7 @@ def build(plug: Plug, name: str, weights_root: Path, device: str, options: Optio
 
     Raises:
         InputError: no such engine.
+        StageError: its code cannot be imported.
         WeightsError: its checkpoint is missing, damaged, or belongs to another network.
     """
     engine = find(plug, name, weights_root)
@@ -233,7 +234,13 @@ def _built(
     _checkpoint: tuple[int, ...] | None,
 ) -> object:
     engine = find(plug, name, weights_root)
-    make = engine.spec.resolve(engine.spec.build)
+    try:
+        make = engine.spec.resolve(engine.spec.build)
+    except (ImportError, AttributeError) as error:
+        raise StageError(
+            f"the engine {name} cannot be built: {engine.spec.package} has no {engine.spec.build} ({error}). "
+            "Install what it needs, or choose another engine"
+        ) from error
     if engine.network is None:
         return make(**dict(arguments))
     network = load_network(name, weights_root)

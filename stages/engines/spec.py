@@ -31,6 +31,15 @@ class Option:
     choices: tuple[str, ...] = ()
     """For words."""
 
+    def __post_init__(self) -> None:
+        """Whoever writes a number writes its limits.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if isinstance(self.default, int | float) and not isinstance(self.default, bool) and self.limits is None:
+            raise ValueError(f"the option {self.name} of an engine is a number without limits")
+
 
 EXACT: Final = Option("exact", "exact", False, "networks of the paper: step by step as the originals")
 """Shared by the three engines of the paper."""

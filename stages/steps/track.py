@@ -54,10 +54,21 @@ def track_segment(
     with writing_tracks(folder, stretch, object_ids, sources) as tracks:
         results = propagator.propagate(video, left, right) if object_ids else _nothing(video, stretch)
         for expected, result in zip(stretch, progress(results, len(stretch)), strict=True):
-            if result.index != expected:
-                raise StageError(f"the propagator gave frame {result.index} where frame {expected} was due.")
+            _check(result, expected, len(object_ids), video[expected].shape[:2])
             tracks.append(result)
     return object_ids
+
+
+def _check(result: SegmentFrame, expected: int, object_count: int, frame_hw: tuple[int, ...]) -> None:
+    """Believe an engine only what can be: a fault of its must not become a mask."""
+    masks = result.probability
+    if result.index != expected:
+        raise StageError(f"the propagator gave frame {result.index} where frame {expected} was due.")
+    if masks.shape != (object_count, *frame_hw) or not np.isfinite(masks).all():
+        raise StageError(
+            f"the propagator gave masks of shape {masks.shape} for frame {expected}, expected {object_count} objects "
+            f"of {frame_hw} (rows, columns) and finite numbers. This is a fault of the engine; choose another."
+        )
 
 
 def _shows(anchor: Anchor | None, number: int) -> bool:

@@ -21,7 +21,7 @@ from stages.formats import results
 from stages.formats.layout import list_datasets, list_sequences
 from tasks.refine import RefineSequence
 from tasks.runtime import luigi_hooks
-from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter
+from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
 from tasks.status import estimate, how_long, standing, unfinished
@@ -41,6 +41,7 @@ def command(
     foresees: bool = True,
     hidden: tuple[str, ...] = (),
     work: Callable[[Task, str, dict[str, Any]], int] | None = None,
+    metavar: str = "",
     **more: Any,
 ) -> click.RichCommand:
     """A command that runs a task.
@@ -53,24 +54,30 @@ def command(
         runs: whether the command runs the task, and so has options of running.
         foresees: whether it can tell beforehand what a run would do.
         hidden: parameters that are no options of this command.
-        work: what the command does with the task, the argument's name and the values; its exit code.
+        work: what the command does with the task, the argument's name and the values, if not `run`; its exit code.
+        metavar: what the argument is called; without one, as the parameter.
         more: for `click.Command`.
     """
     parameters = {each: p for each, p in task.get_params() if each not in (argument, *hidden)}
     groups: dict[str, list[click.Option]] = {_OWN: []}
     for each, parameter in parameters.items():
-        group = OPTIONS[each].group if each in OPTIONS else _OWN
-        groups.setdefault(group, []).append(_option(each, parameter))
+        described = _described(each, parameter)
+        group = described.group if described else _OWN
+        groups.setdefault(group, []).append(_option(each, parameter, described))
     groups[_RUN] = _run_options(dry=foresees) if runs else []
-    given = click.Argument([argument], required=False, shell_complete=_complete_sequence)
+    metavar = metavar or argument.upper()
+    complete = _complete_sequence if argument == "seq" else None
+    given = click.Argument(
+        [argument], required=False, metavar=f"[{metavar}]" if optional else metavar, shell_complete=complete
+    )
     named = click.Option([f"--{argument}", f"named_{argument}"], hidden=True)  # as Luigi has it
 
-    def run(**values: Any) -> int:
+    def call(**values: Any) -> int:
         by_name = values.pop(f"named_{argument}")
         values[argument] = by_name if values[argument] is None else values[argument]
         if values[argument] is None and not optional:
-            raise click.UsageError(f"found no {argument.upper()}, expected one: lis {name} {argument.upper()}")
-        return (work or _run)(task, argument, values)
+            raise click.UsageError(f"found no {metavar}, expected one: lis {name} {metavar}")
+        return (work or run)(task, argument, values)
 
     panels: list[click.RichPanel[Any, Any]] = [
         click.RichOptionPanel(group, options=[option.opts[0] for option in members] + ["--help"] * (group == _RUN))
@@ -79,17 +86,24 @@ def command(
     ]
     return click.RichCommand(
         name,
-        callback=run,
+        callback=call,
         params=[given, named, *(each for members in groups.values() for each in members)],
         panels=panels,
         **{"help": (task.__doc__ or "").split("\n\n")[0], **more},
     )
 
 
-def _option(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
+def _described(name: str, parameter: luigi.Parameter[Any]) -> Option | None:
+    """What the documentation says of a parameter, if it is an option of [lis] and not another one of its name."""
     described = OPTIONS.get(name)
+    return described if described and (parameter.description or "").startswith(described.description) else None
+
+
+def _option(name: str, parameter: luigi.Parameter[Any], described: Option | None) -> click.Option:
     flag, kind, metavar = f"--{name.replace('_', '-')}", None, None
-    description = described.description if described else parameter.description or ""
+    description = (
+        described.description if described else (parameter.description or "").partition(" permitted values")[0]
+    )
     shell_complete: Callable[..., list[CompletionItem]] | None = None
     if isinstance(parameter, ChoiceParameter):
         kind = click.Choice(parameter.choices)
@@ -103,7 +117,13 @@ def _option(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
         description = f"{description.partition(': ')[0]} (lis engines)"
     default = f" [{described.default}]" if described and described.default else ""
     return click.Option(
-        [flag], type=kind, default=None, metavar=metavar, shell_complete=shell_complete, help=f"{description}{default}"
+        [flag],
+        type=kind,
+        default=None,
+        required=luigi_hooks.is_required(parameter),
+        metavar=metavar,
+        shell_complete=shell_complete,
+        help=f"{description}{default}",
     )
 
 
@@ -123,7 +143,8 @@ def _run_options(*, dry: bool) -> list[click.Option]:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
-def _run(task: Task, argument: str, values: dict[str, Any]) -> int:
+def run(task: Task, argument: str, values: dict[str, Any]) -> int:
+    """Run a task with these values (None: not given), and say in two lines what was done; the exit code."""
     options = {name: value for name, value in values.items() if value is not None}
     verbose, as_json = options.pop("verbose", False), options.pop("json", False)
     dry_run = options.pop("dry_run", False)

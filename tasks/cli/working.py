@@ -3,27 +3,44 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+import luigi
 import rich_click as click
 
+from stages.engines import registry
 from stages.formats.layout import sequence_paths
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
 from tasks.bulk import BulkRefine
-from tasks.cli.from_tasks import command, luigi_words
+from tasks.cli.from_tasks import command, luigi_words, run
 from tasks.evaluate import EvaluateSequence
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks
 from tasks.runtime.options import OPTIONS
-from tasks.train import TrainNetwork
+from tasks.train import InstallNetwork
 
 refine = command("refine", RefineSequence)
 report = command("report", ReportSequence)
 evaluate = command("evaluate", EvaluateSequence)
 bulk = command("bulk", BulkRefine, "list", optional=True, foresees=False)
 import_ = command("import", ImportSequence, "source", foresees=False)
-train = command("train", TrainNetwork, "network", foresees=False)
+
+
+def _train(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int:
+    """`fbrs:mine` is the network `mine` in the place of the small network of `fbrs`."""
+    family, _, name = str(values[argument]).partition(":")
+    small = {engine.spec.name: key for key, engine in registry.small_networks().items()}
+    if not name or family not in small:
+        names = ", ".join(f"{each}:NAME" for each in small)
+        raise click.UsageError(f"found {values[argument]!r}, expected the engine and a name of your own: {names}")
+    return run(task, argument, {**values, argument: small[family], "name": name})
+
+
+train = command(
+    "train", InstallNetwork, "network", foresees=False, hidden=("name",), work=_train, metavar="ENGINE:NAME"
+)
 
 
 @click.command

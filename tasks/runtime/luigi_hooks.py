@@ -173,12 +173,14 @@ _GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 def import_before_fork(modules: tuple[str, ...]) -> None:
     """Import in the parent what a task's process is about to need: every child would otherwise pay for torch again.
 
-    Nothing is computed: a parent whose thread pools have started must not fork.
+    Nothing is computed: a parent whose thread pools have started must not fork. What cannot be imported is left for the
+    task to meet, and to tell.
     """
     for module in modules:
         if module not in _imported:
-            importlib.import_module(module)
             _imported.add(module)
+            with suppress(Exception):
+                importlib.import_module(module)
 
 
 def build_before_fork(build: Callable[[], object], device: str) -> None:
@@ -265,6 +267,11 @@ def task_of(words: list[str]) -> HookedTask:
     with CmdlineParser.global_instance(words) as parser:
         task: HookedTask = parser.get_task_obj()
         return task
+
+
+def is_required(parameter: luigi.Parameter[Any]) -> bool:
+    """Whether a parameter has no default."""
+    return bool(parameter._default == luigi.parameter._no_value)
 
 
 def hide_summary() -> None:

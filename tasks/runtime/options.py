@@ -5,6 +5,7 @@ The options of engines come from their SPECs; those that this module names are t
 
 import configparser
 import difflib
+import logging
 import operator
 import textwrap
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from stages.engines.spec import Plug
 from stages.evaluation import POLICIES
 from stages.steps.place_anchors import PLACEMENTS
 
+logger = logging.getLogger("lis")
 SECTION: Final = "lis"
 LUIGI_SETTINGS: Final = Path(__file__).with_name("luigi.cfg")
 """Luigi's own settings as this project wants them."""
@@ -112,6 +114,7 @@ class EngineParameter(luigi.Parameter):
 
 PLACES, MACHINE, SCRIBBLES = "where things lie", "machine", "scribbles"
 ANCHORS, TRACKS, REFINEMENT = "anchor masks", "propagation", "refinement"
+_OF_ENGINES = (ANCHORS, TRACKS, REFINEMENT)
 REPORT, IMPORT, NIGHT, EVALUATION = "report", "import", "nights", "evaluation"
 
 
@@ -200,7 +203,12 @@ def _with_options_of(group: str, plug: Plug) -> Any:
     def add(cls: type) -> type:
         for each in registry.specs(plug).values():
             for option in each.options:
-                if option.name not in OPTIONS:
+                if OPTIONS.get(option.name, Option("", "", group)).group not in _OF_ENGINES:
+                    logger.warning(
+                        "the engine `%s` has an option `%s`, which is one of the pipeline's own: it gets that one",
+                        *(each.name, option.name),
+                    )
+                elif option.name not in OPTIONS:
                     parameter = _engine_option(group, option)
                     parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
                     setattr(cls, option.name, parameter)

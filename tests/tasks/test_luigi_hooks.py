@@ -196,6 +196,13 @@ def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, m
     assert "Summary" not in done.stderr
 
 
+def test_parameters_without_a_default_are_known() -> None:
+    """is_required."""
+    parameters = dict(luigi_hooks.HookedTask.get_params.__func__(Recorded))  # type: ignore[attr-defined]
+    assert luigi_hooks.is_required(parameters["name"])
+    assert not luigi_hooks.is_required(luigi.Parameter(default=""))
+
+
 def test_settings_that_are_read_by_name_are_not_reported_as_unknown() -> None:
     assert {"rpc_retry_attempts", "rpc_retry_wait"} <= set(luigi.interface.core.ignore_unconsumed)
 
