@@ -119,8 +119,8 @@ def _option(name: str, parameter: luigi.Parameter[Any], described: Option | None
     return click.Option(
         [flag],
         type=kind,
-        default=None,
-        required=luigi_hooks.is_required(parameter),
+        # To click, a default of None is a value: a switch that was not given, but not an option that must be given.
+        **({"required": True} if luigi_hooks.is_required(parameter) else {"default": None}),
         metavar=metavar,
         shell_complete=shell_complete,
         help=f"{description}{default}",
