@@ -153,13 +153,13 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The toy clip, labelled: anchors 2, 5, 8 and 11. Do not change it."""
+    """The toy clip, labelled, with its report: anchors 2, 5, 8 and 11. Do not change it."""
     folder = tmp_path_factory.mktemp("labelled")
     write_settings(folder)
     made = Project(folder, Clip())
     made.write_frames()
     made.scribble(2, 5, 8, 11)
-    made.run()
+    made.run("ReportSequence")
     return made
 
 
