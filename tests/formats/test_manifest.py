@@ -1,13 +1,11 @@
 """Publishing: the old folder, none, or the new one, and nothing else."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from stages.core.errors import StageError
-from stages.formats.digests import DigestCache
 from stages.formats.manifest import publish, publishing, read_manifest, sweep
 
 
@@ -76,16 +74,3 @@ def test_sweep_deletes_leftovers_only(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert names(tmp_path) == [".digests.json", "tracks"]
     assert names(tmp_path / "tracks") == ["00000-00004"]
-
-
-def test_digests_are_remembered_by_size_and_time(tmp_path: Path) -> None:
-    file, cache = tmp_path / "file", DigestCache(tmp_path / "cache.json")
-    file.write_text("one")
-    first = cache.digest(file)
-    cache.save()
-    stat = file.stat()
-    file.write_text("two")
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert DigestCache(tmp_path / "cache.json").digest(file) == first  # the price of not reading it again
-    os.utime(file, (1, 1))
-    assert DigestCache(tmp_path / "cache.json").digest(file) != first
