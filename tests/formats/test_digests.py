@@ -35,7 +35,7 @@ def test_a_digest_is_that_of_the_files_bytes(file: Path, tmp_path: Path) -> None
 
 
 def test_what_was_read_is_not_read_again_while_size_and_time_stay(file: Path, tmp_path: Path) -> None:
-    path = tmp_path / "new folder" / "cache.json"
+    path = tmp_path / "new" / "folder" / "cache.json"
     cache = DigestCache(path)
     cache.digest(file)
     cache.save()
