@@ -8,13 +8,18 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tasks import RefineSequence
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads than cores wait for each other
 REPOSITORY = Path(__file__).parents[1]
+CHEAP = {"segmenter": "grabcut", "propagator": "flow", "refiner": "guided"}
+"""Engines that cost a test little."""
 LUIGI = Path(sys.executable).with_name("luigi")
 
 
@@ -100,6 +105,13 @@ class Project:
         requests = [] if task == "ImportSequence" else ["--requests", "3"]
         return [str(LUIGI), "--module", "tasks", task, *name, *requests, *arguments]
 
+    def task(self, kind: type[RefineSequence] = RefineSequence, **options: object) -> Any:
+        """A task on this sequence, in this process; as `run` would make it."""
+        roots = {name: str(self.folder / name.partition("_")[0]) for name in ("data_root", "outputs_root")}
+        given = {**roots, "weights_root": str(self.folder / "data" / "weights"), "requests": 3, **CHEAP, **options}
+        known = {name for name, _ in kind.get_params()}
+        return kind(seq=self.seq, **{name: value for name, value in given.items() if name in known})
+
     def run(self, task: str = "RefineSequence", *arguments: str, expect: int = 0) -> str:
         """Run to the end; return what was printed."""
         done = subprocess.run(
@@ -137,7 +149,7 @@ class Project:
 def write_settings(folder: Path) -> None:
     """The project's luigi.cfg, with engines that cost a test little."""
     settings = (REPOSITORY / "luigi.cfg").read_text()
-    for plug, engine in {"segmenter": "grabcut", "propagator": "flow", "refiner": "guided"}.items():
+    for plug, engine in CHEAP.items():
         settings = re.sub(rf"^{plug} = .*$", f"{plug} = {engine}", settings, flags=re.MULTILINE)
     (folder / "luigi.cfg").write_text(settings)
 
@@ -153,13 +165,13 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The toy clip, labelled: anchors 2, 5, 8 and 11. Do not change it."""
+    """The toy clip, labelled, with its report: anchors 2, 5, 8 and 11. Do not change it."""
     folder = tmp_path_factory.mktemp("labelled")
     write_settings(folder)
     made = Project(folder, Clip())
     made.write_frames()
     made.scribble(2, 5, 8, 11)
-    made.run()
+    made.run("ReportSequence")
     return made
 
 

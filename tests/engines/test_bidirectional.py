@@ -4,7 +4,7 @@ import pytest
 
 from stages.core.errors import InputError
 from stages.core.states import Gone, Source
-from stages.core.types import Anchor, TrackResult
+from stages.core.types import Anchor, SegmentFrame, TrackResult
 from stages.engines.propagators.bidirectional import Bidirectional, TrustedResult
 
 HEIGHT, WIDTH, SIDE = 60, 120, 16
@@ -62,10 +62,15 @@ VIDEO = [frame(index) for index in range(COUNT)]
 ENGINE = Bidirectional(TemplateTracker)
 
 
+def propagate(engine: Bidirectional, video: list[np.ndarray], left: Anchor, right: Anchor | None) -> list[SegmentFrame]:
+    """The results, which are those of every frame between the anchors."""
+    results = list(engine.propagate(video, left, right))
+    assert [result.index for result in results] == list(range(left.index + 1, right.index if right else COUNT))
+    return results
+
+
 def test_objects_are_followed_from_both_sides():
-    results = list(ENGINE.propagate(VIDEO, anchor(0), anchor(8)))
-    assert [result.index for result in results] == list(range(1, 8))
-    for result in results:
+    for result in propagate(ENGINE, VIDEO, anchor(0), anchor(8)):
         for number in (0, 1):
             np.testing.assert_array_equal(result.probability[number] > 0.5, truth(number, result.index) > 0)
             x, y = position(number, result.index)
@@ -85,7 +90,7 @@ def test_soft_masks_that_waited_come_back_whole():
 
 
 def test_an_object_on_one_anchor_only_has_one_direction_and_no_agreement():
-    for result in ENGINE.propagate(VIDEO, anchor(0, 1), anchor(8)):
+    for result in propagate(ENGINE, VIDEO, anchor(0, 1), anchor(8)):
         np.testing.assert_array_equal(result.probability[1] > 0.5, truth(1, result.index) > 0)
         assert result.agreement[0] == 1
         assert np.isnan(result.agreement[1])
@@ -94,7 +99,7 @@ def test_an_object_on_one_anchor_only_has_one_direction_and_no_agreement():
 
 
 def test_an_object_on_no_anchor_is_absent():
-    for result in ENGINE.propagate(VIDEO, anchor(0, 1), anchor(8, 1)):
+    for result in propagate(ENGINE, VIDEO, anchor(0, 1), anchor(8, 1)):
         assert result.gone == (None, Gone(Source.ABSENT))
         assert not result.probability[1].any()
         assert result.score[1] == 0
@@ -131,7 +136,7 @@ def test_a_lost_direction_is_left_out():
                 return result
             return TrackResult(np.zeros_like(result.probability), (0, 0, 0, 0), 0.0, "hidden")
 
-    for result in Bidirectional(OneSided).propagate(VIDEO, anchor(0, 1), anchor(8, 1)):
+    for result in propagate(Bidirectional(OneSided), VIDEO, anchor(0, 1), anchor(8, 1)):
         np.testing.assert_array_equal(result.probability[0] > 0.5, truth(0, result.index) > 0)
         assert np.isnan(result.agreement[0])
         assert result.gone == (None, Gone(Source.ABSENT))
@@ -142,7 +147,7 @@ def test_a_mask_that_floods_the_frame_is_lost():
         def step(self, frame):
             return TrackResult(np.ones(frame.shape[:2], np.float32), (0, 0, WIDTH, HEIGHT), 1.0)
 
-    for result in Bidirectional(Flood).propagate(VIDEO, anchor(0), anchor(8)):
+    for result in propagate(Bidirectional(Flood), VIDEO, anchor(0), anchor(8)):
         assert not result.probability.any()
         for gone in result.gone:
             assert gone is not None and gone.source == Source.LOST

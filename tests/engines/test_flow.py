@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -51,15 +51,21 @@ def iou(probability: np.ndarray, truth: np.ndarray) -> float:
     return float((inside & true).sum() / (inside | true).sum())
 
 
-def carry(video: Shifted, left: Anchor | None, right: Anchor | None) -> list[SegmentFrame]:
-    return list(Flow().propagate(video, left, right))
+def carry(video: Sequence, left: Anchor | None, right: Anchor | None) -> list[SegmentFrame]:
+    return complete(Flow().propagate(video, left, right), left, right)
+
+
+def complete(results: Iterable[SegmentFrame], left: Anchor | None, right: Anchor | None) -> list[SegmentFrame]:
+    """The results, which are those of every frame between the anchors."""
+    found = list(results)
+    stretch = range(left.index + 1 if left else 0, right.index if right else COUNT)
+    assert [result.index for result in found] == list(stretch)
+    return found
 
 
 def test_without_motion_the_mask_stays_what_it_is():
     video = Shifted()
-    results = carry(video, video.anchor(0), video.anchor(6))
-    assert [result.index for result in results] == [1, 2, 3, 4, 5]
-    for result in results:
+    for result in carry(video, video.anchor(0), video.anchor(6)):
         np.testing.assert_allclose(result.probability[0], video.truth(0), atol=0.02)
         assert result.score[0] > 0.99
         assert result.agreement[0] == 1
@@ -87,9 +93,7 @@ def test_boxes_lie_around_what_each_direction_saw():
 def test_a_one_sided_stretch_runs_to_the_end_of_the_video(side):
     video = Shifted((3, 1))
     left, right = (video.anchor(0), None) if side == "left" else (None, video.anchor(6))
-    results = carry(video, left, right)
-    assert [result.index for result in results] == ([1, 2, 3, 4, 5, 6] if side == "left" else [0, 1, 2, 3, 4, 5])
-    for result in results:
+    for result in carry(video, left, right):
         assert iou(result.probability[0], video.truth(result.index)) > 0.8
         assert np.isnan(result.agreement[0])
 
@@ -119,7 +123,7 @@ def test_a_cut_ends_each_direction_so_that_every_shot_has_its_own_anchor():
     truths = [first.truth(i) if i < 4 else second.truth(i)[::-1] for i in range(COUNT)]
     video = [first[i] if i < 4 else second_frames[i] for i in range(COUNT)]
     left, right = (Anchor(i, video[i], truths[i][None]) for i in (0, 6))
-    for result in Flow().propagate(video, left, right):
+    for result in carry(video, left, right):
         assert iou(result.probability[0], truths[result.index]) > 0.9
         assert np.isnan(result.agreement[0])
         lost = "backward" if result.index < 4 else "forward"
@@ -129,7 +133,7 @@ def test_a_cut_ends_each_direction_so_that_every_shot_has_its_own_anchor():
 def test_after_a_cut_without_an_anchor_the_mask_is_empty_and_says_why():
     first = Shifted((2, 0))
     video = [first[i] if i < 4 else 255 - first[i][::-1] for i in range(COUNT)]
-    results = list(Flow().propagate(video, Anchor(0, video[0], first.truth(0)[None]), None))
+    results = carry(video, Anchor(0, video[0], first.truth(0)[None]), None)
     assert [result.gone[0] for result in results] == [None] * 3 + [Gone(Source.LOST, "forward: a cut")] * 3
     assert all(not result.probability.any() for result in results[3:])
 

@@ -1,14 +1,25 @@
 """Publishing: the old folder, none, or the new one, and nothing else."""
 
+import errno
+import hashlib
 import json
 import os
+import platform
 from pathlib import Path
 
 import pytest
 
 from stages.core.errors import StageError
-from stages.formats.digests import DigestCache
-from stages.formats.manifest import publish, publishing, read_manifest, sweep
+from stages.formats.manifest import (
+    beside,
+    publish,
+    publishing,
+    read_manifest,
+    remove,
+    sweep,
+    sweep_beside,
+    write_json,
+)
 
 
 def put(folder: Path, text: str, key: dict[str, object] | None = None) -> None:
@@ -29,6 +40,41 @@ def test_a_published_folder_replaces_the_old_one_and_leaves_nothing_else(tmp_pat
     assert names(tmp_path) == ["stage"]
 
 
+def test_a_manifest_says_what_was_published_and_how(tmp_path: Path) -> None:
+    run = {"seconds": 1.5}
+    with publishing(tmp_path / "below" / "stage") as temporary:
+        (temporary / "b.txt").write_text("four")
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "a.txt").write_text("")
+        publish(
+            temporary,
+            tmp_path / "below" / "stage",
+            stage="test",
+            key={"x": 1},
+            weights={"net": "ab"},
+            objects=[2, 1],
+            run=run,
+        )
+    manifest = read_manifest(tmp_path / "below" / "stage")
+    assert manifest is not None
+    assert (manifest.stage, manifest.key, manifest.weights, manifest.objects, manifest.run) == (
+        "test", {"x": 1}, {"net": "ab"}, [2, 1], run
+    )  # fmt: skip
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in (("b.txt", "four"), ("sub/a.txt", ""))}
+    assert manifest.files == {"count": 2, "bytes": 4, "sha256": digests}
+    written = json.loads((tmp_path / "below" / "stage" / "manifest.json").read_text())
+    assert written["schema"] == 1
+
+
+def test_what_a_killed_run_of_the_same_number_left_is_not_published(tmp_path: Path) -> None:
+    left = beside(tmp_path / "stage")
+    left.mkdir()
+    (left / "half").write_text("x")
+    put(tmp_path / "stage", "one")
+    assert names(tmp_path) == ["stage"]
+    assert names(tmp_path / "stage") == ["manifest.json", "sub"]
+
+
 def test_content_depends_on_the_files_and_not_on_the_key(tmp_path: Path) -> None:
     put(tmp_path / "a", "same", {"x": 1})
     put(tmp_path / "b", "same", {"x": 2})
@@ -36,6 +82,39 @@ def test_content_depends_on_the_files_and_not_on_the_key(tmp_path: Path) -> None
     a, b, c = (read_manifest(tmp_path / name) for name in "abc")
     assert a is not None and b is not None and c is not None
     assert a.content == b.content != c.content
+
+
+def test_content_depends_on_the_names_and_on_the_objects(tmp_path: Path) -> None:
+    contents = set()
+    for number, (name, objects) in enumerate([("a", [1]), ("b", [1]), ("a", [1, 2])]):
+        folder = tmp_path / str(number)
+        with publishing(folder) as temporary:
+            (temporary / name).write_text("same")
+            publish(temporary, folder, stage="test", key={}, weights={}, objects=objects, run={})
+        manifest = read_manifest(folder)
+        assert manifest is not None
+        contents.add(manifest.content)
+    assert len(contents) == 3
+
+
+def test_publishing_keeps_no_file_open(tmp_path: Path) -> None:
+    put(tmp_path / "stage", "one")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    put(tmp_path / "stage", "two")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_disk_that_refuses_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "stage", "one")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no room"):
+        put(tmp_path / "stage", "two")
+    assert (tmp_path / "stage" / "sub" / "a.txt").read_text() == "one"
+    assert names(tmp_path) == ["stage"]
 
 
 def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
@@ -68,24 +147,63 @@ def test_a_damaged_folder_is_not_complete(tmp_path: Path, damage: str) -> None:
     assert read_manifest(folder) is None
 
 
+def test_a_folder_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "stage", "one")
+    path = tmp_path / "stage" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2, "more": "than we know"}))
+    with pytest.raises(StageError, match=r"manifest\.json: found version 2 .* newer version of LIS"):
+        read_manifest(tmp_path / "stage")
+
+
+def test_a_manifest_that_changes_is_read_again(tmp_path: Path) -> None:
+    put(tmp_path / "stage", "one", {"x": 1})
+    first = read_manifest(tmp_path / "stage")
+    put(tmp_path / "stage", "one", {"x": 2})
+    second = read_manifest(tmp_path / "stage")
+    assert first is not None and second is not None
+    assert (first.key, second.key) == ({"x": 1}, {"x": 2})
+
+
+def test_removing_is_done_by_one_rename_and_minds_nothing_that_is_not_there(tmp_path: Path) -> None:
+    put(tmp_path / "stage", "one")
+    remove(tmp_path / "stage")
+    remove(tmp_path / "stage")
+    assert names(tmp_path) == []
+
+
+def test_beside_a_folder_only_what_dead_processes_of_this_host_left_is_swept(tmp_path: Path) -> None:
+    folder, host = tmp_path / "shots", platform.node()
+    dead = 2**22 + 1  # no process has such a number
+    gone = [f".tmp-shots-{host}-{dead}", f".old-shots-{host}-{dead}"]
+    kept = [
+        f".tmp-shots-{host}-{os.getpid()}", f".tmp-shots-elsewhere-{dead}", f".tmp-shots2-{host}-{dead}",
+        f".new-shots-{host}-{dead}", f".tmp-shots-{host}-{dead}x", f".tmp-shots-{host}-", "shots",
+    ]  # fmt: skip
+    for name in (*gone, *kept):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    sweep_beside(folder)
+    assert names(tmp_path) == sorted(kept)
+
+
+def test_json_is_sorted_and_a_failed_write_leaves_the_old_text(tmp_path: Path) -> None:
+    path = tmp_path / "thing.json"
+    write_json(path, {"b": [1], "a": "é"})
+    assert path.read_text() == '{\n "a": "\\u00e9",\n "b": [\n  1\n ]\n}\n'
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert path.read_bytes() == before
+    assert names(tmp_path) == ["thing.json"]
+
+
 def test_sweep_deletes_leftovers_only(tmp_path: Path) -> None:
     put(tmp_path / "tracks" / "00000-00004", "one")
     (tmp_path / "tracks" / ".tmp-00004-00008-1").mkdir()
-    (tmp_path / ".old-masks-1").mkdir()
+    (tmp_path / ".old-masks-1" / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / ".tmp-requests.json-host-1").touch()
+    (tmp_path / "tracks" / ".tmp-notes-host-1").touch()
     (tmp_path / ".digests.json").write_text("{}")
     sweep(tmp_path)
     assert names(tmp_path) == [".digests.json", "tracks"]
     assert names(tmp_path / "tracks") == ["00000-00004"]
-
-
-def test_digests_are_remembered_by_size_and_time(tmp_path: Path) -> None:
-    file, cache = tmp_path / "file", DigestCache(tmp_path / "cache.json")
-    file.write_text("one")
-    first = cache.digest(file)
-    cache.save()
-    stat = file.stat()
-    file.write_text("two")
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert DigestCache(tmp_path / "cache.json").digest(file) == first  # the price of not reading it again
-    os.utime(file, (1, 1))
-    assert DigestCache(tmp_path / "cache.json").digest(file) != first

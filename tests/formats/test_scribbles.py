@@ -72,6 +72,17 @@ def test_rounding_errors_outside_the_picture_are_clipped(file: Path) -> None:
     assert scribbles.frame(1).lines[0].path == ((0.0, 1.0),)
 
 
+def test_coordinates_are_kept_to_a_millionth(file: Path) -> None:
+    scribbles = read(file, with_line(path=[[0.12345649, 0.1234567]]))
+    assert scribbles.frame(1).lines[0].path == ((0.123456, 0.123457),)
+
+
+@pytest.mark.parametrize("value", [-2e-6, 1.000002])
+def test_more_than_a_rounding_error_outside_is_refused(file: Path, value: float) -> None:
+    with pytest.raises(InputError, match=r"frame 1, line 0, point 0, coordinate 0 \(counted from 0\): found"):
+        read(file, with_line(path=[[value, 0.5]]))
+
+
 def test_a_byte_order_mark_does_no_harm(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + json.dumps(with_line()).encode())
     assert read_scribbles(file, "gym", 2).annotated == (1,)
@@ -113,6 +124,21 @@ def test_what_cannot_be_is_refused_with_its_place(file: Path, content: Any, word
     message = str(error.value)
     assert str(file) in message and "found" in message and "expected" in message
     assert all(word in message for word in words), message
+
+
+def test_the_limits_are_those_of_the_documents() -> None:
+    assert (MAX_FILE_BYTES, MAX_POINTS) == (32 * 1024**2, 500_000)
+
+
+def test_what_has_no_place_in_a_frame_is_told_without_one(file: Path) -> None:
+    with pytest.raises(InputError, match=r"001\.json: found nothing as 'sequence'"):
+        read(file, {"scribbles": [[], []]})
+
+
+def test_a_file_at_the_limit_is_read(file: Path) -> None:
+    text = json.dumps(with_line())
+    file.write_text(text + " " * (MAX_FILE_BYTES - len(text)))
+    assert read_scribbles(file, "gym", 2).annotated == (1,)
 
 
 def test_files_that_would_fill_the_memory_are_refused_before_they_are_parsed(file: Path) -> None:
@@ -167,7 +193,11 @@ def test_a_written_set_reads_back_the_same_to_the_byte(file: Path, tmp_path: Pat
     write_scribbles(second, again)
     assert again == scribbles
     assert first.read_bytes() == second.read_bytes()
-    assert set(json.loads(first.read_text())["scribbles"][0][0]) == set(LINE)
+    assert json.loads(first.read_text()) == {
+        "sequence": "gym",
+        "annotated_frames": [0, 1],
+        "scribbles": [[{**LINE, "start_time": 0, "end_time": 0}], []],
+    }
 
 
 def test_unrounded_lines_keep_their_digest_through_a_file(file: Path) -> None:

@@ -73,6 +73,7 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(finished: Project, workers:
     shutil.rmtree(finished.root)
     run = start(finished, "--workers", workers)
     wait_for(finished.root / "frames" / "manifest.json")
+    assert run.pid in workers_of(finished)
     run.send_signal(number)
     output, _ = run.communicate(timeout=30)
     assert run.returncode != 0

@@ -8,10 +8,13 @@ import pytest
 
 from tests.conftest import Project
 
+REFINED = [
+    "refined/00000-00002", "refined/00002", "refined/00002-00005", "refined/00005", "refined/00005-00008",
+    "refined/00008", "refined/00008-00011", "refined/00011",
+]  # fmt: skip
 ALL = [
     "anchor_masks/00002", "anchor_masks/00005", "anchor_masks/00008", "anchor_masks/00011", "anchors", "frames",
-    "masks",
-    "refined/00000-00002", "refined/00002-00005", "refined/00005-00008", "refined/00008-00011",
+    "masks", *REFINED,
     "tracks/00000-00002", "tracks/00002-00005", "tracks/00005-00008", "tracks/00008-00011",
 ]  # fmt: skip
 
@@ -47,17 +50,24 @@ def test_deleted_mask_is_made_again(finished: Project) -> None:
     assert (finished.root / "masks" / "00003.png").exists()
 
 
+AFTER_A_STROKE_ON_5 = [
+    "anchor_masks/00005", "masks", "refined/00002-00005", "refined/00005", "refined/00005-00008",
+    "tracks/00002-00005", "tracks/00005-00008",
+]  # fmt: skip
+
+
+def move_a_stroke(project: Project, frame: int) -> None:
+    """Draw the first line of a frame shorter and lower, so that its mask changes."""
+    content = json.loads(project.scribble_file.read_text())
+    line = content["scribbles"][frame][0]
+    line["path"] = [[x, y + 0.12] for x, y in line["path"][:6]]
+    project.scribble_file.write_text(json.dumps(content))
+
+
 def test_changed_stroke_recomputes_one_anchor_and_its_two_stretches(finished: Project) -> None:
-    content = json.loads(finished.scribble_file.read_text())
-    content["scribbles"][5][0]["path"] = [[x, y + 0.12] for x, y in content["scribbles"][5][0]["path"][:6]]
-    finished.scribble_file.write_text(json.dumps(content))
+    move_a_stroke(finished, 5)
     finished.run()
-    ran = finished.ran()
-    assert ran[0] == "anchor_masks/00005"
-    assert set(ran) <= {
-        "anchor_masks/00005", "tracks/00002-00005", "tracks/00005-00008", "refined/00002-00005", "refined/00005-00008",
-        "masks",
-    }  # fmt: skip
+    assert finished.ran() == AFTER_A_STROKE_ON_5
 
 
 def test_same_strokes_written_otherwise_recompute_nothing(finished: Project) -> None:
@@ -71,31 +81,41 @@ def test_same_strokes_written_otherwise_recompute_nothing(finished: Project) -> 
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "stages"),
+    ("option", "value", "made"),
     [
-        ("--refiner", "none", {"refined", "masks"}),
-        ("--guard-iou", "0.2", {"refined", "masks"}),
+        ("--refiner", "none", ["masks", *REFINED]),
+        ("--guard-iou", "0.2", REFINED),  # no mask of the toy clip is rejected, so the results are the same
     ],
 )
 def test_changed_parameter_recomputes_what_depends_on_it(
-    finished: Project, option: str, value: str, stages: set[str]
+    finished: Project, option: str, value: str, made: list[str]
 ) -> None:
     finished.run("RefineSequence", option, value)
-    assert {name.split("/")[0] for name in finished.ran()} == stages
+    assert finished.ran() == made
 
 
 def test_unchanged_result_stops_the_ripple(finished: Project) -> None:
-    """Threads are no part of the key, spacing is; where it changes no mask, nothing follows the anchor masks."""
+    """A stroke drawn the other way round is another stroke, but the same mask: nothing follows it."""
+    content = json.loads(finished.scribble_file.read_text())
+    content["scribbles"][5][0]["path"].reverse()
+    finished.scribble_file.write_text(json.dumps(content))
+    before = finished.snapshot()
+    finished.run()
+    assert finished.ran() == ["anchor_masks/00005"]
+    after = finished.snapshot()
+    assert {name for name in before if before[name] != after[name]} == {"anchor_masks/00005/manifest.json"}
+
+
+def test_what_an_engine_does_not_use_is_not_in_its_key(finished: Project) -> None:
+    """GrabCut takes strokes as they are."""
     finished.run("RefineSequence", "--click-spacing-px", "41")
-    ran = {name.split("/")[0] for name in finished.ran()}
-    assert "anchor_masks" in ran
-    assert ran <= {"anchor_masks", "tracks", "refined", "masks"}
+    assert finished.ran() == []
 
 
 def test_replaced_picture_recomputes_its_stretch(finished: Project) -> None:
     shutil.copy(finished.frames / "00009.png", finished.frames / "00010.png")
     finished.run()
-    assert set(finished.ran()) <= {"frames", "tracks/00008-00011", "refined/00008-00011", "masks"}
+    assert finished.ran() == ["frames", "masks", "refined/00008-00011", "tracks/00008-00011"]
 
 
 def test_one_and_two_workers_give_identical_results(finished: Project) -> None:
@@ -108,8 +128,23 @@ def test_one_and_two_workers_give_identical_results(finished: Project) -> None:
 def test_folders_of_stretches_that_no_longer_exist_are_swept(finished: Project) -> None:
     finished.scribble(2, 4, 5, 8, 11)
     finished.run()
-    stretches = sorted(path.name for path in (finished.root / "tracks").iterdir())
-    assert stretches == ["00000-00002", "00002-00004", "00005-00008", "00008-00011"]
+    assert finished.ran() == [
+        "anchor_masks/00004", "anchors", "masks", "refined/00002-00004", "refined/00004", "tracks/00002-00004"
+    ]  # fmt: skip
+    stretches = ["00000-00002", "00002-00004", "00005-00008", "00008-00011"]
+    assert sorted(path.name for path in (finished.root / "tracks").iterdir()) == stretches
+    anchors = ["00002", "00004", "00005", "00008", "00011"]
+    assert sorted(path.name for path in (finished.root / "refined").iterdir()) == sorted([*stretches, *anchors])
+    planned = json.loads((finished.root / "anchors" / "anchors.json").read_text())
+    assert (planned["anchors"], [each["name"] for each in planned["segments"]]) == ([2, 4, 5, 8, 11], stretches)
+
+
+def test_an_anchor_that_is_none_any_more_is_swept(finished: Project) -> None:
+    finished.scribble(2, 5, 11)
+    finished.run("RefineSequence", "--placement", "given")
+    assert finished.ran() == ["anchors", "masks", "refined/00005-00011", "tracks/00005-00011"]
+    assert sorted(path.name for path in (finished.root / "anchor_masks").iterdir()) == ["00002", "00005", "00011"]
+    assert "00008" not in {path.name for path in (finished.root / "refined").iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +156,7 @@ def test_folders_of_stretches_that_no_longer_exist_are_swept(finished: Project) 
             ("--start", "2", "--stop", "5"),
             ["anchor_masks/00002", "anchor_masks/00005", "frames", "tracks/00002-00005"],
         ),
+        ("RefineAnchor", ("--frame", "5"), ["anchor_masks/00005", "frames", "refined/00005"]),
         (
             "RefineSegment",
             ("--start", "8", "--stop", "11"),

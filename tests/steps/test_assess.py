@@ -202,6 +202,7 @@ class TestSuggestions:
         assert min(abs(one.frame - other.frame) for one in found for other in found if one is not other) > 1
         first, *later = [one for one in found if one.frame in range(31, 40)]
         assert (first.left, first.right) == (30, 40)
+        assert later
         assert all(first.frame in (one.left, one.right) for one in later)
 
     def test_ties_go_to_the_frame_farthest_from_every_anchor(self) -> None:

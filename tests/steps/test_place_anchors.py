@@ -70,17 +70,3 @@ def test_given_asks_for_nothing() -> None:
 def test_frames_outside_the_video_are_refused() -> None:
     with pytest.raises(InputError, match="frame 20"):
         plan(20, [20], 7, "eq1")
-
-
-def test_stretches_own_every_frame_that_is_no_anchor_exactly_once() -> None:
-    for annotated in [[0, 5, 6, 11], [3], [0], [11], list(range(12))]:
-        result = plan(12, annotated, 0, "given")
-        owned = [index for segment in result.segments for index in segment.frames]
-        assert sorted([*owned, *result.anchors]) == list(range(12))
-
-
-def test_outer_stretches_have_one_side_and_own_the_videos_ends() -> None:
-    first, inner, last = plan(12, [3, 7], 0, "given").segments
-    assert (first.name, first.left, first.right, list(first.frames)) == ("00000-00003", None, 3, [0, 1, 2])
-    assert (inner.name, inner.anchors, list(inner.frames)) == ("00003-00007", (3, 7), [4, 5, 6])
-    assert (last.name, last.left, last.right, list(last.frames)) == ("00007-00011", 7, None, [8, 9, 10, 11])

@@ -82,7 +82,8 @@ def test_shrinking_makes_no_new_ids_and_never_enlarges() -> None:
     labels = (np.indices((90, 120)).sum(axis=0) % 2 * 7).astype(np.uint8)
     small = shrink(labels, 40)
     assert small.shape == (30, 40)
-    assert set(np.unique(small)) <= {0, 7}
+    assert set(np.unique(small)) <= {0, 7}, "no id between"
+    assert np.unique(shrink(np.full((90, 120), 7, np.uint8), 40)).tolist() == [7]
     assert shrink(grey(30, 40), 40).shape == (30, 40, 3)
     assert shrink(grey(30, 40), 400).shape == (30, 40, 3)
     assert shrink(grey(1, 500), 50).shape == (1, 50, 3)

@@ -1,0 +1,106 @@
+"""What an earlier version finished is not made again."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+from tests.pipeline.test_resume import AFTER_A_STROKE_ON_5, REFINED, move_a_stroke
+
+Json = dict
+
+
+def rewrite_key(folder: Path, change: Callable[[Json], Json]) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "key": change(manifest["key"])}, indent=1, sort_keys=True) + "\n")
+
+
+def content_of(folder: Path) -> str:
+    return json.loads((folder / "manifest.json").read_text())["content"]
+
+
+def with_spacing(key: Json) -> Json:
+    """Version 0.1 recorded the spacing of clicks, whatever the engine made of it."""
+    return {**key, "click_spacing_px": 40.0}
+
+
+def as_version_0_1_left_it(project: Project) -> None:
+    """Its keys, and no folders of refined anchors: the task of the result refined them itself."""
+    root = project.root
+    anchors = sorted((root / "anchor_masks").iterdir())
+    for folder in anchors:
+        rewrite_key(folder, with_spacing)
+        shutil.rmtree(root / "refined" / folder.name)
+    digests = json.loads((root / "frames" / "manifest.json").read_text())["key"]["frames"]
+    stretches = sorted((root / "refined").iterdir())
+    former = {
+        "stage": "masks",
+        "version": 2,
+        "names": [name for name, _ in digests],
+        "anchor_frames": {
+            str(int(folder.name)): hashlib.sha256(digests[int(folder.name)][1].encode()).hexdigest()
+            for folder in anchors
+        },
+        "anchor_masks": {str(int(folder.name)): content_of(folder) for folder in anchors},
+        "segments": {f"refined/{folder.name}": content_of(folder) for folder in stretches},
+        "refiner": "guided",
+        "options": {},
+        "weights": {},
+        "guard": [0.7, 1.5],
+    }
+    rewrite_key(root / "masks", lambda _: former)
+
+
+@pytest.fixture
+def former(finished: Project) -> Project:
+    """The labelled toy clip, its results in the form of version 0.1."""
+    as_version_0_1_left_it(finished)
+    return finished
+
+
+def test_nothing_that_version_0_1_finished_is_made_again(former: Project) -> None:
+    before = former.snapshot()
+    former.run("ReportSequence")
+    former.run("RefineSequence")
+    assert former.ran() == []
+    assert former.snapshot() == before
+
+
+def test_a_changed_stroke_remakes_what_rests_on_it_and_the_refined_anchors_that_were_not_there(former: Project) -> None:
+    move_a_stroke(former, 5)
+    former.run()
+    assert former.ran() == sorted([*AFTER_A_STROKE_ON_5, "refined/00002", "refined/00008", "refined/00011"])
+    former.run()
+    assert former.ran() == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "made"),
+    [("--guard-area", "1.4", REFINED), ("--refiner", "none", ["masks", *REFINED])],
+)
+def test_a_former_result_does_not_hold_for_other_options(
+    former: Project, option: str, value: str, made: list[str]
+) -> None:
+    former.run("RefineSequence", option, value)
+    assert former.ran() == sorted({"masks", *made})
+
+
+def test_an_anchor_mask_of_a_network_holds_that_had_a_spacing_it_never_used(project: Project) -> None:
+    project.scribble(2, 5, 8, 11)
+    command = ("AnchorMask", "--frame", "5", "--segmenter", "fbrs:lite")
+    project.run(*command)
+    assert project.ran() == ["anchor_masks/00005", "frames"]
+
+    def former(key: Json) -> Json:
+        return with_spacing({**key, "options": {**key["options"], "spacing_px": 40.0}})
+
+    rewrite_key(project.root / "anchor_masks" / "00005", former)
+    project.run(*command)
+    assert project.ran() == []
+    project.run(*command, "--brs-mode", "NoBRS")
+    assert project.ran() == ["anchor_masks/00005"]

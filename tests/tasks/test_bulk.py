@@ -1,0 +1,245 @@
+"""Which sequences a night takes, in which rounds, and what is said of each in the morning."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.core.errors import InputError, StageError
+from stages.core.states import State
+from stages.formats.log import FAILED, write_log
+from stages.formats.night import Outcome
+from tasks import BulkRefine, RefineSequence
+from tasks.bulk import PeoplesScribbles, sequences_of
+from tasks.runtime import luigi_hooks
+from tests.conftest import CHEAP, Clip, Project, write_settings
+from tests.tasks.test_status import took
+
+# --- which sequences -------------------------------------------------------------------------------------------------
+
+
+def listed(folder: Path, text: str | bytes) -> str:
+    path = folder / "night.txt"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return str(path)
+
+
+def test_a_list_has_one_sequence_a_line_in_order_each_once(tmp_path: Path) -> None:
+    path = listed(tmp_path, "# tonight\n\n  gym \nbmx-trees # the one with trees\r\n#drift\ngym\nlady-running")
+    assert sequences_of(path, "", "nowhere") == ["gym", "bmx-trees", "lady-running"]
+
+
+def test_a_list_may_come_from_an_editor_of_windows(tmp_path: Path) -> None:
+    assert sequences_of(listed(tmp_path, b"\xef\xbb\xbfgym\r\n"), "", "") == ["gym"]
+
+
+def test_a_dataset_is_a_list_too(project: Project) -> None:
+    for name in ("zebra", "alpaca"):
+        project.frames.with_name(name).mkdir()
+    assert sequences_of("", "set", str(project.folder / "data")) == ["alpaca", "toy", "zebra"]
+
+
+def test_a_list_wins_over_the_dataset_that_its_sequences_lie_in(project: Project) -> None:
+    assert sequences_of(listed(project.folder, "one\n"), "set", str(project.folder / "data")) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("text", "dataset", "words"),
+    [
+        (None, "", "neither --list FILE .* nor --dataset NAME"),
+        ("# nothing\n", "", r"no sequence in .*night\.txt"),
+        (b"\xff\xfeg\0", "", r"night\.txt: not UTF-8"),
+        (None, "zet", "no dataset 'zet' in .*data: other, set"),
+        (None, "other", "no sequence in the dataset other"),
+    ],
+)
+def test_a_night_without_sequences_is_a_clear_error(
+    project: Project, text: str | bytes | None, dataset: str, words: str
+) -> None:
+    (project.folder / "data" / "other").mkdir()
+    path = "" if text is None else listed(project.folder, text)
+    with pytest.raises(InputError, match=words):
+        sequences_of(path, dataset, str(project.folder / "data"))
+
+
+def test_a_list_that_is_no_file_is_named(tmp_path: Path) -> None:
+    for name in ("nowhere.txt", "."):
+        with pytest.raises(InputError, match=r"--list .*: found no such file"):
+            sequences_of(str(tmp_path / name), "", "")
+
+
+# --- a night ---------------------------------------------------------------------------------------------------------
+
+
+class Night:
+    """A night in this process, its schedule replaced: a round does to each sequence what `fate` says."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, fate: dict[str, str], chunk: int = 10) -> None:
+        self.folder = folder
+        self.fate = fate
+        self.rounds: list[list[str]] = []
+        self.progress: list[int] = []
+        names = listed(folder, "\n".join(fate))
+        roots = {"data_root": str(folder / "data"), "outputs_root": str(folder / "outputs")}
+        self.task = BulkRefine(list=names, chunk=chunk, requests=3, **roots, **CHEAP)
+        self.task.set_progress_percentage = self.progress.append
+        monkeypatch.setattr(luigi_hooks, "schedule", self._round)
+        monkeypatch.setattr(luigi_hooks, "may_schedule", lambda: None)
+        monkeypatch.setattr(RefineSequence, "complete", self._is_complete(fate))
+
+    @staticmethod
+    def _is_complete(fate: dict[str, str]) -> Any:
+        return lambda task: fate[task.seq] == "done"
+
+    def _round(self, tasks: list[RefineSequence]) -> dict[str, str]:
+        self.rounds.append([task.seq for task in tasks])
+        failures = {}
+        for task in tasks:
+            project = Project(self.folder, Clip(), seq=task.seq)
+            if self.fate[task.seq] == "to do":
+                folder = project.root / "masks"
+                folder.mkdir(parents=True)
+                (folder / "00000.png").write_text("a mask")
+                manifest = {"schema": 1, "stage": "masks", "key": {}, "content": "", "weights": {}, "objects": []}
+                files = {"count": 1, "bytes": 6, "sha256": {"00000.png": ""}}
+                text = json.dumps({**manifest, "files": files, "run": {"seconds": 2.5}})
+                (folder / "manifest.json").write_text(text)
+                self.fate[task.seq] = "done"
+            elif self.fate[task.seq].startswith("fails"):
+                failures[task.seq] = f"Frames: {self.fate[task.seq]}"
+        return failures
+
+    def run(self) -> list[object]:
+        """What it still owes in the end."""
+        return list(self.task.run())
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        (path,) = (self.folder / "outputs" / "bulk").glob("*/summary.json")
+        return json.loads(path.read_text())
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [Outcome(**each) for each in self.summary["sequences"]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five sequences of one picture; everything that is asked for is annotated, but for `idle`."""
+    write_settings(tmp_path)
+    for name in ("one", "two", "three", "idle", "old"):
+        project = Project(tmp_path, Clip(), seq=name)
+        project.frames.mkdir(parents=True)
+        (project.frames / "00000.png").write_bytes(b"")
+        if name != "idle":
+            project.scribble_file.parent.mkdir(parents=True)
+            content = {"scribbles": [[]], "sequence": name, "annotated_frames": [0]}
+            project.scribble_file.write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_rounds_take_a_chunk_each_and_leave_out_what_is_finished(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Night(folder, monkeypatch, {"one": "to do", "old": "done", "two": "to do", "three": "to do"}, chunk=3)
+    assert night.run() == []
+    assert night.rounds == [["one", "two"], ["three"]]
+    assert night.progress == [75, 100]
+    assert night.outcomes == [
+        Outcome("one", State.DONE, "", 2.5),
+        Outcome("old", State.DONE, "", 0.0),
+        Outcome("two", State.DONE, "", 2.5),
+        Outcome("three", State.DONE, "", 2.5),
+    ]
+
+
+def test_a_round_of_finished_sequences_schedules_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Night(folder, monkeypatch, {"one": "done", "old": "done", "two": "to do"}, chunk=2)
+    night.run()
+    assert night.rounds == [["two"]]
+    assert [outcome.state for outcome in night.outcomes] == [State.DONE] * 3
+
+
+def test_waiting_makes_the_night_owe_scribbles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Night(folder, monkeypatch, {"one": "to do", "idle": "waits"})
+    (owed,) = night.run()
+    assert isinstance(owed, PeoplesScribbles)
+    assert not owed.complete()
+    assert Path(owed.summary).name == "summary.txt"
+    assert Path(owed.summary).is_file()
+    assert night.outcomes[1] == Outcome("idle", State.WAITING, "scribbles on 1 frames: 0", 0.0)
+
+
+@pytest.mark.parametrize("fate", ["fails: 00003.png is cut short", "stops"])
+def test_a_failure_outweighs_waiting_and_names_the_summary(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    night = Night(folder, monkeypatch, {"two": fate, "idle": "waits", "one": "to do"}, chunk=1)
+    with pytest.raises(StageError, match=r"1 of 3 sequences failed, see .*summary\.txt:\ntwo ") as caught:
+        night.run()
+    assert night.rounds == [["two"], ["idle"], ["one"]], "the others are worked on all the same"
+    assert "idle" not in str(caught.value)
+    failed, waiting, done = night.outcomes
+    assert (waiting.state, done.state) == (State.WAITING, State.DONE)
+    if fate == "stops":
+        assert failed == Outcome("two", State.STOPPED, "not everything ran; run the command again", 0.0)
+    else:
+        assert failed == Outcome("two", State.FAILED, f"Frames: {fate}", 0.0)
+
+
+def test_a_sequence_that_is_nowhere_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Night(folder, monkeypatch, {"nosuch": "is nowhere", "nobody": "fails", "one": "to do"})
+    with pytest.raises(StageError, match="2 of 3 sequences failed"):
+        night.run()
+    nosuch, nobody, one = night.outcomes
+    assert (nosuch.state, one.state) == (State.FAILED, State.DONE)
+    assert "'nosuch'" in nosuch.reason
+    assert nobody == Outcome("nobody", State.FAILED, "Frames: fails", 0.0)
+
+
+def test_what_failed_on_another_night_is_no_failure_of_this_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(folder, Clip(), seq="idle")
+    project.root.mkdir(parents=True)
+    write_log(project.root, f"{FAILED}Frames: last week")
+    night = Night(folder, monkeypatch, {"idle": "waits"})
+    assert len(night.run()) == 1
+
+
+def test_only_what_this_night_made_is_counted(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sequence that was begun earlier, of which only a stage was still to be made."""
+    night = Night(finished.folder, monkeypatch, {"toy": "stops"})
+
+    def one_stage_more(_: object) -> dict[str, str]:
+        took(finished.root / "anchors", 1.5)
+        return {}
+
+    for path in finished.root.rglob("manifest.json"):
+        os.utime(path, (1, 1))
+    monkeypatch.setattr(luigi_hooks, "schedule", one_stage_more)
+    with pytest.raises(StageError):
+        night.run()
+    assert night.outcomes[0].seconds == 1.5
+
+
+def test_every_night_ends_with_a_fresh_look(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Night(folder, monkeypatch, {"old": "done"})
+    assert not night.task.complete()
+    night.run()
+    assert night.task.complete()
+    assert night.rounds == []
+    assert not BulkRefine(list="another").complete()
+
+
+def test_a_night_requires_nothing_of_its_own_scheduler_and_every_sequence_of_a_central_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = Night(folder, monkeypatch, {"one": "to do", "two": "done"})
+    assert list(night.task.requires()) == []
+    monkeypatch.setattr(luigi_hooks, "has_central_scheduler", lambda: True)
+    assert [(type(task), task.seq) for task in night.task.requires()] == [
+        (RefineSequence, "one"),
+        (RefineSequence, "two"),
+    ]
+    assert not night.task.complete()
+    night.fate["one"] = "done"
+    assert night.task.complete()

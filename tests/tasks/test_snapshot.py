@@ -1,0 +1,133 @@
+"""A run's view of a sequence: made once, and again as soon as a file that it was made from has changed."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import InputError, LisError
+from stages.formats.manifest import write_json
+from stages.formats.requests import note_read, note_requests
+from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, root_of, snapshot_of
+from tests.conftest import Project
+
+TERMS = Terms("001", "", 3, "eq1")
+
+
+def place(project: Project, dataset: str = "") -> Place:
+    return Place(str(project.folder / "data"), str(project.folder / "outputs"), dataset, project.seq)
+
+
+def look(project: Project, terms: Terms | None = TERMS) -> SequenceSnapshot:
+    return snapshot_of(place(project), terms)
+
+
+def paint(project: Project, name: str) -> Path:
+    path = project.root / "requests" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a stroke")
+    return path
+
+
+def test_it_knows_the_pictures_the_scribbles_and_the_plan(project: Project) -> None:
+    project.scribble(5, 8)
+    now = look(project)
+    assert (now.frame_count, now.frame_files[3]) == (12, project.frames / "00003.png")
+    assert now.root == project.root
+    assert now.scribble_file == project.scribble_file
+    assert now.scribbles.annotated == (5, 8)
+    assert (now.plan.anchors, now.plan.requested) == ((2, 5, 8, 11), (2, 11))
+    assert now.video.size_wh == (128, 96)
+    assert now.request_terms == {"scribbles": "001", "requests": 3, "placement": "eq1", "frame_count": 12}
+
+
+def test_it_is_made_once_while_nothing_changes(project: Project) -> None:
+    assert look(project) is look(project)
+    assert look(project) is not look(project, Terms("001", "", 4, "eq1"))
+    assert look(project, None) is look(project, None)
+
+
+def test_a_stroke_makes_another_one_and_leaves_the_first_as_it_was(project: Project) -> None:
+    before = look(project)
+    assert before.scribbles.annotated == ()
+    project.scribble(5)
+    after = look(project)
+    assert (before.scribbles.annotated, after.scribbles.annotated) == ((), (5,))
+    os.utime(project.scribble_file, (1, 1))
+    assert look(project) is not after
+
+
+def test_a_picture_more_makes_another_one(project: Project) -> None:
+    before, bare = look(project), look(project, None)
+    assert before.plan.frame_count == 12
+    shutil.copy(project.frames / "00011.png", project.frames / "00012.png")
+    assert (before.plan.frame_count, look(project).plan.frame_count) == (12, 13)
+    assert look(project, None) is not bare
+
+
+def test_a_painted_picture_counts_as_annotated_until_it_was_read(project: Project) -> None:
+    project.scribble(5, 8)
+    look(project)
+    painted = paint(project, "00002.strokes.png")
+    now = look(project)
+    assert now.painted == {2: painted}
+    assert (now.plan.anchors, now.plan.requested) == ((2, 5, 8, 11), (11,))
+    project.scribble(2, 5, 8)
+    note_read(project.root, "001", [painted])
+    assert look(project).painted == {}
+    assert look(project).plan.requested == (11,)
+
+
+def test_a_picture_of_a_frame_that_does_not_exist_is_no_anchor(project: Project) -> None:
+    project.scribble(5)
+    paint(project, "00099.strokes.png")
+    assert list(look(project).painted) == [99]
+    assert max(look(project).plan.anchors) == 11
+
+
+def test_what_was_asked_for_does_not_move(project: Project) -> None:
+    asked = look(project)
+    project.root.mkdir(parents=True)
+    note_requests(project.root, asked.request_terms, asked.plan, [path.name for path in asked.frame_files])
+    project.scribble(6)
+    assert look(project).plan.anchors == (2, 5, 6, 8, 11)
+    assert look(project).plan.requested == (2, 5, 8, 11)
+    (project.root / "requests.json").unlink()
+    assert 6 in look(project).plan.anchors
+    assert len(look(project).plan.anchors) == 4
+
+
+def test_scribbles_may_lie_elsewhere(project: Project) -> None:
+    elsewhere = project.folder / "drawn"
+    now = look(project, Terms("002", str(elsewhere), 3, "eq1"))
+    assert now.scribble_file == elsewhere / "toy" / "002.json"
+
+
+@pytest.mark.parametrize("name", ["../001", "", ".hidden", "a/b"])
+def test_a_scribble_set_cannot_leave_its_folder(project: Project, name: str) -> None:
+    with pytest.raises(InputError, match="scribble set"):
+        look(project, Terms(name, "", 3, "eq1"))
+
+
+@pytest.mark.parametrize("name", ["bulk", "exports", "training"])
+def test_a_sequence_cannot_have_the_name_of_other_results(project: Project, name: str) -> None:
+    project.frames.rename(project.frames.with_name(name))
+    project.seq = name
+    with pytest.raises(InputError, match=f"cannot be called `{name}`"):
+        root_of(place(project))
+
+
+def test_a_name_in_two_datasets_has_its_results_below_the_datasets_name(project: Project) -> None:
+    shutil.copytree(project.frames, project.folder / "data" / "other" / "JPEGImages" / "480p" / "toy")
+    with pytest.raises(LisError, match="several datasets"):
+        root_of(place(project))
+    assert root_of(place(project, "other")) == project.folder / "outputs" / "other" / "toy"
+
+
+def test_results_of_a_run_are_no_reason_to_look_again(project: Project) -> None:
+    project.root.mkdir(parents=True)
+    before = look(project)
+    write_json(project.root / ".digests.json", {})
+    (project.root / "log.txt").write_text("a line\n")
+    assert look(project) is before

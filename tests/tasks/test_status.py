@@ -1,0 +1,197 @@
+"""How far a sequence is, what a run would still make, and how long that will take."""
+
+import fcntl
+import json
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import LisError
+from stages.core.states import State
+from stages.formats.log import BEGINS, FAILED, write_log
+from tasks import AnchorMask
+from tasks.status import (
+    Standing,
+    estimate,
+    how_long,
+    published_since,
+    seconds_since,
+    standing,
+    unfinished,
+)
+from tests.conftest import Project
+from tests.pipeline.test_resume import ALL
+
+WAITS = "scribbles on 2 frames: 2, 11"
+
+
+def folders(project: Project, **options: object) -> list[str]:
+    return sorted(str(stage.folder()) for stage in unfinished(project.task(**options)))
+
+
+# --- standing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_sequence_that_nobody_ran_is_new(project: Project) -> None:
+    expected = Standing(State.NEW, "scribbles on 4 frames: 2, 5, 8, 11", (2, 5, 8, 11))
+    assert standing(project.task()) == expected
+    project.scribble(2, 5, 8, 11)
+    assert standing(project.task()) == Standing(State.NEW)
+    assert not project.root.exists(), "a look leaves no trace"
+
+
+def test_a_sequence_waits_for_the_frames_that_people_still_owe(project: Project) -> None:
+    project.scribble(5, 8)
+    (project.root / "frames").mkdir(parents=True)
+    assert standing(project.task()) == Standing(State.WAITING, WAITS, (2, 11))
+    assert standing(project.task(), failure="") == Standing(State.WAITING, WAITS, (2, 11))
+
+
+def test_after_a_night_nothing_is_new(project: Project) -> None:
+    """What a run has just asked for waits, whether it came as far as the frames or not."""
+    project.scribble(5, 8)
+    assert standing(project.task(), failure="").state == State.WAITING
+
+
+def test_a_finished_sequence_is_done_whatever_its_log_says(finished: Project) -> None:
+    write_log(finished.root, f"{FAILED}Frames: once")
+    assert standing(finished.task()) == Standing(State.DONE)
+    assert standing(finished.task(), failure="AnchorMask: a report failed") == Standing(State.DONE)
+
+
+def test_a_failure_stands_until_a_run_begins(finished: Project) -> None:
+    shutil.rmtree(finished.root / "masks")
+    assert standing(finished.task()) == Standing(State.STOPPED, "not everything ran; run the command again")
+    write_log(finished.root, f"{FAILED}RefineSequence: no room")
+    assert standing(finished.task()) == Standing(State.FAILED, "RefineSequence: no room")
+    assert standing(finished.task(), failure="").state == State.STOPPED, "the run that asks knows better than the log"
+    assert standing(finished.task(), failure="killed") == Standing(State.FAILED, "killed")
+    write_log(finished.root, BEGINS)
+    assert standing(finished.task()).state == State.STOPPED
+
+
+def test_a_sequence_that_another_run_works_on_is_running(finished: Project) -> None:
+    shutil.rmtree(finished.root / "masks")
+    write_log(finished.root, f"{FAILED}RefineSequence: no room")
+    with (finished.root / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert standing(finished.task()) == Standing(State.RUNNING)
+        assert standing(finished.task(), failure="killed") == Standing(State.FAILED, "killed")
+    assert standing(finished.task()).state == State.FAILED
+
+
+def test_a_sequence_that_cannot_be_read_has_failed_and_says_why(project: Project) -> None:
+    project.scribble(2, 5, 8, 11, sequence="another")
+    found = standing(project.task())
+    assert found.state == State.FAILED
+    assert "'another'" in found.reason
+    project.seq = "toi"
+    assert "toy" in standing(project.task()).reason
+    assert standing(project.task(), failure="said before") == Standing(State.FAILED, "said before")
+
+
+# --- unfinished ------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_new_sequence_every_stage_is_unfinished(project: Project) -> None:
+    project.scribble(2, 5, 8, 11)
+    found = [str(stage.folder()) for stage in unfinished(project.task())]
+    assert sorted(found) == ALL
+    assert found[0] == "masks"
+
+
+def test_of_a_finished_sequence_nothing_is(finished: Project) -> None:
+    assert folders(finished) == []
+
+
+def test_what_rests_on_a_missing_stage_is_unfinished_and_nothing_else(finished: Project) -> None:
+    shutil.rmtree(finished.root / "tracks" / "00002-00005")
+    assert folders(finished) == ["masks", "refined/00002-00005", "tracks/00002-00005"]
+
+
+def test_a_run_that_would_fail_leaves_nothing_to_list(project: Project) -> None:
+    project.scribble(2, 5, 8, 11, sequence="another")
+    with pytest.raises(LisError, match="another"):
+        folders(project)
+
+
+# --- estimate --------------------------------------------------------------------------------------------------------
+
+
+def took(folder: Path, seconds: float) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["run"]["seconds"] = seconds
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_what_was_made_before_says_how_long_it_takes(finished: Project) -> None:
+    for folder in finished.root.glob("tracks/*"):
+        took(folder, 4.0 if folder.name == "00000-00002" else 10.0)
+    for folder in finished.root.glob("refined/*"):
+        took(folder, 3.0)
+    shutil.rmtree(finished.root / "tracks" / "00002-00005")
+    found = estimate(list(unfinished(finished.task())))
+    frames_tracked, frames_refined = 6, 12  # what is left of the tracks; stretches and anchors
+    assert found.seconds == pytest.approx(2 * (4 + 10 + 10) / frames_tracked + 2 * 8 * 3 / frames_refined)
+    assert found.learnt
+
+
+def test_another_engine_is_no_teacher(finished: Project) -> None:
+    stages = list(unfinished(finished.task(refiner="none")))
+    assert {stage.stage for stage in stages} == {"masks", "refined"}
+    for folder in finished.root.glob("refined/*"):
+        took(folder, 1000)
+    found = estimate(stages)
+    assert found.seconds < 100
+    assert not found.learnt
+
+
+def test_of_an_engine_that_nobody_measured_nothing_is_known(project: Project) -> None:
+    project.scribble(2, 5, 8, 11)
+    stages = [project.task(AnchorMask, frame=2), project.task(AnchorMask, frame=5, segmenter="fbrs:resnet50_dh128")]
+    assert estimate(stages[:1]).seconds > 0
+    found = estimate(stages)
+    assert math.isnan(found.seconds)
+    assert not found.learnt
+
+
+def test_before_any_run_the_figures_of_the_engines_count(project: Project) -> None:
+    project.scribble(2, 5, 8, 11)
+    stages = list(unfinished(project.task(segmenter="fbrs:lite", propagator="match:lite", refiner="cascadepsp:lite")))
+    costs = {stage.stage: stage.found_engine.cost.seconds for stage in stages if hasattr(stage, "found_engine")}
+    found = estimate(stages)
+    anchors, between = 4, 8
+    assert found.seconds == pytest.approx(
+        anchors * costs["anchor_masks"] + between * costs["tracks"] + (between + anchors) * costs["refined"]
+    )
+    assert found.seconds > 1
+    assert not found.learnt
+
+
+def test_nothing_to_do_takes_no_time(finished: Project) -> None:
+    found = estimate(list(unfinished(finished.task())))
+    assert (found.seconds, found.learnt) == (0, True)
+
+
+# --- what a night took -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_published_since_a_moment_is_summed_up(finished: Project) -> None:
+    now = time.time()
+    for path in finished.root.rglob("manifest.json"):
+        os.utime(path, (now - 100, now - 100))
+    assert seconds_since(finished.root, now - 50) == 0
+    for name, seconds in {"masks": 1.25, "tracks/00002-00005": 2.5}.items():
+        took(finished.root / name, seconds)
+    assert sorted(published_since(finished.root, now - 50)) == [("masks", 1.25), ("tracks", 2.5)]
+    assert seconds_since(finished.root, now - 50) == 3.8
+    (finished.root / "masks" / "00003.png").unlink()
+    assert seconds_since(finished.root, now - 50) == 2.5, "what is incomplete was not published"
+
+
+def test_durations_are_said_as_people_say_them() -> None:
+    assert [how_long(seconds) for seconds in (0.4, 119.4, 120, 3725)] == ["0 s", "119 s", "00:02:00", "01:02:05"]
