@@ -159,6 +159,10 @@ class TrainNetwork(TrainingTask, PublishedTask):
 
     stage = "training"
 
+    def __str__(self) -> str:
+        """Short, to leave room for a bar."""
+        return f"training of {self.network}"
+
     def uses(self) -> Json:
         """Recipe, pictures, networks that help, seed."""
         return self.training.key()

@@ -5,11 +5,15 @@ A step's examples depend on the seed and their number only, so that a resumed tr
 
 import csv
 import math
+import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +108,7 @@ def train(
         sampler=range(first * schedule.batch, schedule.steps * schedule.batch),
         num_workers=1,
         prefetch_factor=6,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin,
     )
     losses = _Table(folder / "losses.csv", first)
     validation = _Table(folder / "validation.csv", min(first, schedule.steps - 1))
@@ -172,7 +176,7 @@ class _Table:
 
     def __init__(self, path: Path, first: int) -> None:
         self._path = path
-        rows = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
         path.unlink(missing_ok=True)
         for row in rows:
             if int(row["step"]) <= first:
@@ -267,6 +271,14 @@ def _plain(averaged: AveragedModel) -> nn.Module:
     return deepcopy(module).eval().requires_grad_(False)
 
 
-def _one_thread(_worker: int) -> None:
+def _begin(_worker: int) -> None:
+    """In the process that makes examples: one thread, and no life after its parent's, whose locks it has inherited."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

@@ -96,7 +96,7 @@ def write_curves(path: Path, losses: Path, validation: Path) -> None:
             continue
         table = np.atleast_1d(np.genfromtxt(file, delimiter=",", names=True))
         window = np.ones(min(smoothing, len(table))) / min(smoothing, len(table))
-        marker = "." if smoothing == 1 or len(table) == 1 else ""
+        marker = "." if len(table) <= smoothing else ""
         for name in (table.dtype.names or ())[2:]:  # behind step and seconds
             steps, values = (np.convolve(table[column], window, "valid") for column in ("step", name))
             axes.plot(steps, values, label=name, marker=marker)

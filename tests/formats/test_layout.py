@@ -39,12 +39,12 @@ def test_a_shared_name_needs_its_dataset(root: Path) -> None:
     [
         ("gim", None, ["'gim'", "gym"]),
         ("horsejump-hihg", "davis", ["horsejump-high"]),
-        ("zzzzzz", None, ["'zzzzzz'", "4 others", "ImportSequence"]),
+        ("zzzzzz", None, ["'zzzzzz'", "gym, horsejump-high, kitchen, shared", "lis import"]),
         ("gym", "my", ["'my'", "davis has a sequence of this name"]),
         ("gym", "davos", ["'davos'", "davis"]),
         ("gym", "nothing-like-it", ["davis", "demo", "my"]),
         ("gym", "weights", ["no dataset 'weights'"]),
-        ("bunny", None, ["its scribbles are there, in demo", "ImportSequence"]),
+        ("bunny", None, ["its scribbles are there, in demo", "lis import"]),
     ],
 )
 def test_what_is_not_there_is_said_with_what_is(root: Path, seq: str, dataset: str | None, words: list[str]) -> None:

@@ -13,8 +13,9 @@ import pytest
 from stages.core.errors import InputError, StageError
 from stages.core.strokes import FrameScribbles, Line
 from stages.formats.scribbles import MAX_FILE_BYTES, MAX_POINTS, ScribbleSet, merge, read_scribbles, write_scribbles
+from stages.steps.demo import demo_scribbles
 
-DEMO = Path(__file__).parents[2] / "data" / "demo" / "Scribbles" / "bunny" / "001.json"
+DEMO = demo_scribbles()
 LINE: dict[str, Any] = {"path": [[0.1, 0.2], [0.3, 0.4]], "object_id": 1, "start_time": 5, "end_time": 9}
 
 

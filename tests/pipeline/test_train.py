@@ -19,7 +19,7 @@ from stages.formats.own_network import keep_aside, own_networks, read_own_networ
 from tasks.runtime import locks
 from tasks.train import InstallNetwork, TrainNetwork
 from tests.conftest import LUIGI, REPOSITORY, Project
-from tests.training import Short, train_shortly, write_set
+from tests.training.short import Short, train_shortly, write_set
 
 
 def run(folder: Path, task: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,13 +12,13 @@ import pytest
 
 from stages.core.errors import LisError
 from stages.core.states import State
+from stages.formats import results
 from stages.formats.log import BEGINS, FAILED, write_log
 from tasks import AnchorMask
 from tasks.status import (
     Standing,
     estimate,
     how_long,
-    published_since,
     seconds_since,
     standing,
     unfinished,
@@ -187,7 +187,8 @@ def test_what_was_published_since_a_moment_is_summed_up(finished: Project) -> No
     assert seconds_since(finished.root, now - 50) == 0
     for name, seconds in {"masks": 1.25, "tracks/00002-00005": 2.5}.items():
         took(finished.root / name, seconds)
-    assert sorted(published_since(finished.root, now - 50)) == [("masks", 1.25), ("tracks", 2.5)]
+    fresh = [(each.stage, each.run["seconds"]) for each in results.published_since(finished.root, now - 50)]
+    assert sorted(fresh) == [("masks", 1.25), ("tracks", 2.5)]
     assert seconds_since(finished.root, now - 50) == 3.8
     (finished.root / "masks" / "00003.png").unlink()
     assert seconds_since(finished.root, now - 50) == 2.5, "what is incomplete was not published"

@@ -22,7 +22,7 @@ from stages.training.scenes import draw_scene
 from stages.training.session import plan_training, run_training
 from stages.training.sets import PictureSet, choose_sets, is_held_out, read_set, split
 from stages.training.strokes import draw_strokes, rasterise
-from tests.training import Short, always, train_shortly, write_set
+from tests.training.short import Short, always, train_shortly, write_set
 
 SETS = {"first": 0.5, "second": 0.5}
 

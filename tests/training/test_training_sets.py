@@ -15,7 +15,7 @@ from stages.training.recipes import RECIPES
 from stages.training.scenes import draw_scene
 from stages.training.session import plan_training, read_training_pictures
 from stages.training.sets import PictureSet, choose_sets, is_held_out, read_set, split
-from tests.training import always, write_set
+from tests.training.short import always, write_set
 
 
 def read(folder: Path, unknown="auto"):
