@@ -94,7 +94,7 @@ def write_curves(path: Path, losses: Path, validation: Path) -> None:
         axes.grid()
         if not file.is_file():
             continue
-        table = np.atleast_1d(np.genfromtxt(file, delimiter=",", names=True))
+        table = np.atleast_1d(np.genfromtxt(file.read_text(encoding="utf-8").splitlines(), delimiter=",", names=True))
         window = np.ones(min(smoothing, len(table))) / min(smoothing, len(table))
         marker = "." if len(table) <= smoothing else ""
         for name in (table.dtype.names or ())[2:]:  # behind step and seconds
