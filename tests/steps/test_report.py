@@ -182,7 +182,8 @@ def test_curves_take_the_pages_colours(folder: Path) -> None:
 
 def test_thumbnails_are_pictures_of_the_frames_proportions(folder: Path) -> None:
     for path in (folder / "thumbs").iterdir():
-        width, height = Image.open(path).size
+        with Image.open(path) as picture:
+            width, height = picture.size
         assert width / height == pytest.approx(WIDTH / HEIGHT, rel=0.05)
 
 
