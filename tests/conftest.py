@@ -1,5 +1,6 @@
 """A small real clip, and the literal command that people type."""
 
+import fcntl
 import json
 import os
 import re
@@ -165,13 +166,21 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The toy clip, labelled, with its report: anchors 2, 5, 8 and 11. Do not change it."""
-    folder = tmp_path_factory.mktemp("labelled")
-    write_settings(folder)
-    made = Project(folder, Clip())
-    made.write_frames()
-    made.scribble(2, 5, 8, 11)
-    made.run("ReportSequence")
+    """The toy clip, labelled, with its report: anchors 2, 5, 8 and 11. Do not change it.
+
+    Processes that share the tests among them share this, too: the first one makes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = Project(shared / "labelled", Clip())
+    with (shared / "labelled.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made.root / "report" / "manifest.json").exists():
+            made.folder.mkdir()
+            write_settings(made.folder)
+            made.write_frames()
+            made.scribble(2, 5, 8, 11)
+            made.run("ReportSequence")
     return made
 
 

@@ -62,24 +62,24 @@ def scene(height: int, width: int, box: Box) -> tuple[Frame, Probability]:
 
 
 def test_only_the_object_and_a_margin_are_looked_at_without_enlargement(network: CascadePSPNetwork) -> None:
-    frame, probability = scene(150, 210, Box(60, 50, 110, 90))
+    frame, probability = scene(130, 150, Box(60, 50, 78, 62))
     refiner = CascadePSP(network)
     with seen_sizes(refiner.network) as sizes:
         refined = refiner.refine(frame, probability)
     window = object_window(probability > 0.5, refiner.margin)
-    assert sizes == [(window.bottom - window.top, window.right - window.left)] == [(104, 120)]
+    assert sizes == [(window.bottom - window.top, window.right - window.left)] == [(80, 88)]
 
     rows, columns = window.slices
-    expected = refine_picture(refiner.network, frame[rows, columns], probability[rows, columns] > 0.5, 120, fast=True)
+    expected = refine_picture(refiner.network, frame[rows, columns], probability[rows, columns] > 0.5, 88, fast=True)
     assert np.array_equal(refined[rows, columns], expected)
     refined[rows, columns] = 0
     assert not refined.any()
 
 
 def test_an_object_that_fills_the_picture_is_refined_as_the_authors_do_at_its_scale(network: CascadePSPNetwork) -> None:
-    frame, probability = scene(88, 120, Box(4, 4, 118, 84))
+    frame, probability = scene(64, 80, Box(4, 4, 76, 60))
     by_default = CascadePSP(network).refine(frame, probability)
-    by_the_authors = refine_picture(network, frame, probability > 0.5, longest_side=120, fast=True)
+    by_the_authors = refine_picture(network, frame, probability > 0.5, longest_side=80, fast=True)
     np.testing.assert_allclose(by_default, by_the_authors, rtol=0, atol=1e-4)
 
 

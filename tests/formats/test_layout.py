@@ -21,6 +21,7 @@ def root(tmp_path: Path) -> Path:
 def test_a_sequence_is_found_in_whatever_dataset_has_it(root: Path) -> None:
     paths = find_sequence(root, "gym")
     assert (paths.dataset, paths.name, paths.shared) == ("davis", "gym", False)
+    assert paths == sequence_paths(root, "davis", "gym")
     assert paths.frames == root / "davis" / "JPEGImages" / "480p" / "gym"
     assert paths.annotations == root / "davis" / "Annotations" / "480p" / "gym"
     assert paths.scribbles == root / "davis" / "Scribbles" / "gym"

@@ -108,12 +108,14 @@ def test_impossible_setting_is_refused_before_work(project: Project, setting: st
     check(done.stdout + done.stderr, setting.rsplit(maxsplit=1)[-1])
 
 
-@pytest.mark.parametrize("file", [".digests.json", "requests.json", "frames/manifest.json"])
 @pytest.mark.parametrize("content", ["[1]", '{"schema": "x", "files": {}}', '{"issued": [{"anchors": ["x"]}]}', "{"])
-def test_damaged_state_is_made_again(finished: Project, file: str, content: str) -> None:
-    (finished.root / file).write_text(content)
+def test_damaged_state_is_made_again(finished: Project, content: str) -> None:
+    for file in (".digests.json", "requests.json", "frames/manifest.json"):
+        (finished.root / file).write_text(content)
     finished.run()
-    assert finished.ran() == (["frames"] if file == "frames/manifest.json" else [])
+    assert finished.ran() == ["frames"]
+    finished.run()
+    assert finished.ran() == []
 
 
 @pytest.mark.parametrize("file", ["requests.json", "frames/manifest.json", "masks/manifest.json"])

@@ -61,6 +61,23 @@ def test_issued_requests_stay_and_other_frames_join() -> None:
     assert set(result.anchors) == {*issued, 3}
 
 
+def test_what_was_issued_for_frames_that_are_gone_is_forgotten() -> None:
+    result = plan(12, [], 3, "eq1", (0, 5, 11, 12, 40))
+    assert (result.anchors, result.requested) == ((0, 5, 11), (0, 5, 11))
+    result = plan(12, [5], 3, "eq1", (0, 5, 11, 12))
+    assert (result.anchors, result.requested) == ((0, 5, 11), (0, 11))
+
+
+def test_seven_frames_are_asked_for_by_the_equation_unless_told_otherwise() -> None:
+    assert plan(132, []) == plan(132, [], 7, "eq1")
+    assert len(plan(132, [3]).requested) == 7
+
+
+def test_a_placement_that_is_none_is_refused_with_those_that_are() -> None:
+    with pytest.raises(InputError, match="`middle`: expected one of eq1, spread, given"):
+        plan(20, [], 7, "middle")
+
+
 def test_given_asks_for_nothing() -> None:
     assert plan(20, [4, 9], 7, "given").requested == ()
     with pytest.raises(InputError, match="none is"):
@@ -68,5 +85,7 @@ def test_given_asks_for_nothing() -> None:
 
 
 def test_frames_outside_the_video_are_refused() -> None:
-    with pytest.raises(InputError, match="frame 20"):
+    with pytest.raises(InputError, match="frame 20, but the video has the frames 0 to 19"):
         plan(20, [20], 7, "eq1")
+    with pytest.raises(InputError, match="frame -1"):
+        plan(20, [3, -1], 7, "given")

@@ -13,7 +13,7 @@ from stages.formats.log import FAILED, write_log
 from stages.formats.night import Outcome
 from tasks import BulkRefine, RefineSequence
 from tasks.bulk import PeoplesScribbles, sequences_of
-from tasks.runtime import luigi_hooks
+from tasks.runtime import locks, luigi_hooks
 from tests.conftest import CHEAP, Clip, Project, write_settings
 from tests.tasks.test_status import took
 
@@ -219,6 +219,25 @@ def test_only_what_this_night_made_is_counted(finished: Project, monkeypatch: py
     with pytest.raises(StageError):
         night.run()
     assert night.outcomes[0].seconds == 1.5
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_after_a_round_nobody_is_kept_from_its_sequences(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    night = Night(folder, monkeypatch, {"one": "stops"})
+    root = Project(folder, Clip(), seq="one").root
+
+    def work(_: object) -> dict[str, str]:
+        locks.require(root, shared=False)
+        if killed:
+            raise KeyboardInterrupt
+        return {}
+
+    monkeypatch.setattr(luigi_hooks, "schedule", work)
+    with pytest.raises(KeyboardInterrupt if killed else StageError):
+        night.run()
+    assert not locks.holds(root)
 
 
 def test_every_night_ends_with_a_fresh_look(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

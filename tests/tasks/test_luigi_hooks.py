@@ -20,6 +20,7 @@ import luigi.scheduler
 import luigi.worker
 import pytest
 
+from stages.core.errors import InputError, StageError
 from tasks.runtime import luigi_hooks
 from tests.conftest import LUIGI, REPOSITORY, Project
 
@@ -170,13 +171,41 @@ def test_what_luigi_says_at_every_step_is_known() -> None:
         assert word in source
 
 
-def test_the_cause_of_an_error_is_what_people_read(caplog: pytest.LogCaptureFixture) -> None:
-    try:
-        raise luigi.parameter.ParameterException("plain words")
-    except luigi.parameter.ParameterException:
-        record = logging.LogRecord("luigi-interface", logging.ERROR, "x", 1, "Uncaught", (), sys.exc_info())
-    assert luigi_hooks._quiet(record)
-    assert (record.getMessage(), record.exc_info) == ("plain words", None)
+def logged(message: str, level: int = logging.INFO, error: BaseException | None = None) -> str | None:
+    """What is left of a line of Luigi's log; None if it is dropped."""
+    trace = (type(error), error, None) if error else None
+    record = logging.LogRecord("luigi-interface", level, "worker.py", 1, message, (), trace)
+    return logging.Formatter("%(message)s").format(record) if luigi_hooks._quiet(record) else None
+
+
+def test_bookkeeping_is_dropped_and_the_rest_is_kept() -> None:
+    assert logged("Informed scheduler that task  Frames_1  has status  PENDING") is None
+    assert logged("[pid 12] Worker Worker(...) running   Frames(seq=gym)") is None
+    assert logged("Informed scheduler", logging.ERROR) == "Informed scheduler"
+    assert logged("===== Luigi Execution Summary =====") == "===== Luigi Execution Summary ====="
+
+
+def test_a_users_mistake_is_told_without_a_stack_trace_and_any_other_with_one() -> None:
+    assert logged("[pid 12] failed", logging.ERROR, InputError("no such sequence")) == "no such sequence"
+    wrapped = RuntimeError("Luigi says")
+    wrapped.__cause__ = StageError("no room")
+    assert logged("[pid 12] failed", logging.ERROR, wrapped) == "Luigi says: no room"
+    fault = logged("[pid 12] failed", logging.ERROR, ZeroDivisionError("a fault"))
+    assert fault is not None and fault.startswith("[pid 12] failed\n") and "ZeroDivisionError" in fault
+
+
+@pytest.mark.parametrize(
+    ("argv0", "expected"),
+    [("/usr/bin/luigi", True), ("luigi", True), ("luigid", False), ("pytest", False), ("", False)],
+)
+def test_luigis_command_is_known(monkeypatch: pytest.MonkeyPatch, argv0: str, expected: bool) -> None:
+    monkeypatch.setattr(sys, "argv", [argv0])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    assert luigi_hooks.is_luigis_command() is expected
+
+
+def test_a_hooked_task_has_no_timeout_of_its_own() -> None:
+    assert luigi_hooks.HookedTask().worker_timeout is None
 
 
 def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +214,8 @@ def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, m
     task = luigi_hooks.task_of(words)
     assert (task.task_family, task.seq) == ("Frames", "toy")  # type: ignore[attr-defined]
     code = f"""
-        from tasks.runtime import luigi_hooks
+        from stages.core.errors import InputError, StageError
+from tasks.runtime import luigi_hooks
         luigi_hooks.hide_summary()
         print(luigi_hooks.run_command({words}), luigi_hooks.run_command({[*words[:-1], "nope"]}))
     """
