@@ -214,8 +214,7 @@ def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, m
     task = luigi_hooks.task_of(words)
     assert (task.task_family, task.seq) == ("Frames", "toy")  # type: ignore[attr-defined]
     code = f"""
-        from stages.core.errors import InputError, StageError
-from tasks.runtime import luigi_hooks
+        from tasks.runtime import luigi_hooks
         luigi_hooks.hide_summary()
         print(luigi_hooks.run_command({words}), luigi_hooks.run_command({[*words[:-1], "nope"]}))
     """
