@@ -21,7 +21,7 @@ from stages.formats import results
 from stages.formats.layout import list_datasets, list_sequences
 from tasks.refine import RefineSequence
 from tasks.runtime import luigi_hooks
-from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option
+from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option, setting
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
 from tasks.status import estimate, how_long, standing, unfinished
@@ -257,7 +257,7 @@ def _print_json(value: Mapping[str, Any]) -> None:
 
 
 def _complete_sequence(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    root = Path(context.params.get("data_root") or OPTIONS["data_root"].default)
+    root = Path(context.params.get("data_root") or setting("data_root"))
     try:
         names = {name for dataset in list_datasets(root) for name in list_sequences(root, dataset)}
     except LisError:
@@ -267,7 +267,7 @@ def _complete_sequence(context: click.Context, parameter: click.Parameter, incom
 
 def _completer_of(parameter: EngineParameter) -> Callable[..., list[CompletionItem]]:
     def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        root = Path(context.params.get("weights_root") or OPTIONS["weights_root"].default)
+        root = Path(context.params.get("weights_root") or setting("weights_root"))
         return [CompletionItem(name) for name in registry.names(parameter.plug, root) if name.startswith(incomplete)]
 
     return complete

@@ -20,7 +20,7 @@ from tasks.cli.from_tasks import command, luigi_words
 from tasks.doctor import examine
 from tasks.refine import RefineSequence
 from tasks.runtime import luigi_hooks
-from tasks.runtime.options import OPTIONS, luigi_cfg, options_page
+from tasks.runtime.options import OPTIONS, luigi_cfg, options_page, setting
 from tasks.status import standing
 
 _COLOURS = {
@@ -29,7 +29,7 @@ _COLOURS = {
 }  # fmt: skip
 _as_json = click.option("--json", "as_json", is_flag=True, help="for machines, on standard output")
 _weights_root = click.option(
-    "--weights-root", type=Path, default=Path(OPTIONS["weights_root"].default), help="folder of the checkpoints"
+    "--weights-root", type=Path, default=lambda: Path(setting("weights_root")), help="folder of the checkpoints"
 )
 
 
@@ -58,7 +58,7 @@ def status(data_root: str | None, outputs_root: str | None, dataset: str | None,
     """Show every sequence and how far it is."""
     given = {"data_root": data_root, "outputs_root": outputs_root}
     given = {name: value for name, value in given.items() if value is not None}
-    root = Path(data_root or _setting("data_root"))
+    root = Path(data_root or setting("data_root"))
     rows = []
     for each in [dataset] if dataset else list_datasets(root):
         for seq in list_sequences(root, each):
@@ -164,11 +164,6 @@ def version(as_json: bool) -> int:
     else:
         sys.stdout.write("\n".join(f"{name} {number}" for name, number in found.items()) + "\n")
     return 0
-
-
-def _setting(name: str) -> str:
-    """What luigi.cfg says, or the default."""
-    return str(luigi.configuration.get_config().get("lis", name, OPTIONS[name].default))
 
 
 def _print_table(columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:

@@ -18,7 +18,8 @@ from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks
-from tasks.runtime.options import OPTIONS
+from tasks.runtime.options import setting
+from tasks.runtime.snapshot import Place, root_of
 from tasks.train import InstallNetwork
 
 refine = command("refine", RefineSequence)
@@ -55,7 +56,7 @@ def demo(clip: bool, workers: int | None) -> int:
     if clip:
         sys.stdout.write(f"{source}\n")
         return 0
-    data_root = Path(OPTIONS["data_root"].default)
+    data_root = Path(setting("data_root"))
     data_root.mkdir(parents=True, exist_ok=True)
     scribbles = sequence_paths(data_root, DEMO.dataset, DEMO.seq).scribbles / "001.json"
     if not scribbles.exists():
@@ -72,5 +73,6 @@ def demo(clip: bool, workers: int | None) -> int:
     for words in steps:
         if code := luigi_hooks.run_command(words):
             return code
-    sys.stderr.write("masks: outputs/bunny/masks/   page: outputs/bunny/report/index.html\n")
+    root = root_of(Place(setting("data_root"), setting("outputs_root"), DEMO.dataset, DEMO.seq))
+    sys.stderr.write(f"masks: {root}/masks/   page: {root}/report/index.html\n")
     return 0

@@ -347,6 +347,11 @@ def adopt_defaults() -> None:
                 used.set(section, key, value)
 
 
+def setting(name: str) -> str:
+    """An option's value where no command line gives one: what luigi.cfg says, or the default."""
+    return str(get_config().get(SECTION, name, OPTIONS[name].default))
+
+
 def unknown_settings() -> Iterator[str]:
     """One line for each section or key of the configuration files that nobody reads."""
     parser = get_config()
