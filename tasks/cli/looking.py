@@ -1,6 +1,7 @@
 """Commands that look and change nothing."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version as version_of
@@ -23,6 +24,7 @@ from tasks.runtime import luigi_hooks
 from tasks.runtime.options import OPTIONS, luigi_cfg, options_page, setting
 from tasks.status import standing
 
+_FILE_COLUMNS = 160
 _COLOURS = {
     "done": "green", "waiting": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta",
     "present": "green", "missing": "yellow", "wrong": "red",
@@ -168,13 +170,14 @@ def version(as_json: bool) -> int:
 
 def _print_table(columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
     table = Table(box=None, pad_edge=False)
-    *narrow, wide = columns
+    *narrow, last = columns
     for column in narrow:
         table.add_column(column, no_wrap=True)
-    table.add_column(wide, overflow="fold")
+    table.add_column(last, overflow="fold")
     for row in rows:
         table.add_row(*(f"[{_COLOURS[cell]}]{cell}[/]" if cell in _COLOURS else escape(cell) for cell in row))
-    Console(soft_wrap=False).print(table)
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_COLUMNS
+    Console(soft_wrap=False, width=wide).print(table)
 
 
 def _print_json(value: Any) -> None:
