@@ -38,8 +38,8 @@ class Bidirectional:
 
         Args:
             make_tracker: builds a tracker for one object and one direction.
-            minimum_score: below it a track counts as lost (see `stages.fusion.lost_reason`); None judges neither
-                score nor area.
+            minimum_score: below it a track counts as lost (see `stages.core.fusion.lost_reason`); None judges
+                neither score nor area.
         """
         self._make_tracker = make_tracker
         self._minimum_score = minimum_score

@@ -25,7 +25,7 @@ class FlowTracker:
 
     Flow is computed in a crop that follows the object: most of the frame costs nothing, and a small object is not
     scaled down with it. The mask itself stays at the frame's resolution. With it travels the trust in every pixel:
-    the product, along the pixel's path, of the flow's consistency (see `stages.propagators.dis`). A cut ends the track.
+    the product, along the pixel's path, of the flow's consistency (`stages.core.optical_flow`). A cut ends the track.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class FlowTracker:
         self._mask, self._trust = mask, np.ones_like(mask)
 
     def step(self, frame: Frame) -> TrustedResult:
-        """Follow the object to a neighbouring frame (H, W, 3) uint8 RGB; see `stages.engines.Tracker`."""
+        """Follow the object to a neighbouring frame (H, W, 3) uint8 RGB; see `stages.engines.protocols.Tracker`."""
         gray = to_gray(frame)
         if not self._reason:
             self._reason = self._advance(gray)

@@ -177,7 +177,7 @@ def gather(
     Args:
         readouts: (objects, 48, H, W), see `look_up`.
         similarity: (2, H, W), see `look_up`.
-        priors: (objects, 2, h / 2, w / 2), here and below see `stages.propagators.match.prior.JoinedFlow`.
+        priors: (objects, 2, h / 2, w / 2), here and below see `stages.engines.propagators.match.prior.JoinedFlow`.
         flow: (objects, h / 2, w / 2).
         trust: (h / 2, w / 2).
         position: ().

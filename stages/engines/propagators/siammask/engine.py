@@ -15,7 +15,7 @@ def engine(
         network: filled, in eval mode.
         configuration: `davis`, `vot`, `vot18`, `base` or `lite`.
         device: `auto`, `cpu` or `cuda`.
-        exact: step by step as the original; see `stages.propagators.siammask.tracker.siammask`.
+        exact: step by step as the original; see `stages.engines.propagators.siammask.tracker.siammask`.
         padding: share of the anchor mask's size by which the first box is grown on each side.
         lost_score: below it a target counts as lost; 0 switches the loss gate off: neither score nor area are judged.
     """

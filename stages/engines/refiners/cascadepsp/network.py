@@ -56,7 +56,7 @@ class CascadePSPNetwork(nn.Module):
         if x.shape[-2] % OUTPUT_STRIDE or x.shape[-1] % OUTPUT_STRIDE:
             raise InputError(
                 f"CascadePSP got a picture of {x.shape[-2]} x {x.shape[-1]} pixels; both sides must be multiples of "
-                f"{OUTPUT_STRIDE}: use stages.refiners.cascadepsp.refiner.padded_forward, which pads"
+                f"{OUTPUT_STRIDE}: use stages.engines.refiners.cascadepsp.refiner.padded_forward, which pads"
             )
         if inter_s8 is None and inter_s4 is not None:
             raise InputError("CascadePSP got inter_s4 without inter_s8: give both, or inter_s8 alone, or none")

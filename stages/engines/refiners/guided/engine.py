@@ -22,7 +22,7 @@ class Guided:
     """The `Refiner` of that name."""
 
     def refine(self, frame: Frame, probability: Probability) -> Probability:
-        """See `stages.engines.Refiner`."""
+        """See `stages.engines.protocols.Refiner`."""
         solid = (probability > 0.5).astype(np.uint8)
         left, top, width, height = cv2.boundingRect(solid)
         refined: Probability = probability.copy()
