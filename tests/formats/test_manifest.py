@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import StageError
+from stages.formats import manifest
 from stages.formats.manifest import (
     beside,
     publish,
@@ -55,13 +56,13 @@ def test_a_manifest_says_what_was_published_and_how(tmp_path: Path) -> None:
             objects=[2, 1],
             run=run,
         )
-    manifest = read_manifest(tmp_path / "below" / "stage")
-    assert manifest is not None
-    assert (manifest.stage, manifest.key, manifest.weights, manifest.objects, manifest.run) == (
+    found = read_manifest(tmp_path / "below" / "stage")
+    assert found is not None
+    assert (found.stage, found.key, found.weights, found.objects, found.run) == (
         "test", {"x": 1}, {"net": "ab"}, [2, 1], run
     )  # fmt: skip
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in (("b.txt", "four"), ("sub/a.txt", ""))}
-    assert manifest.files == {"count": 2, "bytes": 4, "sha256": digests}
+    assert found.files == {"count": 2, "bytes": 4, "sha256": digests}
     written = json.loads((tmp_path / "below" / "stage" / "manifest.json").read_text())
     assert written["schema"] == 1
 
@@ -91,9 +92,9 @@ def test_content_depends_on_the_names_and_on_the_objects(tmp_path: Path) -> None
         with publishing(folder) as temporary:
             (temporary / name).write_text("same")
             publish(temporary, folder, stage="test", key={}, weights={}, objects=objects, run={})
-        manifest = read_manifest(folder)
-        assert manifest is not None
-        contents.add(manifest.content)
+        found = read_manifest(folder)
+        assert found is not None
+        contents.add(found.content)
     assert len(contents) == 3
 
 
@@ -117,6 +118,28 @@ def test_a_disk_that_refuses_leaves_the_old_folder(tmp_path: Path, monkeypatch: 
     assert names(tmp_path) == ["stage"]
 
 
+def test_a_rename_that_is_refused_is_told_and_not_tried_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(errno.EXDEV, "another device", str(target))
+
+    with publishing(tmp_path / "stage") as temporary:
+        (temporary / "a.txt").write_text("one")
+        monkeypatch.setattr(Path, "rename", lambda self, target: refuse(self, target) if self == temporary else None)
+        monkeypatch.setattr(manifest, "remove", lambda _: None)
+        with pytest.raises(OSError, match="another device"):
+            publish(temporary, tmp_path / "stage", stage="test", key={}, weights={}, objects=[], run={})
+
+
+def test_the_content_of_version_0_1_is_todays(tmp_path: Path) -> None:
+    """Results are recognised by it."""
+    put(tmp_path / "stage", "one")
+    found = read_manifest(tmp_path / "stage")
+    assert found is not None
+    assert found.content == "94ab35fa7b059b6b28553bc535a59dd29d5684eb93370b2c118953e662e7244b"
+
+
 def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
     put(tmp_path / "stage", "one")
     with pytest.raises(RuntimeError), publishing(tmp_path / "stage") as temporary:
@@ -135,15 +158,15 @@ def test_nothing_written_is_an_error(tmp_path: Path) -> None:
 def test_a_damaged_folder_is_not_complete(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "stage"
     put(folder, "one")
-    manifest = folder / "manifest.json"
+    path = folder / "manifest.json"
     if damage == "missing file":
         (folder / "sub" / "a.txt").unlink()
     elif damage == "cut manifest":
-        manifest.write_text(manifest.read_text()[:40])
+        path.write_text(path.read_text()[:40])
     elif damage == "no manifest":
-        manifest.unlink()
+        path.unlink()
     else:
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "schema": 0}))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 0}))
     assert read_manifest(folder) is None
 
 

@@ -183,6 +183,15 @@ def test_a_digest_sees_the_strokes_and_nothing_else(file: Path) -> None:
     assert len({digest, *digests}) == len(other) + 1
 
 
+def test_the_digests_of_version_0_1_are_todays(file: Path) -> None:
+    """Anchor masks are recognised by them."""
+    scribbles = read(file, with_line())
+    assert [scribbles.strokes_digest(index) for index in (0, 1)] == [
+        "9190a6d68244376aee68ea6ccb912b0c1af7083e4b0a4349c92f37f177d3a58f",
+        "f24c0c24438a98065e54610c9e1b777869f1a206672c8a573ab026591860d156",
+    ]
+
+
 # Writing and merging
 
 
@@ -214,6 +223,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(file: Path) -> None:
     with pytest.raises(StageError, match=r"001\.json"):
         write_scribbles(file, ScribbleSet("gym", 1))
     assert [path.name for path in file.parent.iterdir()] == ["001.json"]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"001\.json: the scribbles cannot be written: No such file"):
+        write_scribbles(tmp_path / "nowhere" / "001.json", ScribbleSet("gym", 2))
 
 
 def test_merging_replaces_one_frame_and_leaves_the_set_alone() -> None:

@@ -43,6 +43,7 @@ def test_one_failing_sequence_does_not_stop_the_others(project: Project) -> None
     assert "nosuch" in reasons["nosuch"]
     assert (result["done"], result["failed"], result["waiting"]) == (2, 2, 1)
     assert "Traceback" not in output
+    assert "bulk: summary in outputs/bulk/" in output
 
     names = write_list(project, "toy", "second")
     project.run("BulkRefine", "--list", names)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks import AnchorMask
 from tests.conftest import Project
 from tests.pipeline.test_resume import AFTER_A_STROKE_ON_5, REFINED, move_a_stroke
 
@@ -92,15 +93,17 @@ def test_a_former_result_does_not_hold_for_other_options(
 
 def test_an_anchor_mask_of_a_network_holds_that_had_a_spacing_it_never_used(project: Project) -> None:
     project.scribble(2, 5, 8, 11)
-    command = ("AnchorMask", "--frame", "5", "--segmenter", "fbrs:lite")
-    project.run(*command)
+    project.run("AnchorMask", "--frame", "5", "--segmenter", "fbrs:lite")
     assert project.ran() == ["anchor_masks/00005", "frames"]
 
     def former(key: Json) -> Json:
         return with_spacing({**key, "options": {**key["options"], "spacing_px": 40.0}})
 
+    def is_complete(**options: object) -> bool:
+        return project.task(AnchorMask, frame=5, segmenter="fbrs:lite", **options).complete()
+
+    assert is_complete(click_spacing_px=41.0), "it is no part of the key any more"
     rewrite_key(project.root / "anchor_masks" / "00005", former)
-    project.run(*command)
-    assert project.ran() == []
-    project.run(*command, "--brs-mode", "NoBRS")
-    assert project.ran() == ["anchor_masks/00005"]
+    assert is_complete()
+    assert not is_complete(brs_mode="NoBRS")
+    assert not is_complete(exact=True)

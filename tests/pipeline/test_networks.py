@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from stages.core.types import Anchor
-from stages.engines import protocols as engines
+from stages.engines import registry
 from stages.engines.registry import build_network
 from stages.formats.scribbles import read_scribbles
 from tests.conftest import Clip, Project
@@ -99,13 +99,14 @@ def test_every_network_is_called_on_every_frame(short: Project) -> None:
     scribbles = read_scribbles(short.scribble_file, short.seq, 3).frame(1)
     hook = torch.nn.modules.module.register_module_forward_hook(count)
     try:
-        segmenter = engines.segmenter(ENGINES[1], root, "cpu", {"mode": "NoBRS", "spacing_px": 40.0, "exact": False})
+        options = {"brs_mode": "NoBRS", "click_spacing_px": 40.0, "box_padding": 0.0, "lost_score": 0.0, "exact": False}
+        segmenter = registry.segmenter(ENGINES[1], root, "cpu", options)
         counted()
         masks = segmenter.segment(frames[1], scribbles)
         assert masks.shape == (2, clip.height, clip.width)
         assert counted() > 0
 
-        propagator = engines.propagator(ENGINES[3], root, "cpu", {"exact": False, "padding": 0.0, "lost_score": 0.0})
+        propagator = registry.propagator(ENGINES[3], root, "cpu", options)
         truth = np.stack([clip.truth(1) == i for i in (1, 2)]).astype(np.float32)
         seen = []
         for result in propagator.propagate(frames, Anchor(1, frames[1], truth), None):
@@ -113,7 +114,7 @@ def test_every_network_is_called_on_every_frame(short: Project) -> None:
             assert counted() > 0
         assert seen == [2]
 
-        refiner = engines.refiner(ENGINES[5], root, "cpu", {"exact": False})
+        refiner = registry.refiner(ENGINES[5], root, "cpu", options)
         for frame in frames:
             refiner.refine(frame, truth[0])
             assert counted() > 0

@@ -71,8 +71,7 @@ def row_of(line: Line) -> float:
 
 
 def test_the_frames_that_wait_are_laid_out_to_paint_on(frames: list[Path], tmp_path: Path) -> None:
-    root = tmp_path / "results"
-    root.mkdir()
+    root = tmp_path / "results" / "toy"
     ask(root, TERMS, Plan(4, (0, 1, 3), (1, 3)), frames)
     assert sorted(path.name for path in (root / "requests").iterdir()) == ["00001.png", "00003.png"]
     for index in (1, 3):

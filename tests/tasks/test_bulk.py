@@ -145,6 +145,7 @@ def test_rounds_take_a_chunk_each_and_leave_out_what_is_finished(folder: Path, m
     assert night.run() == []
     assert night.rounds == [["one", "two"], ["three"]]
     assert night.progress == [75, 100]
+    assert 0 <= night.summary["seconds"] < 600
     assert night.outcomes == [
         Outcome("one", State.DONE, "", 2.5),
         Outcome("old", State.DONE, "", 0.0),
