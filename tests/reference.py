@@ -1,6 +1,6 @@
 """The metrics again, the plain way: full frames, one step after the other, as the evaluation's description puts it.
 
-Slow on purpose: tests compare `stages.metrics` with it.
+Slow on purpose: tests compare `stages.core.metrics` with it.
 """
 
 import math
