@@ -79,7 +79,10 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         """What `engine_key` was in the first version, which named the spacing of clicks whether it was used or not."""
         spacing = self.click_spacing_px  # type: ignore[attr-defined]  # an option of f-BRS
         key = self.engine_key()
-        arguments = {option.argument: self.engine_options[option.name] for option in self.found_engine.spec.options}
+        arguments = {
+            option.argument: self.engine_options.get(option.name, option.default)
+            for option in self.found_engine.spec.options
+        }
         return {**key, "options": arguments, "click_spacing_px": spacing}
 
     def work(self, folder: Path) -> list[int]:

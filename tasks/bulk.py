@@ -110,10 +110,14 @@ def sequences_of(listed: str, dataset: str, data_root: str) -> Sequence[str]:
         names = [line for line in lines if line]
     elif dataset:
         if dataset not in (datasets := list_datasets(Path(data_root))):
-            raise InputError(f"found no dataset {dataset!r} in {data_root}: {', '.join(datasets)}.")
+            raise InputError(
+                f"found no dataset {dataset!r} in {data_root}; there are: {', '.join(datasets) or 'none'}."
+            )
         names = list_sequences(Path(data_root), dataset)
     else:
-        raise InputError("found neither --list FILE (one sequence a line) nor --dataset NAME, expected one of them.")
+        raise InputError(
+            "found neither a list of sequences (a file, one a line) nor --dataset NAME, expected one of them."
+        )
     if not names:
         raise InputError(f"no sequence in {listed or f'the dataset {dataset}'}: nothing to do.")
     return [*dict.fromkeys(names)]

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from stages.core.errors import LisError, StageError
 from stages.formats.frames import read_frame
-from tasks.refine import RefineSequence
+from tasks.anchors import AnchorMask
+from tasks.refine import RefineAnchor, RefineSequence
 from tasks.status import estimate, how_long, unfinished
+from tasks.tracks import TrackSegment
 
 _BYTES_PER_PIXEL = 0.25  # all stages together, generous: measured 0.05 to 0.15 on 480p clips
 
@@ -67,6 +69,12 @@ def _engines(task: RefineSequence) -> str:
     task.checkpoint("segmenter", task.segmenter)
     task.checkpoint("propagator", task.propagator)
     task.checkpoint("refiner", task.refiner)
+    for engine in (
+        task.clone(AnchorMask, frame=0),
+        task.clone(TrackSegment, start=0, stop=0),
+        task.clone(RefineAnchor, frame=0),
+    ):
+        engine.engine()
     return f"{task.segmenter} + {task.propagator} + {task.refiner}"
 
 

@@ -100,7 +100,7 @@ class ImportScribbles(ScribbledTask):
         self.enter()
         now = self.snapshot
         frames = read_painted(self.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
-        self.note(f"scribbles of {len(frames)} painted frames merged into {now.scribble_file}")
+        self.note(f"scribbles of {len(frames)} painted frame{'s' * (len(frames) > 1)} merged into {now.scribble_file}")
 
 
 class Scribbles(luigi.ExternalTask, ScribbledTask):

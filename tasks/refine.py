@@ -11,6 +11,7 @@ from stages.formats.manifest import Json
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.inputs import Frames
 from tasks.runtime import options
+from tasks.runtime.luigi_hooks import abstract
 from tasks.runtime.published import PublishedTask, once_a_question
 from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
 from tasks.tracks import SegmentTask, TrackSegment
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from stages.steps.refine import GuardedRefiner
 
 
+@abstract
 class RefineTask(options.RefineOptions, ScribbledTask, EngineTask):
     """A stage that sharpens masks."""
 

@@ -12,11 +12,15 @@ from stages.core.errors import LisError
 from stages.core.states import State
 from stages.formats import results
 from stages.formats.log import last_failure
+from stages.formats.manifest import read_manifest
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import EngineTask, StageTask
 from tasks.tracks import SegmentTask
+
+_PLACES = ("data_root", "weights_root", "outputs_root", "dataset", "seq", "scribbles_root")
+"""What says where things lie, not how they are made."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ def standing(task: RefineSequence, failure: str | None = None) -> Standing:
     try:
         if task.complete():
             return Standing(State.DONE)
+        if other := _finished_otherwise(task):
+            return Standing(State.DONE, f"with other options than now: {other}")
         if failure is None and locks.is_taken(task.root):
             return Standing(State.RUNNING)
         if reason := last_failure(task.root) if failure is None else failure:
@@ -49,11 +55,26 @@ def standing(task: RefineSequence, failure: str | None = None) -> Standing:
         return Standing(State.FAILED, failure or str(error))
 
 
+def _finished_otherwise(task: RefineSequence) -> str:
+    """The options that differ from the task's, if the result on disk was made with them and is up to date."""
+    manifest = read_manifest(task.target())
+    recorded = manifest.run.get("options", {}) if manifest else {}
+    if not recorded:
+        return ""
+    now = task.to_str_params()
+    then = {name: value for name, value in recorded.items() if name in now and name not in _PLACES}
+    differing = {name: value for name, value in then.items() if now[name] != value}
+    made = RefineSequence.from_str_params({**now, **then})
+    return ", ".join(f"{name} {value}" for name, value in differing.items()) if made.complete() else ""
+
+
 def _unfailed(task: RefineSequence, *, is_new: bool) -> Standing:
     if waiting := task.snapshot.plan.requested:
         frames = ", ".join(str(index) for index in waiting)
         return Standing(
-            State.NEW if is_new else State.WAITING, f"scribbles on {len(waiting)} frames: {frames}", waiting
+            State.NEW if is_new else State.WAITING,
+            f"scribbles on {len(waiting)} frame{'s' * (len(waiting) > 1)}: {frames}",
+            waiting,
         )
     return Standing(State.NEW) if is_new else Standing(State.STOPPED, "not everything ran; run the command again")
 

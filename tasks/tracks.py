@@ -11,9 +11,11 @@ from stages.formats.manifest import Json
 from tasks.anchors import AnchorMask
 from tasks.inputs import Frames
 from tasks.runtime import options
+from tasks.runtime.luigi_hooks import abstract
 from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
 
 
+@abstract
 class SegmentTask(options.TrackOptions, ScribbledTask, StageTask):
     """A stage that works on the stretch between two neighbouring anchors."""
 

@@ -34,6 +34,7 @@ from stages.formats.own_network import (
     write_own_network,
 )
 from tasks.runtime import locks, options
+from tasks.runtime.luigi_hooks import abstract
 from tasks.runtime.published import LisTask, PublishedTask, kept_workplace
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class SharesParameter(luigi.Parameter):
         return ",".join(f"{name}:{share:g}" for name, share in x.items())
 
 
+@abstract
 class TrainingTask(LisTask):
     """What a training is identified by."""
 
@@ -275,8 +277,8 @@ class InstallNetwork(TrainingTask, PublishedTask):
             raise StageError(
                 f"{self.engine} was not installed: on the same held-out pictures ({result.held_out}) it has "
                 f"{in_words(result.figures)}, and {result.rival}, which is in use, {in_words(result.theirs)}. Train "
-                f"longer (--steps) or on more pictures; --even-if-worse true installs it all the same, without another "
-                f"training. It lies in {trained}"
+                "longer (--steps) or on more pictures; --even-if-worse (luigi: --even-if-worse true) installs it all "
+                f"the same, without another training. It lies in {trained}"
             )
         facts, command = read_facts(trained), shlex.join(["lis", "train", self.engine, *self.options_that_matter()])
         shutil.copyfile(trained / weights_file(self.network), folder / WEIGHTS)

@@ -8,7 +8,7 @@ import pytest
 from stages.engines import registry
 from stages.engines.spec import PLUGS, Plug
 from tasks.cli import lis
-from tasks.runtime.options import luigi_cfg, options_page
+from tasks.cli.pages import luigi_cfg, options_page
 from tests.conftest import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -48,3 +48,22 @@ def test_pages_for_users_are_short() -> None:
     """Results, performance and parity are a page each; what was tried lies in docs/lab."""
     for name in ("results", "performance", "parity", "evaluation", "training"):
         assert len((REPOSITORY / "docs" / f"{name}.md").read_text().splitlines()) <= 120, name
+
+
+def test_modules_that_texts_name_are_there() -> None:
+    """In docstrings, messages, comments, cards and pages."""
+    files = [
+        *PAGES,
+        *(path for part in ("stages", "tasks", "benchmarks") for path in (REPOSITORY / part).rglob("*.py")),
+    ]
+    files += (REPOSITORY / "stages").rglob("*.md")
+    for file in files:
+        for name in set(re.findall(r"[`'\" ]((?:stages|tasks)\.[a-z_]+(?:\.[a-z_]+)*)[`'\" .,]", file.read_text())):
+            parts = name.split(".")
+            exists = any(
+                (REPOSITORY.joinpath(*parts[:length])).is_dir()
+                or (REPOSITORY.joinpath(*parts[:length])).with_suffix(".py").exists()
+                for length in (len(parts), len(parts) - 1)
+                if length > 1
+            )
+            assert exists, f"{file}: {name}"

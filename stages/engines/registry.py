@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 from stages.core.errors import InputError, StageError, WeightsError
 from stages.engines.spec import PLUGS, Checkpoint, Cost, Network, Plug, Spec
 from stages.formats.checkpoints import file_digest, misfits, normalise, read_checkpoint
-from stages.formats.own_network import WEIGHTS, own_folder, own_networks
+from stages.formats.own_network import WEIGHTS, own_folder, own_networks, read_own_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -153,8 +153,20 @@ def find(plug: Plug, name: str, weights_root: Path | None = None) -> Engine:
         return known[name]
     every = {engine.name: engine for engine in engines(plug, weights_root)}
     if name not in every:
+        family = name.partition(":")[0]
+        if weights_root is not None and family in specs(plug) and (own := _own_folder(weights_root, name)):
+            read_own_network(own)  # says what is wrong with it
         raise InputError(_unknown(plug, name, every))
     return every[name]
+
+
+def _own_folder(weights_root: Path, name: str) -> Path | None:
+    """The folder of a user's network of this name, if there is one."""
+    try:
+        folder = own_folder(weights_root, name)
+    except InputError:
+        return None
+    return folder if folder.is_dir() else None
 
 
 def find_anywhere(name: str, weights_root: Path | None = None) -> Engine:

@@ -1,5 +1,6 @@
 """`outputs/bulk/<date>/`: `summary.json` and `summary.txt` of a night."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.states import State
-from stages.formats.manifest import write_json
+from stages.formats.manifest import Json, write_json
 
 SUMMARY_JSON: Final = "summary.json"
 SUMMARY_TXT: Final = "summary.txt"
@@ -40,6 +41,15 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> 
     rows = [asdict(outcome) for outcome in outcomes]
     write_json(folder / SUMMARY_JSON, {"seconds": round(seconds, 1), **counts, "sequences": rows})
     return folder / SUMMARY_TXT
+
+
+def last_summary(outputs_root: Path, started: float) -> Json:
+    """What a night that began after this time came to, with the folder of its summary; empty if there was none."""
+    for folder in sorted((outputs_root / "bulk").glob("*_*"), reverse=True):
+        path = folder / SUMMARY_JSON
+        if path.is_file() and path.stat().st_mtime >= started:
+            return {"summary": str(folder), **json.loads(path.read_text(encoding="utf-8"))}
+    return {}
 
 
 def counted(outcomes: Sequence[Outcome], total: int) -> str:

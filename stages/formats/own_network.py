@@ -11,6 +11,7 @@ place of is kept in `<weights_root>/own/<engine>/.replaced/<name>-1/` and so on.
 """
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from typing import Final
 from stages.core.errors import InputError
 from stages.formats.manifest import beside, write_json
 
+logger = logging.getLogger("lis")
 SCHEMA: Final = 1
 FOLDER: Final = "own"
 DESCRIPTION: Final = "network.json"
@@ -68,10 +70,13 @@ def own_folder(weights_root: Path, engine: str) -> Path:
 
 
 def own_networks(weights_root: Path, family: str) -> Iterator[OwnNetwork]:
-    """Every network of a user's for an engine, by name; folders without a description are passed over."""
+    """Every network of a user's for an engine, by name; what cannot be read is passed over, with a warning."""
     for description in sorted((weights_root / FOLDER / family).glob(f"*/{DESCRIPTION}")):
         if _NAME.fullmatch(description.parent.name):  # others are being written
-            yield read_own_network(description.parent)
+            try:
+                yield read_own_network(description.parent)
+            except InputError as error:  # the other engines work all the same
+                logger.warning("%s", error)
 
 
 def read_own_network(folder: Path) -> OwnNetwork:

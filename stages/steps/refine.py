@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.core.checks import check_soft_masks
 from stages.core.fusion import label_map
 from stages.core.guard import Decision, guard
 from stages.core.progress import Progress
@@ -42,6 +43,7 @@ class GuardedRefiner:
                 decisions.append(None)
                 continue
             after = self._refiner.refine(frame, before)
+            check_soft_masks(after, before.shape, self._refiner)
             decision = guard(before, after, self._minimum_iou, (1 / self._area_factor, self._area_factor))
             if decision.accepted:
                 refined[number] = after

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.core.checks import check_soft_masks
 from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame
 from stages.engines.protocols import Segmenter, UsesClicks
@@ -23,5 +24,6 @@ def segment_anchor(folder: Path, frame: Frame, scribbles: FrameScribbles, segmen
     object_ids = scribbles.object_ids
     nothing = np.zeros((0, height, width), dtype=np.float32)
     probability = segmenter.segment(frame, scribbles) if object_ids else nothing
+    check_soft_masks(probability, (len(object_ids), height, width), segmenter, "an anchor")
     clicks = segmenter.clicks_used(scribbles, (width, height)) if isinstance(segmenter, UsesClicks) else None
     AnchorMasks(object_ids, probability).write(folder, clicks)

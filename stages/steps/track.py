@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.core.checks import check_soft_masks
 from stages.core.errors import StageError
 from stages.core.plan import Segment
 from stages.core.progress import Progress
@@ -53,22 +54,17 @@ def track_segment(
     sources = [_CARRIED_FROM[_shows(left, number), _shows(right, number)] for number in range(len(object_ids))]
     with writing_tracks(folder, stretch, object_ids, sources) as tracks:
         results = propagator.propagate(video, left, right) if object_ids else _nothing(video, stretch)
-        for expected, result in zip(stretch, progress(results, len(stretch)), strict=True):
-            _check(result, expected, len(object_ids), video[expected].shape[:2])
+        following = iter(stretch)
+        for result in progress(results, len(stretch)):
+            expected = next(following, None)
+            if result.index != expected:
+                raise StageError(f"the propagator gave frame {result.index} where frame {expected} was due.")
+            shape = (len(object_ids), *video[result.index].shape[:2])
+            check_soft_masks(result.probability, shape, propagator, f"frame {expected}")
             tracks.append(result)
+        if (missing := next(following, None)) is not None:
+            raise StageError(f"the propagator ended before frame {missing}. This is a fault of the engine.")
     return object_ids
-
-
-def _check(result: SegmentFrame, expected: int, object_count: int, frame_hw: tuple[int, ...]) -> None:
-    """Believe an engine only what can be: a fault of its must not become a mask."""
-    masks = result.probability
-    if result.index != expected:
-        raise StageError(f"the propagator gave frame {result.index} where frame {expected} was due.")
-    if masks.shape != (object_count, *frame_hw) or not np.isfinite(masks).all():
-        raise StageError(
-            f"the propagator gave masks of shape {masks.shape} for frame {expected}, expected {object_count} objects "
-            f"of {frame_hw} (rows, columns) and finite numbers. This is a fault of the engine; choose another."
-        )
 
 
 def _shows(anchor: Anchor | None, number: int) -> bool:

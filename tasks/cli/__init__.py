@@ -3,6 +3,7 @@
 Nothing is done twice here: a command is made of a task's parameters, and runs Luigi with them.
 """
 
+import logging
 import sys
 
 import rich_click as click
@@ -13,6 +14,7 @@ from stages.core.errors import LisError
 from tasks.cli.looking import doctor, engines, options, status, version, weights
 from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, train
 from tasks.runtime import luigi_hooks
+from tasks.runtime.options import unknown_settings
 
 _PANELS = {
     "Labelling": ("import", "refine", "bulk", "report", "evaluate", "demo"),
@@ -53,6 +55,8 @@ def main(prog: str = "lis") -> int:
     """
     try:
         luigi_hooks.prepare()
+        for line in unknown_settings():
+            logging.getLogger("lis").warning(line)
         code = lis.main(prog_name=prog, standalone_mode=False)
     except NoArgsIsHelpError as error:
         error.show()

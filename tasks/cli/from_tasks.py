@@ -12,15 +12,16 @@ from typing import Any, Final
 import luigi
 import rich_click as click
 from click.shell_completion import CompletionItem
-from luigi.parameter import ParameterException
 
 from stages.core.errors import LisError
 from stages.core.states import State
 from stages.engines import registry
-from stages.formats import results
+from stages.formats import requests, results
 from stages.formats.layout import list_datasets, list_sequences
+from stages.formats.night import last_summary
+from tasks.bulk import BulkRefine
 from tasks.refine import RefineSequence
-from tasks.runtime import luigi_hooks
+from tasks.runtime import locks, luigi_hooks
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option, setting
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
@@ -75,7 +76,7 @@ def command(
     def call(**values: Any) -> int:
         by_name = values.pop(f"named_{argument}")
         values[argument] = by_name if values[argument] is None else values[argument]
-        if values[argument] is None and not optional:
+        if not values[argument] and not optional:
             raise click.UsageError(f"found no {metavar}, expected one: lis {name} {metavar}")
         return (work or run)(task, argument, values)
 
@@ -115,7 +116,8 @@ def _option(name: str, parameter: luigi.Parameter[Any], described: Option | None
     elif isinstance(parameter, EngineParameter):
         metavar, shell_complete = "ENGINE", _completer_of(parameter)
         description = f"{description.partition(': ')[0]} (lis engines)"
-    default = f" [{described.default}]" if described and described.default else ""
+    value = described.default if described else luigi_hooks.default_of(parameter)
+    default = f" [{value}]" if value else ""
     return click.Option(
         [flag],
         type=kind,
@@ -129,7 +131,7 @@ def _option(name: str, parameter: luigi.Parameter[Any], described: Option | None
 
 def _run_options(*, dry: bool) -> list[click.Option]:
     ways = [
-        click.Option(["--workers"], metavar="NUMBER", help="tasks that run at once [1]"),
+        click.Option(["--workers"], type=click.IntRange(1), metavar="NUMBER", help="tasks that run at once"),
         click.Option(["--verbose"], is_flag=True, help="Luigi's own summary, too"),
         click.Option(["--json"], is_flag=True, help="say the outcome as JSON, on standard output"),
     ]
@@ -154,12 +156,25 @@ def run(task: Task, argument: str, values: dict[str, Any]) -> int:
     if not verbose:
         luigi_hooks.hide_summary()
     started = time.time()
-    code = luigi_hooks.run_command(words)
-    if issubclass(task, SequenceTask) or argument == "seq":
-        _say(words, code, started, as_json=as_json)
-    elif as_json:
-        _print_json({"task": task.__name__, "exit_code": code, "seconds": round(time.time() - started, 1)})
-    return code
+    _refuse_if_busy(luigi_hooks.task_of(words))
+    outcome = luigi_hooks.run_command(words)
+    said = _outcome(words, outcome, started)
+    if as_json:
+        _print_json(said)
+    elif said.get("sequence"):
+        _say(said)
+    return outcome.exit_code
+
+
+def _refuse_if_busy(task: luigi.Task) -> None:
+    """Before anything is scheduled: each stage would say it again."""
+    try:
+        if isinstance(task, SequenceTask) and not luigi_hooks.has_central_scheduler() and locks.is_taken(task.root):
+            locks.require(task.root, shared=False)
+    except locks.BusyError:
+        raise
+    except LisError:
+        pass  # the run meets it, and tells it
 
 
 def luigi_words(task: Task, options: Mapping[str, Any]) -> list[str]:
@@ -171,44 +186,47 @@ def luigi_words(task: Task, options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _say(words: list[str], code: int, started: float, *, as_json: bool) -> None:
-    """Two lines: what was done, and where the result is or what is missing."""
-    seconds = time.time() - started
+def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> dict[str, Any]:
+    """What a run came to, as `--json` says it."""
+    task = luigi_hooks.task_of(words)
+    said: dict[str, Any] = {
+        "task": task.task_family,
+        "exit_code": outcome.exit_code,
+        "seconds": round(time.time() - started, 1),
+        "errors": list(outcome.errors),
+    }
     try:
-        task = luigi_hooks.task_of(words)
-    except ParameterException:
-        return  # said already
-    counts: Counter[str] = Counter()
-    try:
+        if isinstance(task, BulkRefine):
+            said |= last_summary(Path(task.outputs_root), started)
         if isinstance(task, SequenceTask):
-            counts.update(manifest.stage for manifest in results.published_since(task.root, started))
-        result = task.clone(RefineSequence) if isinstance(task, SequenceTask) else None
-        found = standing(result, "" if code != State.FAILED.exit_code else "failed") if result is not None else None
-    except LisError:
-        return
-    if as_json:
-        _print_json(
-            {
-                "sequence": getattr(task, "seq", ""),
-                "state": str(found.state) if found else "",
-                "exit_code": code,
-                "seconds": round(seconds, 1),
-                "made": dict(counts),
-                "waiting_for": list(found.waiting_for) if found else [],
-                "result": str(task.target()) if isinstance(task, PublishedTask) else "",
+            failed = outcome.exit_code == State.FAILED.exit_code
+            found = standing(task.clone(RefineSequence), "; ".join(outcome.errors) or "failed" if failed else "")
+            made = Counter(manifest.stage for manifest in results.published_since(task.root, started))
+            said |= {
+                "sequence": task.seq,
+                "state": str(found.state),
+                "made": dict(made),
+                "waiting_for": list(found.waiting_for),
+                "requests": str(task.root / requests.FOLDER) if found.waiting_for else "",
+                "result": str(task.target()) if isinstance(task, PublishedTask) and not outcome.exit_code else "",
             }
-        )
-        return
-    what = ", ".join(f"{number} {stage}" for stage, number in counts.items()) or "nothing"
-    name = getattr(task, "seq", "")
-    if code == 0 and not counts:
+    except LisError:
+        pass  # it is among the errors
+    return said
+
+
+def _say(said: Mapping[str, Any]) -> None:
+    """Two lines: what was done, and where the result is or what is missing."""
+    name, code, made = said["sequence"], said["exit_code"], said["made"]
+    what = ", ".join(f"{number} {stage}" for stage, number in made.items()) or "nothing"
+    if code == 0 and not made:
         sys.stderr.write(f"{name}: nothing to do, all of it is up to date\n")
     else:
-        sys.stderr.write(f"{name}: {_words_of(code)} after {how_long(seconds)}; made: {what}\n")
-    if code == 0 and isinstance(task, PublishedTask):
-        sys.stderr.write(f"  the result: {task.target()}\n")
-    elif found is not None and found.waiting_for:
-        sys.stderr.write(f"  paint on {task.root}/requests/*.png, then give the same command again\n")  # type: ignore[attr-defined]
+        sys.stderr.write(f"{name}: {_words_of(code)} after {how_long(said['seconds'])}; made: {what}\n")
+    if said["result"]:
+        sys.stderr.write(f"  the result: {said['result']}\n")
+    elif said["requests"]:
+        sys.stderr.write(f"  paint on {said['requests']}/*.png, then give the same command again\n")
 
 
 def _words_of(code: int) -> str:

@@ -14,14 +14,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stages.core.errors import InputError
 from stages.engines import inventory, registry
 from stages.engines.spec import PLUGS
 from stages.formats.layout import list_datasets, list_sequences
 from tasks.cli.from_tasks import command, luigi_words
+from tasks.cli.pages import luigi_cfg, options_page
 from tasks.doctor import examine
 from tasks.refine import RefineSequence
 from tasks.runtime import luigi_hooks
-from tasks.runtime.options import OPTIONS, luigi_cfg, options_page, setting
+from tasks.runtime.options import OPTIONS, setting
 from tasks.status import standing
 
 _FILE_COLUMNS = 160
@@ -62,7 +64,10 @@ def status(data_root: str | None, outputs_root: str | None, dataset: str | None,
     given = {name: value for name, value in given.items() if value is not None}
     root = Path(data_root or setting("data_root"))
     rows = []
-    for each in [dataset] if dataset else list_datasets(root):
+    datasets = list_datasets(root)
+    if dataset and dataset not in datasets:
+        raise InputError(f"found no dataset `{dataset}` in {root}; there are: {', '.join(datasets) or 'none'}")
+    for each in [dataset] if dataset else datasets:
         for seq in list_sequences(root, each):
             found = standing(RefineSequence(seq=seq, dataset=each, **given))
             rows.append((seq, each, str(found.state), found.reason.partition("\n")[0]))

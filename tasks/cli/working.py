@@ -71,7 +71,7 @@ def demo(clip: bool, workers: int | None) -> int:
     )
     luigi_hooks.hide_summary()
     for words in steps:
-        if code := luigi_hooks.run_command(words):
+        if code := luigi_hooks.run_command(words).exit_code:
             return code
     root = root_of(Place(setting("data_root"), setting("outputs_root"), DEMO.dataset, DEMO.seq))
     sys.stderr.write(f"masks: {root}/masks/   page: {root}/report/index.html\n")

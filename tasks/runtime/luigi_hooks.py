@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from functools import cache, cached_property
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import luigi
 import luigi.interface
@@ -38,6 +39,7 @@ from tasks.runtime import locks, machine
 
 logger = logging.getLogger("lis")
 WRITTEN_FOR: Final = "3.8.1"
+TaskClass = TypeVar("TaskClass", bound=type[luigi.Task])
 _USER_ERRORS: Final = (LisError, luigi.parameter.ParameterException, luigi.task_register.TaskClassException)
 
 
@@ -106,6 +108,15 @@ def _exit_after(sentinel: int) -> None:
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
 
+def abstract(task: TaskClass) -> TaskClass:
+    """Take a class that only others build on out of the list of tasks that people may ask for."""
+    register = luigi.task_register.Register._reg
+    if task in register:
+        register.remove(task)
+    return task
+
+
+@abstract
 class HookedTask(luigi.Task):
     """Luigi's task, with names for what Luigi does to it behind its back."""
 
@@ -114,6 +125,16 @@ class HookedTask(luigi.Task):
     def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
         """Luigi searches the whole class for parameters each time a task is made; once per class is enough."""
         return list(super().get_params())
+
+    @classmethod
+    def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
+        """Luigi's, but a value in luigi.cfg that cannot be is a user's mistake, as on the command line."""
+        try:
+            return super().get_param_values(params, args, kwargs)
+        except ValueError as error:
+            name, why = str(error).rpartition(" of '")[2].rstrip("'"), str(error.__cause__ or error)
+            where = "luigi.cfg" if name in why else f"luigi.cfg: {name}"
+            raise luigi.parameter.ParameterException(f"{where}: {why}") from None
 
     @cached_property
     def _clones(self) -> dict[tuple[Any, ...], luigi.Task]:
@@ -159,8 +180,12 @@ class HookedTask(luigi.Task):
         self.prepare()
 
     def on_failure(self, exception: BaseException) -> str:
-        """What the scheduler keeps as the reason."""
-        return str(exception) if isinstance(exception, LisError) else str(super().on_failure(exception))
+        """What the scheduler keeps as the reason; called in the task's own process."""
+        reason = str(exception) if isinstance(exception, LisError) else str(super().on_failure(exception))
+        if _failures:
+            with _failures[-1].open("a", encoding="utf-8") as file:
+                file.write(json.dumps(reason) + "\n")
+        return reason
 
 
 # --- before a fork ---------------------------------------------------------------------------------------------------
@@ -249,13 +274,31 @@ class _LocalServices:
 # --- Luigi's command line, from inside of a program ------------------------------------------------------------------
 
 
-def run_command(words: list[str]) -> int:
-    """Run a command line of Luigi's in this process; its exit code."""
-    try:
-        run_with_retcodes(words)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    exit_code: int
+    errors: tuple[str, ...]
+    """What it told of, each once."""
+
+
+_failures: list[Path] = []
+"""The file that tasks, each in a process of its own, write their reasons into while a command runs."""
+
+
+def run_command(words: list[str]) -> Outcome:
+    """Run a command line of Luigi's in this process."""
+    code = 0
+    with tempfile.TemporaryDirectory() as folder:
+        _failures.append(Path(folder) / "reasons")
+        try:
+            run_with_retcodes(words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            file = _failures.pop()
+        told = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return Outcome(code, tuple(dict.fromkeys(json.loads(line) for line in told)))
 
 
 def task_of(words: list[str]) -> HookedTask:
@@ -267,6 +310,12 @@ def task_of(words: list[str]) -> HookedTask:
     with CmdlineParser.global_instance(words) as parser:
         task: HookedTask = parser.get_task_obj()
         return task
+
+
+def default_of(parameter: luigi.Parameter[Any]) -> str:
+    """A parameter's default as people would write it; empty if it has none that says anything."""
+    value = parameter._default
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) and value else ""
 
 
 def is_required(parameter: luigi.Parameter[Any]) -> bool:

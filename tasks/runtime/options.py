@@ -7,12 +7,12 @@ import configparser
 import difflib
 import logging
 import operator
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import luigi
+import luigi.interface
 from luigi.configuration import get_config
 from luigi.parameter import ParameterException
 
@@ -26,6 +26,15 @@ SECTION: Final = "lis"
 LUIGI_SETTINGS: Final = Path(__file__).with_name("luigi.cfg")
 """Luigi's own settings as this project wants them."""
 OPTIONS: dict[str, "Option"] = {}
+ENGINE_OPTIONS: set[str] = set()
+"""The names of those that engines have."""
+_TAKEN: Final = frozenset(
+    {name for name, _ in luigi.interface.core.get_params()}
+    | {"seq", "frame", "start", "stop", "list", "source", "network", "train_root", "sets", "steps", "seed", "unknown"}
+    | {"name", "module", "help", "verbose", "json", "dry_run", "refiner", "guard_iou", "guard_area", "propagator"}
+    | {"brush_px", "policy", "clock", "max_time_s", "engine", "short_side", "chunk", "even_if_worse"}
+)
+"""Names of parameters of tasks, of Luigi and of `lis`."""
 
 _LUIGI_SECTIONS = {
     "core", "worker", "scheduler", "retcode", "resources", "execution_summary", "logging", "email", "smtp",
@@ -81,7 +90,8 @@ class _Explained:
         try:
             return super().parse(x)  # type: ignore[misc]
         except ValueError as error:
-            raise ParameterException(f"{x!r} is not permitted: {self.permitted or error}") from None
+            name = getattr(self, "_attribute_name", None) or "a parameter"
+            raise ParameterException(f"{name}: {x!r} is not permitted: {self.permitted or error}") from None
 
 
 class NumberParameter(_Explained, luigi.NumericalParameter[Any]):
@@ -114,7 +124,6 @@ class EngineParameter(luigi.Parameter):
 
 PLACES, MACHINE, SCRIBBLES = "where things lie", "machine", "scribbles"
 ANCHORS, TRACKS, REFINEMENT = "anchor masks", "propagation", "refinement"
-_OF_ENGINES = (ANCHORS, TRACKS, REFINEMENT)
 REPORT, IMPORT, NIGHT, EVALUATION = "report", "import", "nights", "evaluation"
 
 
@@ -203,15 +212,18 @@ def _with_options_of(group: str, plug: Plug) -> Any:
     def add(cls: type) -> type:
         for each in registry.specs(plug).values():
             for option in each.options:
-                if OPTIONS.get(option.name, Option("", "", group)).group not in _OF_ENGINES:
+                if option.name in ENGINE_OPTIONS:
+                    continue
+                if option.name in OPTIONS or option.name in _TAKEN:
                     logger.warning(
-                        "the engine `%s` has an option `%s`, which is one of the pipeline's own: it gets that one",
-                        *(each.name, option.name),
+                        "the option `%s` of the engine `%s` cannot be set: the name is taken; it has its default",
+                        *(option.name, each.name),
                     )
-                elif option.name not in OPTIONS:
-                    parameter = _engine_option(group, option)
-                    parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
-                    setattr(cls, option.name, parameter)
+                    continue
+                ENGINE_OPTIONS.add(option.name)
+                parameter = _engine_option(group, option)
+                parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
+                setattr(cls, option.name, parameter)
         return cls
 
     return add
@@ -368,43 +380,3 @@ def unknown_settings() -> Iterator[str]:
                 )
         elif section not in _LUIGI_SECTIONS | families:
             yield f"luigi.cfg: unknown section [{section}]; the project's options are in [{SECTION}]"
-
-
-# --- pages -----------------------------------------------------------------------------------------------------------
-
-
-def options_page() -> str:
-    """The text of docs/options.md."""
-    lines = [
-        "# Options",
-        "",
-        "Made by `lis options`. Each is a key of `[lis]` in `luigi.cfg` and a flag of commands and tasks that use it;",
-        "the command line wins over `luigi.cfg`, which wins over the default.",
-        "",
-        "| key in luigi.cfg | flag | default | what it does |",
-        "|---|---|---|---|",
-    ]
-    for name, option in OPTIONS.items():
-        flag, default = f"--{name.replace('_', '-')}", f"`{option.default}`" if option.default else ""
-        lines.append(f"| `{name}` | `{flag}` | {default} | {option.description} |")
-    return "\n".join(lines) + "\n"
-
-
-def luigi_cfg() -> str:
-    """The text of a luigi.cfg that says every default."""
-    lines = [
-        "# Every option has a line of explanation; docs/options.md lists them as a table.",
-        "# Options of the project are in [lis]; each can be given on the command line, too: --click-spacing-px 30.",
-        "# Made by `lis options --luigi-cfg`: what is left out has the same values.",
-        "",
-        f"[{SECTION}]",
-    ]
-    group = ""
-    for name, option in OPTIONS.items():
-        if option.group != group:
-            lines += ["", f"# --- {option.group}"] if group else [f"# --- {option.group}"]
-            group = option.group
-        lines += textwrap.wrap(option.description, 118, initial_indent="# ", subsequent_indent="# ")
-        lines.append(f"{name} = {option.default}".rstrip())
-    own = LUIGI_SETTINGS.read_text(encoding="utf-8").partition("\n\n")[2]
-    return "\n".join(lines) + "\n\n" + own

@@ -19,7 +19,7 @@ from stages.core.errors import InputError, LisError, StageError
 from stages.engines import registry
 from stages.formats.manifest import Json, Manifest, publish, publishing, read_manifest
 from tasks.runtime import luigi_hooks, machine
-from tasks.runtime.luigi_hooks import HookedTask, logger
+from tasks.runtime.luigi_hooks import HookedTask, abstract, logger
 from tasks.runtime.options import EngineParameter, MachineOptions, WhereOptions
 from tasks.runtime.targets import StageFolder
 
@@ -39,6 +39,7 @@ def once_a_question(key: tuple[Any, ...], find: Callable[[], T]) -> T:
     return found
 
 
+@abstract
 class LisTask(WhereOptions, MachineOptions, HookedTask):
     """A task that reports a user's mistake when it runs, not as a stack trace from inside the scheduler."""
 
@@ -91,6 +92,7 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
             yield item
 
 
+@abstract
 class PublishedTask(LisTask):
     """A folder made from what `uses` names, complete while its manifest's key says the same."""
 
@@ -185,7 +187,7 @@ class PublishedTask(LisTask):
                     )
                 if self.is_complete():
                     return  # another worker, given up meanwhile, has published the same after all
-                run = watch.run_block(self.threads)
+                run = {**watch.run_block(self.threads), "options": self.to_str_params(only_significant=True)}
                 publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)
             self.note(f"{self.name_of_result()} done in {watch.seconds:.1f} s")
         except OSError as error:

@@ -16,12 +16,13 @@ from stages.formats.digests import DigestCache
 from stages.formats.log import BEGINS, FAILED, write_log
 from stages.formats.manifest import Json
 from tasks.runtime import locks, luigi_hooks
-from tasks.runtime.luigi_hooks import logger
-from tasks.runtime.options import PlanOptions
+from tasks.runtime.luigi_hooks import abstract, logger
+from tasks.runtime.options import ENGINE_OPTIONS, PlanOptions
 from tasks.runtime.published import LisTask, PublishedTask, once_a_question
 from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, root_of, snapshot_of
 
 
+@abstract
 class SequenceTask(LisTask):
     """A task that works on one sequence."""
 
@@ -73,6 +74,7 @@ class SequenceTask(LisTask):
         return reason
 
 
+@abstract
 class ScribbledTask(PlanOptions, SequenceTask):
     """A task that knows the sequence's scribbles, and so its anchors."""
 
@@ -82,6 +84,7 @@ class ScribbledTask(PlanOptions, SequenceTask):
         return Terms(self.scribbles, self.scribbles_root, self.requests, self.placement)
 
 
+@abstract
 class StageTask(SequenceTask, PublishedTask):
     """A stage of a sequence: a folder below the sequence's folder of results."""
 
@@ -123,6 +126,7 @@ class StageTask(SequenceTask, PublishedTask):
         return {path.name: digest}
 
 
+@abstract
 class EngineTask(StageTask):
     """A stage whose work an engine does."""
 
@@ -154,7 +158,11 @@ class EngineTask(StageTask):
     @property
     def engine_options(self) -> Json:
         """The run's options that engines of this plug point know."""
-        return {option.name: getattr(self, option.name) for option in self.found_engine.spec.options}
+        return {
+            option.name: getattr(self, option.name)
+            for option in self.found_engine.spec.options
+            if option.name in ENGINE_OPTIONS
+        }
 
     def memory_mib(self) -> int:
         """The engine's."""

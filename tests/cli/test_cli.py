@@ -1,5 +1,6 @@
 """`lis`: the second door to the tasks."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -88,11 +89,60 @@ def test_status_names_every_sequence_and_its_state(finished: Project) -> None:
     assert "other" in run(finished, "status").stdout
 
 
+def test_status_knows_what_was_finished_with_other_options(finished: Project) -> None:
+    """The toy was labelled with --requests 3; luigi.cfg says 7."""
+    (row,) = json.loads(run(finished, "status", "--json").stdout)
+    assert (row["state"], row["why"]) == ("done", "with other options than now: requests 3")
+    finished.scribble(2, 5, 8)
+    (row,) = json.loads(run(finished, "status", "--json").stdout)
+    assert row["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    "line", ["requests = -4", "guard_iou = abc", "device = tpu", "progress_bars = maybe", "segmenter = grabcat"]
+)
+@pytest.mark.parametrize("words", [["status"], ["refine", "toy"], ["doctor", "toy"]], ids=" ".join)
+def test_a_value_in_luigi_cfg_that_cannot_be_is_one_line(project: Project, line: str, words: list[str]) -> None:
+    settings, key = project.folder / "luigi.cfg", line.partition(" =")[0]
+    lines = [line if each.startswith(f"{key} =") else each for each in settings.read_text().splitlines()]
+    settings.write_text("\n".join(lines))
+    done = run(project, *words, expect=40)
+    assert len(done.stderr.strip().splitlines()) == 1 and (key in done.stderr or "grabcut" in done.stderr)
+
+
+def test_a_damaged_network_of_ones_own_harms_no_other(finished: Project) -> None:
+    own = finished.folder / "data" / "weights" / "own" / "fbrs" / "mine"
+    own.mkdir(parents=True)
+    (own / "network.json").write_text("{")
+    run(finished, "refine", "toy", "--requests", "3")
+    assert "fbrs:lite" in run(finished, "engines").stdout
+    said = run(finished, "refine", "toy", "--segmenter", "fbrs:mine", expect=40).stderr
+    assert "network.json" in said and "lis train" in said
+
+
+def test_a_failure_is_told_in_json_too(project: Project) -> None:
+    told = json.loads(run(project, "refine", "toi", "--json", expect=30).stdout)
+    assert told["exit_code"] == 30 and "did you mean toy" in told["errors"][0]
+    night = json.loads(run(project, "bulk", "--dataset", "set", "--json", expect=20).stdout)
+    assert night["sequences"][0]["state"] == "waiting" and (project.folder / night["summary"]).is_dir()
+
+
+def test_a_busy_sequence_is_said_once(project: Project) -> None:
+    project.root.mkdir(parents=True)
+    with (project.root / ".lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = run(project, "refine", "toy", expect=30).stderr
+    assert said.count("another run works on") == 1 and len(said.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["refin", "toy"], 2, "refine"),
         (["refine"], 2, "SEQ"),
+        (["refine", ""], 2, "SEQ"),
+        (["refine", "toy", "--workers", "0"], 2, "workers"),
+        (["status", "--dataset", "nosuch"], 30, "there are: set"),
         (["refine", "toy", "--segmentr", "x"], 2, "--segmenter"),
         (["refine", "toy", "--placement", "middle"], 2, "eq1"),
         (["refine", "toy", "--requests", "many"], 40, "number from 0 to 10000"),

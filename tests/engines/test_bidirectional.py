@@ -5,7 +5,7 @@ import pytest
 from stages.core.errors import InputError
 from stages.core.states import Gone, Source
 from stages.core.types import Anchor, SegmentFrame, TrackResult
-from stages.engines.propagators.bidirectional import Bidirectional, TrustedResult
+from stages.engines.bidirectional import Bidirectional, TrustedResult
 
 HEIGHT, WIDTH, SIDE = 60, 120, 16
 COUNT = 9

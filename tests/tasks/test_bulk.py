@@ -48,10 +48,10 @@ def test_a_list_wins_over_the_dataset_that_its_sequences_lie_in(project: Project
 @pytest.mark.parametrize(
     ("text", "dataset", "words"),
     [
-        (None, "", "neither --list FILE .* nor --dataset NAME"),
+        (None, "", "neither a list of sequences .* nor --dataset NAME"),
         ("# nothing\n", "", r"no sequence in .*night\.txt"),
         (b"\xff\xfeg\0", "", r"night\.txt: not UTF-8"),
-        (None, "zet", "no dataset 'zet' in .*data: other, set"),
+        (None, "zet", "no dataset 'zet' in .*data; there are: other, set"),
         (None, "other", "no sequence in the dataset other"),
     ],
 )
@@ -168,7 +168,7 @@ def test_waiting_makes_the_night_owe_scribbles(folder: Path, monkeypatch: pytest
     assert not owed.complete()
     assert Path(owed.summary).name == "summary.txt"
     assert Path(owed.summary).is_file()
-    assert night.outcomes[1] == Outcome("idle", State.WAITING, "scribbles on 1 frames: 0", 0.0)
+    assert night.outcomes[1] == Outcome("idle", State.WAITING, "scribbles on 1 frame: 0", 0.0)
 
 
 @pytest.mark.parametrize("fate", ["fails: 00003.png is cut short", "stops"])

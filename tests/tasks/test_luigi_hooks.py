@@ -17,6 +17,7 @@ import luigi
 import luigi.interface
 import luigi.parameter
 import luigi.scheduler
+import luigi.task_register
 import luigi.worker
 import pytest
 
@@ -216,13 +217,21 @@ def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, m
     code = f"""
         from tasks.runtime import luigi_hooks
         luigi_hooks.hide_summary()
-        print(luigi_hooks.run_command({words}), luigi_hooks.run_command({[*words[:-1], "nope"]}))
+        good, bad = luigi_hooks.run_command({words}), luigi_hooks.run_command({[*words[:-1], "nope"]})
+        print(good.exit_code, bad.exit_code, good.errors, len(bad.errors), "nope" in bad.errors[0])
     """
-    assert run_python(code, project.folder).splitlines()[-1] == "0 30"
+    assert run_python(code, project.folder).splitlines()[-1] == "0 30 () 1 True"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], cwd=project.folder, capture_output=True, text=True, check=True
     )
     assert "Summary" not in done.stderr
+
+
+def test_classes_that_others_build_on_are_no_tasks_to_ask_for() -> None:
+    """abstract: Luigi's register is a list of classes."""
+    names = luigi.task_register.Register.task_names()
+    assert {"RefineSequence", "RefineAnchor", "TrainNetwork"} <= set(names)
+    assert not {"HookedTask", "LisTask", "StageTask", "EngineTask", "RefineTask", "SegmentTask"} & set(names)
 
 
 def test_parameters_without_a_default_are_known() -> None:

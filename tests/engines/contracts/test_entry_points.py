@@ -151,3 +151,49 @@ def test_a_broken_engine_of_another_distribution_is_one_line(project, installed,
     project.scribble(2, 5)
     printed = project.run("SelectAnchors")
     assert [text.partition(": ")[0][: len(line)] for text in printed.splitlines() if "broken" in text] == [line]
+
+
+FAULTS = {
+    "NaN": ("masks * np.nan", "values from nan"),
+    "too large": ("masks * 255", "values from 0.0 to 255.0"),
+    "another size": ("masks[:, 1:]", "masks of shape"),
+    "nothing": ("None", "something of type NoneType"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_an_engine_becomes_no_mask(toy: Path, project: Project, fault: str) -> None:
+    """What it gave, and that it is the engine's fault, in one line; a run of its own ends with 30."""
+    given, said = FAULTS[fault]
+    (toy / "engine.py").write_text(ENGINE.replace("SegmentFrame(index, masks,", f"SegmentFrame(index, {given},"))
+    project.scribble(2, 5, 8, 11)
+    output = project.run("TrackSegment", "--start", "2", "--stop", "5", "--propagator", "toy", expect=30)
+    assert said in output and "Nearest" in output and "Traceback" not in output
+    assert not (project.root / "tracks" / "00002-00005").exists()
+
+
+def test_an_engine_that_ends_too_early_is_found_out(toy: Path, project: Project) -> None:
+    (toy / "engine.py").write_text(
+        ENGINE.replace("in range(0 if left", "in range(1 if left").replace(
+            "left.index + 1, stop)", "left.index + 1, stop - 1)"
+        )
+    )
+    project.scribble(2, 5, 8, 11)
+    output = project.run("TrackSegment", "--start", "2", "--stop", "5", "--propagator", "toy", expect=30)
+    assert "ended before frame 4" in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize("name", ["workers", "seq", "requests", "guard_iou"])
+def test_an_option_whose_name_is_taken_harms_nobody(toy: Path, project: Project, name: str) -> None:
+    (toy / "__init__.py").write_text(SPEC.replace("toy_shift", name))
+    project.scribble(2, 5, 8, 11)
+    output = project.run("RefineSequence", "--propagator", "toy")
+    assert f"the option `{name}` of the engine `toy` cannot be set" in output
+
+
+def test_an_engine_whose_code_cannot_be_imported_says_so(toy: Path, project: Project) -> None:
+    (toy / "engine.py").write_text("import a_library_that_nobody_has\n")
+    project.scribble(2, 5, 8, 11)
+    output = project.run("TrackSegment", "--start", "2", "--stop", "5", "--propagator", "toy", expect=30)
+    assert "a_library_that_nobody_has" in output and "the engine toy cannot be built" in output
+    assert "Traceback" not in output

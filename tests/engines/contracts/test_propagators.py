@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stages.core.types import TrackResult
-from stages.engines.propagators.bidirectional import Bidirectional
+from stages.engines.bidirectional import Bidirectional
 from stages.testing import PropagatorContract
 from tests.engines.contracts.engines import at_hand, build
 

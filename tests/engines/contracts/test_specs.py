@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stages.engines import registry
-from stages.engines.spec import Option
+from stages.engines.spec import PLUGS, Option, Plug
 from stages.testing.scenes import Scene
 from tasks.runtime.options import OPTIONS
 from tests.engines.contracts.engines import ENGINES, SPECS, at_hand, build, try_out
@@ -173,3 +173,12 @@ def test_weights_that_come_with_the_project_are_the_ones_named_and_have_a_card(e
 def test_every_file_of_weights_in_a_package_belongs_to_a_network(spec):
     named = {network.checkpoint.file for network in spec.networks}
     assert {path.name for path in spec.folder.glob("*.safetensors")} <= named
+
+
+@pytest.mark.parametrize("plug", PLUGS)
+def test_a_default_that_a_builder_has_too_is_the_same(plug: Plug) -> None:
+    for spec in registry.specs(plug).values():
+        parameters = inspect.signature(spec.resolve(spec.build)).parameters
+        for option in spec.options:
+            default = parameters[option.argument].default
+            assert default in (inspect.Parameter.empty, option.default), f"{spec.name}: {option.argument}"

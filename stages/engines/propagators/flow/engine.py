@@ -6,7 +6,7 @@ import numpy as np
 from stages.core.boxes import Box
 from stages.core.optical_flow import Field, Gray, consistency, is_cut, paste, sources, to_gray
 from stages.core.types import Frame, Probability
-from stages.engines.propagators.bidirectional import Bidirectional, TrustedResult
+from stages.engines.bidirectional import Bidirectional, TrustedResult
 
 _LONG_SIDE_PX = 384
 _CROP_GROWTHS = (1.5, 2.25, 3.5)

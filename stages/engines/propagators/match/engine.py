@@ -17,7 +17,7 @@ from stages.core.boxes import Box
 from stages.core.fusion import agreement, lost_reason
 from stages.core.states import Gone, Source
 from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame
-from stages.engines.propagators.bidirectional import areas_px, common_shape, expected_area_px
+from stages.engines.bidirectional import areas_px, common_shape, expected_area_px
 from stages.engines.propagators.match.matching import CELL_PX
 from stages.engines.propagators.match.network import LEAST, Features, MatchTrunk, gather, look_up, memory
 from stages.engines.propagators.match.prior import Carried, carry, join, no_flow

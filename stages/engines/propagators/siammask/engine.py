@@ -1,6 +1,6 @@
 """SiamMask as a `Propagator`: one tracker per object and direction, fused."""
 
-from stages.engines.propagators.bidirectional import Bidirectional
+from stages.engines.bidirectional import Bidirectional
 from stages.engines.propagators.siammask.lite import SiamMaskLite
 from stages.engines.propagators.siammask.network import SiamMask
 from stages.engines.propagators.siammask.tracker import siammask

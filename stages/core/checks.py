@@ -1,0 +1,33 @@
+"""What is believed of an engine: a fault of its must not become a mask."""
+
+from typing import Any
+
+import numpy as np
+
+from stages.core.errors import StageError
+
+
+def check_soft_masks(masks: Any, shape: tuple[int, ...], engine: object, frame: str = "a frame") -> None:
+    """See that an engine gave soft masks.
+
+    Args:
+        masks: what it gave.
+        shape: what is expected: (H, W) or (objects, H, W).
+        engine: the engine, whose class is named.
+        frame: what the message calls the frame.
+
+    Raises:
+        StageError: it is no array of that shape, or holds anything but numbers in [0, 1].
+    """
+    found = ""
+    if not isinstance(masks, np.ndarray):
+        found = f"something of type {type(masks).__name__}"
+    elif masks.shape != shape:
+        found = f"masks of shape {masks.shape}"
+    elif masks.size and not (masks.min() >= 0 and masks.max() <= 1):  # NaN is in no range
+        found = f"values from {masks.min()} to {masks.max()}"
+    if found:
+        raise StageError(
+            f"the engine {type(engine).__name__} gave {found} for {frame}, expected soft masks of shape {shape} with "
+            "values in [0, 1]. This is a fault of the engine; choose another."
+        )
