@@ -15,7 +15,7 @@ test: $(INSTALLED)
 
 ## the long tests
 slow: $(INSTALLED)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 2 -m slow
 
 ## linting, types, the contract between the layers
 check: $(INSTALLED)

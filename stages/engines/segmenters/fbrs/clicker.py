@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from stages.core.overlap import iou
 from stages.engines.segmenters.fbrs.clicks import Click
 
 IGNORE = -1
@@ -44,9 +45,8 @@ def _depth(error: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def object_iou(truth: NDArray[np.integer], mask: NDArray[np.bool_]) -> float:
     """IoU in [0, 1] of a mask (H, W) with the truth (H, W; -1 ignored); 1 if both are empty."""
-    counted, is_object = truth != IGNORE, truth == 1
-    union = int(((is_object | mask) & counted).sum())
-    return int((is_object & mask & counted).sum()) / union if union else 1.0
+    counted = truth != IGNORE
+    return float(iou((truth == 1) & counted, mask & counted))
 
 
 class Session(NamedTuple):
