@@ -72,8 +72,8 @@ def _points(clicks: Mapping[int, Clicks] | None) -> dict[str, Any]:
         "used": "clicks",
         "objects": {
             str(object_id): {
-                "positive_yx": np.round(points.positive_yx, 2).tolist(),
-                "negative_yx": np.round(points.negative_yx, 2).tolist(),
+                "positive_yx": np.round(points.positive_yx.astype(np.float64), 2).tolist(),
+                "negative_yx": np.round(points.negative_yx.astype(np.float64), 2).tolist(),
             }
             for object_id, points in clicks.items()
         },
