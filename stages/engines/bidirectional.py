@@ -54,14 +54,13 @@ class Bidirectional:
         """
         object_count, height, width = common_shape(left, right)
         before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
-        start = 0 if left is None else left.index + 1
-        stop = len(frames) if right is None else right.index
+        stretch = stretch_between(len(frames), left, right)
         waiting = {
             index: [result and _Packed(result) for result in results]
-            for index, results in self._follow(frames, right, range(stop - 1, start - 1, -1), object_count)
+            for index, results in self._follow(frames, right, stretch[::-1], object_count)
         }
-        for index, forward in self._follow(frames, left, range(start, stop), object_count):
-            position = 0.5 if left is None or right is None else (index - left.index) / (right.index - left.index)
+        for index, forward in self._follow(frames, left, stretch, object_count):
+            position = position_between(index, left, right)
             objects = []
             for number, packed in enumerate(waiting.pop(index)):
                 expected_px = expected_area_px(before_px[number], after_px[number], position)
@@ -185,6 +184,16 @@ def _direction(results: list[TrackResult | None]) -> Direction:
     boxes = [(0, 0, 0, 0) if result is None else result.box_xyxy for result in results]
     scores = [0.0 if result is None else result.score for result in results]
     return Direction(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32))
+
+
+def stretch_between(frame_count: int, left: Anchor | None, right: Anchor | None) -> range:
+    """The frames strictly between two anchors; without one, from the video's beginning or to its end."""
+    return range(0 if left is None else left.index + 1, frame_count if right is None else right.index)
+
+
+def position_between(index: int, left: Anchor | None, right: Anchor | None) -> float:
+    """Where a frame lies between two anchors, 0 at the left one and 1 at the right one; one half if one is missing."""
+    return 0.5 if left is None or right is None else (index - left.index) / (right.index - left.index)
 
 
 def areas_px(anchor: Anchor | None, object_count: int) -> NDArray[np.intp]:

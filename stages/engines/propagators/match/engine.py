@@ -17,7 +17,13 @@ from stages.core.boxes import Box
 from stages.core.fusion import agreement, lost_reason
 from stages.core.states import Gone, Source
 from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame
-from stages.engines.bidirectional import areas_px, common_shape, expected_area_px
+from stages.engines.bidirectional import (
+    areas_px,
+    common_shape,
+    expected_area_px,
+    position_between,
+    stretch_between,
+)
 from stages.engines.propagators.match.matching import CELL_PX
 from stages.engines.propagators.match.network import LEAST, Features, MatchTrunk, gather, look_up, memory
 from stages.engines.propagators.match.prior import Carried, carry, join, no_flow
@@ -53,11 +59,11 @@ class Match:
         """
         object_count, height, width = common_shape(left, right)
         before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
-        stretch = range(0 if left is None else left.index + 1, len(frames) if right is None else right.index)
+        stretch = stretch_between(len(frames), left, right)
         groups = [_Group(self._network, frames, stretch, *group) for group in _groups(left, right)]
         absent = _Seen(np.zeros((height, width), np.float32), 0.0, np.nan, _NOWHERE, _NOWHERE, Gone(Source.ABSENT))
         for index in stretch:
-            position = 0.5 if left is None or right is None else (index - left.index) / (right.index - left.index)
+            position = position_between(index, left, right)
             frame = frames[index]
             objects = [absent] * object_count
             for group in groups:
