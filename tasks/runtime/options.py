@@ -30,11 +30,10 @@ ENGINE_OPTIONS: set[str] = set()
 """The names of those that engines have."""
 _TAKEN: Final = frozenset(
     {name for name, _ in luigi.interface.core.get_params()}
-    | {"seq", "frame", "start", "stop", "list", "source", "network", "train_root", "sets", "steps", "seed", "unknown"}
-    | {"name", "module", "help", "verbose", "json", "dry_run", "refiner", "guard_iou", "guard_area", "propagator"}
-    | {"brush_px", "policy", "clock", "max_time_s", "engine", "short_side", "chunk", "even_if_worse"}
+    | {"seq", "frame", "start", "stop", "list"}
+    | {"verbose", "json", "dry_run"}
 )
-"""Names of parameters of tasks, of Luigi and of `lis`."""
+"""What Luigi, the tasks that engines work in, and `lis` call parameters that are no options of [lis]."""
 
 _LUIGI_SECTIONS = {
     "core", "worker", "scheduler", "retcode", "resources", "execution_summary", "logging", "email", "smtp",
@@ -206,29 +205,6 @@ def _engine(group: str, plug: Plug, default: str, what: str) -> Any:
     return _option(group, plug, EngineParameter, default, description, plug=plug)
 
 
-def _with_options_of(group: str, plug: Plug) -> Any:
-    """Add the options of a plug point's engines to a class; engines may share one."""
-
-    def add(cls: type) -> type:
-        for each in registry.specs(plug).values():
-            for option in each.options:
-                if option.name in ENGINE_OPTIONS:
-                    continue
-                if option.name in OPTIONS or option.name in _TAKEN:
-                    logger.warning(
-                        "the option `%s` of the engine `%s` cannot be set: the name is taken; it has its default",
-                        *(option.name, each.name),
-                    )
-                    continue
-                ENGINE_OPTIONS.add(option.name)
-                parameter = _engine_option(group, option)
-                parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
-                setattr(cls, option.name, parameter)
-        return cls
-
-    return add
-
-
 def _engine_option(group: str, option: spec.Option) -> Any:
     if isinstance(option.default, bool):
         return _switch(group, option.name, option.default, option.description)
@@ -240,21 +216,18 @@ def _engine_option(group: str, option: spec.Option) -> Any:
     return _option(group, option.name, kind, option.default, option.description, **rules)
 
 
-@_with_options_of(ANCHORS, "segmenter")
 class AnchorOptions:
     """How anchor masks are made."""
 
     segmenter = _engine(ANCHORS, "segmenter", "fbrs:lite", "makes anchor masks from scribbles")
 
 
-@_with_options_of(TRACKS, "propagator")
 class TrackOptions(AnchorOptions):
     """How masks are carried along."""
 
     propagator = _engine(TRACKS, "propagator", "match:lite", "carries masks to the frames between anchors")
 
 
-@_with_options_of(REFINEMENT, "refiner")
 class RefineOptions(TrackOptions):
     """How boundaries are sharpened, and how far a refined mask may move."""
 
@@ -341,6 +314,32 @@ class BulkOptions:
     chunk = _number(
         NIGHT, "chunk", 10, (1, 100), "sequences that one round of bulk work schedules at once", significant=False
     )
+
+
+def _add_options_of(plug: Plug, cls: type, group: str) -> None:
+    """Add the options of a plug point's engines to a class; engines may share one. Those of the pipeline go before."""
+    for each in registry.specs(plug).values():
+        for option in each.options:
+            if option.name in ENGINE_OPTIONS:
+                continue
+            if option.name in OPTIONS or option.name in _TAKEN:
+                logger.warning(
+                    "the option `%s` of the engine `%s` cannot be set: the name is taken; it has its default",
+                    *(option.name, each.name),
+                )
+                continue
+            ENGINE_OPTIONS.add(option.name)
+            parameter = _engine_option(group, option)
+            parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
+            setattr(cls, option.name, parameter)
+
+
+_add_options_of("segmenter", AnchorOptions, ANCHORS)
+_add_options_of("propagator", TrackOptions, TRACKS)
+_add_options_of("refiner", RefineOptions, REFINEMENT)
+# Under its heading, behind the pipeline's own.
+_GROUPS = list(dict.fromkeys(option.group for option in OPTIONS.values()))
+OPTIONS = dict(sorted(OPTIONS.items(), key=lambda item: _GROUPS.index(item[1].group)))
 
 
 # --- configuration files ---------------------------------------------------------------------------------------------
