@@ -109,10 +109,14 @@ class Estimate:
 def estimate(stages: list[StageTask]) -> Estimate:
     """How long stages will take: as they took with the same engines before, or by the figures of the engines."""
     seconds, learnt = 0.0, True
+    earlier: dict[tuple[str, str], float | None] = {}
     for stage in stages:
         if not isinstance(stage, EngineTask):
             continue
-        known = _seconds_per_unit(stage)
+        kind = stage.stage, stage.engine_name
+        if kind not in earlier:
+            earlier[kind] = _seconds_per_unit(stage)
+        known = earlier[kind]
         if known is None:
             known, learnt = stage.found_engine.cost.seconds or math.nan, False
         seconds += _units(stage) * known

@@ -11,6 +11,7 @@ import operator
 import shlex
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -35,7 +36,7 @@ from stages.formats.own_network import (
 )
 from tasks.runtime import locks, options
 from tasks.runtime.luigi_hooks import abstract
-from tasks.runtime.published import LisTask, PublishedTask, kept_workplace
+from tasks.runtime.published import LisTask, PublishedTask
 
 if TYPE_CHECKING:
     from stages.training.outcome import Facts
@@ -192,7 +193,7 @@ class TrainNetwork(TrainingTask, PublishedTask):
 
     def workplace(self) -> Any:
         """It outlives a kill."""
-        return kept_workplace(self.root / _UNFINISHED)
+        return nullcontext(self.root / _UNFINISHED)
 
     def work(self, folder: Path) -> list[int]:
         """Train, or go on where it stopped."""

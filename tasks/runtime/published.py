@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -200,11 +199,6 @@ class PublishedTask(LisTask):
     def name_of_result(self) -> str:
         """What the log calls the result."""
         return str(self.target())
-
-
-def kept_workplace(folder: Path) -> Any:
-    """A workplace that outlives a kill, for work that goes on where it was."""
-    return nullcontext(folder)
 
 
 def disk_error(error: OSError, target: Path) -> StageError:
