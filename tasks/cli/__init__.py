@@ -12,12 +12,12 @@ from luigi.parameter import ParameterException
 
 from stages.core.errors import LisError
 from tasks.cli.looking import doctor, engines, options, status, version, weights
-from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, train
+from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, submit_, train
 from tasks.runtime import luigi_hooks
 from tasks.runtime.options import unknown_settings
 
 _PANELS = {
-    "Labelling": ("import", "refine", "bulk", "report", "evaluate", "demo"),
+    "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
     "Training": ("train",),
 }
@@ -40,7 +40,7 @@ def lis() -> None:
 
 
 for _command in (
-    *(import_, refine, bulk, report, evaluate, demo),
+    *(import_, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
     train,
 ):

@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +43,7 @@ def command(
     hidden: tuple[str, ...] = (),
     work: Callable[[Task, str, dict[str, Any]], int] | None = None,
     metavar: str = "",
+    own: Sequence[click.Option] = (),
     **more: Any,
 ) -> click.RichCommand:
     """A command that runs a task.
@@ -57,10 +58,11 @@ def command(
         hidden: parameters that are no options of this command.
         work: what the command does with the task, the argument's name and the values, if not `run`; its exit code.
         metavar: what the argument is called; without one, as the parameter.
+        own: options of the command that are no parameters of the task.
         more: for `click.Command`.
     """
     parameters = {each: p for each, p in task.get_params() if each not in (argument, *hidden)}
-    groups: dict[str, list[click.Option]] = {_OWN: []}
+    groups: dict[str, list[click.Option]] = {_OWN: [*own]}
     for each, parameter in parameters.items():
         described = _described(each, parameter)
         group = described.group if described else _OWN
@@ -179,7 +181,12 @@ def _refuse_if_busy(task: luigi.Task) -> None:
 
 def luigi_words(task: Task, options: Mapping[str, Any]) -> list[str]:
     """The command line of Luigi that runs a task with these parameters."""
-    words = ["--module", "tasks", task.__name__]
+    return ["--module", "tasks", task.__name__, *luigi_options(options)]
+
+
+def luigi_options(options: Mapping[str, Any]) -> list[str]:
+    """These parameters on a command line of Luigi."""
+    words = []
     for name, value in options.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         words += [f"--{name.replace('_', '-')}", text]

@@ -1,7 +1,10 @@
 """Commands that make something."""
 
+import json
+import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from stages.engines import registry
 from stages.formats.layout import sequence_paths
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
 from tasks.bulk import BulkRefine
-from tasks.cli.from_tasks import command, luigi_words, run
+from tasks.cli.from_tasks import command, luigi_options, luigi_words, run
 from tasks.evaluate import EvaluateSequence
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
@@ -20,6 +23,7 @@ from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks
 from tasks.runtime.options import setting
 from tasks.runtime.snapshot import Place, root_of
+from tasks.submit import JOB, Night, submission_folder, submit
 from tasks.train import InstallNetwork
 
 refine = command("refine", RefineSequence)
@@ -41,6 +45,72 @@ def _train(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int
 
 train = command(
     "train", InstallNetwork, "network", foresees=False, hidden=("name",), work=_train, metavar="ENGINE:NAME"
+)
+
+
+_OF_A_LIST = ("list", "dataset")
+_OF_A_NIGHT = ("chunk",)
+
+
+def _submit(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> int:
+    """Hand the night to Slurm, or show what would be handed over."""
+    given = {name: value for name, value in values.items() if value is not None}
+    slurm, per_element, at_most = given.pop("slurm", ""), given.pop("per_element", 1), given.pop("at_most", None)
+    shows_job, dry_run, as_json = given.pop("print"), given.pop("dry_run"), given.pop("json")
+    if shows_job:
+        sys.stdout.write(JOB.read_text(encoding="utf-8"))
+        return 0
+    started = time.time()
+    task = luigi_hooks.task_of(luigi_words(BulkRefine, given))
+    assert isinstance(task, BulkRefine)
+    night = Night(
+        names=[f"{task.dataset}/{name}" if task.dataset else name for name in task.names()],
+        folder=submission_folder(Path(task.outputs_root), started),
+        options=luigi_options({name: value for name, value in given.items() if name not in _OF_A_LIST}),
+        slurm=tuple(shlex.split(slurm)),
+        per_element=per_element,
+        at_most=at_most,
+        gpu=task.device == "cuda",
+    )
+    if dry_run:
+        shown = (JOB.read_text(encoding="utf-8"), shlex.join(night.array()), shlex.join(night.last_job("JOB")))
+        sys.stdout.write("\n".join(shown) + "\n")
+        return 0
+    job, last_job = submit(night)
+    said = {
+        "job": job,
+        "elements": night.elements,
+        "output": str(night.folder),
+        "verdict_job": last_job,
+        "verdict": str(night.verdict),
+    }
+    if as_json:
+        sys.stdout.write(json.dumps(said, indent=1) + "\n")
+    else:
+        sys.stderr.write(
+            f"job {job}: {len(night.names)} sequences in {night.elements} elements; "
+            f"what each says: {night.folder}/*.txt\n  the verdict: {night.verdict}, when all have ended\n"
+        )
+    return 0
+
+
+submit_ = command(
+    "submit",
+    BulkRefine,
+    "list",
+    optional=True,
+    runs=False,
+    hidden=_OF_A_NIGHT,
+    work=_submit,
+    own=[
+        click.Option(["--slurm"], metavar="OPTIONS", help="of sbatch, e.g. '--partition=night --time=8:00:00'"),
+        click.Option(["--per-element"], type=click.IntRange(1), metavar="NUMBER", help="sequences of an element [1]"),
+        click.Option(["--at-most"], type=click.IntRange(1), metavar="NUMBER", help="elements that run at once"),
+        click.Option(["--print"], is_flag=True, help="print the job file that every element runs, and do nothing else"),
+        click.Option(["--dry-run"], is_flag=True, help="print the job file and what would be submitted"),
+        click.Option(["--json"], is_flag=True, help="say what was submitted as JSON, on standard output"),
+    ],
+    help="Hand a night to Slurm: an array of jobs for the sequences, and one behind them that gives the verdict.",
 )
 
 
