@@ -293,14 +293,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         one.scribble(0, 5)
     (tmp_path / "night.txt").write_text("\n".join(NAMES))
     (tmp_path / "state").mkdir(mode=0o700)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    text = SETTINGS.read_text()
-    for key, value in {**HURRIED, "scheduler_port": port}.items():
-        text, changed = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
-        assert changed == 1, key
-    (tmp_path / "cluster.cfg").write_text(text)
+    port = str(free_port())
+    (tmp_path / "cluster.cfg").write_text(settings_for({**HURRIED, "scheduler_port": port}))
     made = Cluster(project, tmp_path / "cluster.cfg")
     luigid = LUIGI.with_name("luigid")
     try:
@@ -325,6 +319,21 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return project.snapshot()
 
 
+def settings_for(changes: dict[str, str]) -> str:
+    """The shipped settings of a cluster, with some values changed."""
+    text = SETTINGS.read_text()
+    for key, value in changes.items():
+        text, changed = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert changed == 1, key
+    return text
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def answers(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
@@ -337,9 +346,9 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def half_written(folder: Path, worker: Worker) -> bool:
-    """Whether a task's process of this worker is in the middle of its work."""
-    pids = {str(child.pid) for child in psutil.Process(worker.process.pid).children()}
+def half_written(folder: Path, worker: int) -> bool:
+    """Whether a task's process of the worker with this number is in the middle of its work."""
+    pids = {str(child.pid) for child in psutil.Process(worker).children()}
     with contextlib.suppress(FileNotFoundError):  # folders come and go while we look
         begun = [*folder.glob("outputs/*/.tmp-*"), *folder.glob("outputs/*/*/.tmp-*")]
         return any(path.name.rpartition("-")[2] in pids for path in begun)
@@ -361,7 +370,7 @@ def test_two_workers_share_the_work(cluster: Cluster, reference: dict[str, bytes
 @pytest.mark.slow
 def test_what_a_killed_worker_had_begun_is_done_by_the_other(cluster: Cluster, reference: dict[str, bytes]) -> None:
     survivor, victim = cluster.work("survivor"), cluster.work("victim")
-    wait_until(lambda: half_written(cluster.project.folder, victim))
+    wait_until(lambda: half_written(cluster.project.folder, victim.process.pid))
     victim.process.send_signal(signal.SIGKILL)
     killed_at = time.time()
     assert victim.end() == -signal.SIGKILL
