@@ -61,6 +61,10 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         """One per anchor."""
         return results.of_frame(results.ANCHOR_MASKS, self.frame)
 
+    def frames_covered(self) -> int:
+        """The anchor's."""
+        return 1
+
     def uses(self) -> Json:
         """This frame's picture and strokes, and the engine."""
         return {**self._drawn(), **self.engine_key()}

@@ -11,7 +11,7 @@ from stages.core.states import State
 from stages.formats.layout import list_datasets, list_sequences
 from stages.formats.night import Outcome, counted, night_folder, table, write_summary
 from tasks.refine import RefineSequence
-from tasks.runtime import locks, luigi_hooks, options
+from tasks.runtime import luigi_hooks, options, runs
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.published import LisTask
 from tasks.status import seconds_since, standing
@@ -75,7 +75,7 @@ class BulkRefine(options.BulkOptions, options.RefineOptions, options.PlanOptions
         try:
             failures = luigi_hooks.schedule([*open_tasks])
         finally:
-            locks.release_all()
+            runs.leave_all()
         return [
             self._outcome(task, failures.get(task.seq, ""), started)
             if task in open_tasks

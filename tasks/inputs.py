@@ -12,7 +12,7 @@ from stages.formats.frames import inspect_frames
 from stages.formats.frames_json import FramesJson
 from stages.formats.layout import sequence_paths
 from stages.formats.manifest import Json
-from tasks.runtime import luigi_hooks, options
+from tasks.runtime import luigi_hooks, options, runs
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.published import LisTask
 from tasks.runtime.sequence import ScribbledTask, StageTask
@@ -118,6 +118,7 @@ def _ask(task: Scribbles) -> None:
     """Runs in the scheduling process for each frame that still waits for a person; asks once per sequence and run."""
     from stages.steps.ask import ask
 
+    runs.wait_for_people(task.root)
     if task.root in _asked:
         return
     with contextlib.suppress(OSError):  # run() of the tasks that write results meets it, and tells it

@@ -58,6 +58,10 @@ class RefineAnchor(RefineTask):
         """One per anchor."""
         return results.of_frame(results.REFINED, self.frame)
 
+    def frames_covered(self) -> int:
+        """The anchor's."""
+        return 1
+
     def uses(self) -> Json:
         """The anchor's picture and masks, the engine and the guard."""
         return {

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +12,34 @@ import luigi
 from stages.core.errors import LisError
 from stages.core.states import State
 from stages.formats import results
-from stages.formats.log import last_failure
 from stages.formats.manifest import read_manifest
+from stages.formats.progress import Event, RunProgress, last_failure, read_progress
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import EngineTask, StageTask
-from tasks.tracks import SegmentTask
 
+_ENDS = {State.DONE.exit_code, State.WAITING.exit_code, State.FAILED.exit_code}
+"""What a run ends with that nobody has stopped."""
 _PLACES = ("data_root", "weights_root", "outputs_root", "dataset", "seq", "scribbles_root")
 """What says where things lie, not how they are made."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run does at this moment."""
+
+    host: str
+    pid: int
+    tasks: tuple[str, ...]
+    """The stages that it works on."""
+    percent: int
+    """How much of the run's plan is done."""
+
+    def __str__(self) -> str:
+        """In words."""
+        at = ", ".join(self.tasks) or "between two stages"
+        return f"process {self.pid} on {self.host}, {self.percent} %: {at}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,8 @@ class Standing:
     """Why it waits, failed or stopped; empty if it is done."""
     waiting_for: tuple[int, ...] = ()
     """Frames that people still owe scribbles."""
+    work: Work | None = None
+    """What the run that works on it does; None before it has begun its first stage."""
 
 
 def standing(task: RefineSequence, failure: str | None = None) -> Standing:
@@ -39,18 +60,14 @@ def standing(task: RefineSequence, failure: str | None = None) -> Standing:
 
     Args:
         task: its result.
-        failure: why a run that has just ended failed; "" if it did not; None: look into the sequence's log.
+        failure: why a run that has just ended failed; "" if it did not; None: as the sequence's folder says.
     """
     try:
         if task.complete():
             return Standing(State.DONE)
         if other := _finished_otherwise(task):
             return Standing(State.DONE, f"with other options than now: {other}")
-        if failure is None and locks.is_taken(task.root):
-            return Standing(State.RUNNING)
-        if reason := last_failure(task.root) if failure is None else failure:
-            return Standing(State.FAILED, reason)
-        return _unfailed(task, is_new=failure is None and not (task.root / results.FRAMES).is_dir())
+        return _not_done(task, failure)
     except LisError as error:
         return Standing(State.FAILED, failure or str(error))
 
@@ -68,15 +85,53 @@ def _finished_otherwise(task: RefineSequence) -> str:
     return ", ".join(f"{name} {value}" for name, value in differing.items()) if made.complete() else ""
 
 
-def _unfailed(task: RefineSequence, *, is_new: bool) -> Standing:
-    if waiting := task.snapshot.plan.requested:
-        frames = ", ".join(str(index) for index in waiting)
-        return Standing(
-            State.NEW if is_new else State.WAITING,
-            f"scribbles on {len(waiting)} frame{'s' * (len(waiting) > 1)}: {frames}",
-            waiting,
-        )
-    return Standing(State.NEW) if is_new else Standing(State.STOPPED, "not everything ran; run the command again")
+def _not_done(task: RefineSequence, failure: str | None) -> Standing:
+    runs = read_progress(task.root)
+    if failure is None and locks.is_taken(task.root):
+        work = _work(runs)
+        return Standing(State.RUNNING, str(work or locks.holder(task.root)), work=work)
+    if reason := last_failure(runs) if failure is None else failure:
+        return Standing(State.FAILED, reason)
+    waiting = task.snapshot.plan.requested
+    if failure is None and not (task.root / results.FRAMES).is_dir():
+        return Standing(State.NEW, _owed(waiting), waiting)
+    if waiting:
+        return Standing(State.WAITING, _owed(waiting), waiting)
+    return _unfinished(task, runs, is_look=failure is None)
+
+
+def _owed(frames: tuple[int, ...]) -> str:
+    if not frames:
+        return ""
+    listed = ", ".join(str(index) for index in frames)
+    return f"scribbles on {len(frames)} frame{'s' * (len(frames) > 1)}: {listed}"
+
+
+def _work(runs: Sequence[RunProgress]) -> Work | None:
+    """What the runs do that have not ended; of several, the processes are those of one."""
+    open_runs = [run for run in runs if run.exit_code is None and run.host]
+    if not open_runs:
+        return None
+    at = [task.task for run in open_runs for task in run.in_state(Event.START, Event.PART)]
+    share = max(run.share_done for run in open_runs)
+    return Work(open_runs[0].host, open_runs[0].pid, tuple(dict.fromkeys(at)), math.floor(100 * share))
+
+
+def _unfinished(task: RefineSequence, runs: Sequence[RunProgress], *, is_look: bool) -> Standing:
+    """Nobody works on it, nothing failed, nobody is waited for, and the result is not up to date."""
+    last = runs[-1] if runs else None
+    if last is not None and last.exit_code is None:
+        at = _work([last]) or "a run was just beginning"
+        return Standing(State.STOPPED, f"interrupted ({at}); run the command again")
+    if last is not None and last.exit_code not in _ENDS:
+        return Standing(State.STOPPED, "a run was stopped; run the command again")
+    if is_look and read_manifest(task.target()):
+        again = Counter(stage.stage for stage in unfinished(task))
+        stages = ", ".join(f"{number} {stage}" for stage, number in again.items())
+        return Standing(State.STALE, f"what it was made from has changed; a run would make again: {stages}")
+    if last is not None and last.exit_code == State.WAITING.exit_code:
+        return Standing(State.STOPPED, "the scribbles are there; run the command again")
+    return Standing(State.STOPPED, "not everything ran; run the command again")
 
 
 def unfinished(task: PublishedTask) -> Iterator[StageTask]:
@@ -119,7 +174,7 @@ def estimate(stages: list[StageTask]) -> Estimate:
         known = earlier[kind]
         if known is None:
             known, learnt = stage.found_engine.cost.seconds or math.nan, False
-        seconds += _units(stage) * known
+        seconds += stage.frames_covered() * known
     return Estimate(seconds, learnt)
 
 
@@ -131,10 +186,6 @@ def seconds_since(root: Path, started: float) -> float:
 def how_long(seconds: float) -> str:
     """A duration as people say it."""
     return f"{seconds:.0f} s" if seconds < 120 else time.strftime("%H:%M:%S", time.gmtime(seconds))
-
-
-def _units(stage: EngineTask) -> int:
-    return len(stage.segment.frames) if isinstance(stage, SegmentTask) else 1
 
 
 def _seconds_per_unit(stage: EngineTask) -> float | None:

@@ -34,6 +34,10 @@ class SegmentTask(options.TrackOptions, ScribbledTask, StageTask):
             f"{self.seq} has no stretch {self.start}-{self.stop}. Its anchors make these stretches: {names}."
         )
 
+    def frames_covered(self) -> int:
+        """The stretch's own, without its anchors."""
+        return len(self.segment.frames)
+
 
 class TrackSegment(SegmentTask, EngineTask):
     """Masks on every frame of a stretch: forward from its left anchor, backward from its right one, fused."""

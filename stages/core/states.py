@@ -42,6 +42,8 @@ class State(StrEnum):
     """There are masks for every frame, made from fewer anchors than were asked for."""
     RUNNING = "running"
     """A run works on it now."""
+    STALE = "stale"
+    """There is a result, but what it was made from has changed since: a run would make it again."""
     STOPPED = "stopped"
     """Something is still to be made, nothing failed, and nobody works on it."""
     FAILED = "failed"

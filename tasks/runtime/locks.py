@@ -10,6 +10,7 @@ from typing import IO, Final
 
 from stages.core.errors import StageError
 from stages.formats.manifest import sweep
+from stages.formats.progress import begin_anew
 
 LOCK: Final = ".lock"
 _locks: dict[Path, IO[str] | None] = {}
@@ -58,11 +59,19 @@ def require(root: Path, *, shared: bool) -> None:
         BusyError: another run holds it.
     """
     if not claim(root, shared=shared):
-        holders = (root / LOCK).read_text(encoding="utf-8").split("\n")
         raise BusyError(
-            f"another run works on {root} ({'; '.join(filter(None, holders)) or 'unknown'}). Wait for it, or stop it; "
-            "nothing was changed by this run. Only workers of one central scheduler share a sequence."
+            f"another run works on {root} ({holder(root)}). Wait for it, or stop it; nothing was changed by this run. "
+            "Only workers of one central scheduler share a sequence."
         )
+
+
+def holder(root: Path) -> str:
+    """Who holds a sequence's lock, or held it last."""
+    try:
+        lines = (root / LOCK).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return "; ".join(filter(None, lines)) or "unknown"
 
 
 def is_taken(root: Path) -> bool:
@@ -88,6 +97,7 @@ def _enter(file: IO[str], root: Path, shared: bool) -> bool:
     holder = f"process {os.getpid()} on {platform.node()}{', worker of a central scheduler' if shared else ''}\n"
     if first := _flock(file, fcntl.LOCK_EX):
         sweep(root)
+        begin_anew(root)
         file.truncate(0)
     # Making an exclusive lock a shared one lets it go for a moment: whoever is faster has it, and we try again.
     if not (_flock(file, fcntl.LOCK_SH) if shared else first):

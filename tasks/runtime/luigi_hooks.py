@@ -35,7 +35,7 @@ from luigi.rpc import RemoteScheduler
 from luigi.scheduler import Scheduler
 
 from stages.core.errors import LisError
-from tasks.runtime import locks, machine
+from tasks.runtime import machine, runs
 
 logger = logging.getLogger("lis")
 WRITTEN_FOR: Final = "3.8.1"
@@ -61,7 +61,7 @@ def prepare() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         os.register_at_fork(after_in_child=_leave_when_told)
     sys.excepthook = _explain
-    atexit.register(locks.release_all)
+    atexit.register(runs.leave_all)
     logging.getLogger("luigi-interface").addFilter(_quiet)
     lines = logging.StreamHandler()
     lines.setFormatter(logging.Formatter("%(message)s"))

@@ -88,7 +88,11 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
         for done, item in enumerate(tqdm(items, total=total, desc=str(self), leave=False, disable=not bar)):
             if report is not None and done % step == 0:
                 report(100 * done // max(1, total))
+            self.part_done(done / max(1, total))
             yield item
+
+    def part_done(self, part: float) -> None:
+        """Called for each item that `progress` passes through: how much of the task is done, in [0, 1]."""
 
 
 @abstract

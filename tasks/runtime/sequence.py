@@ -1,10 +1,12 @@
 """Tasks about one sequence: their view of it, its lock, its log, and the engines that do their work."""
 
 import multiprocessing
+import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import luigi
 
@@ -15,11 +17,14 @@ from stages.engines.spec import Plug
 from stages.formats.digests import DigestCache
 from stages.formats.log import BEGINS, FAILED, write_log
 from stages.formats.manifest import Json
-from tasks.runtime import locks, luigi_hooks
+from stages.formats.progress import Event
+from tasks.runtime import locks, luigi_hooks, runs
 from tasks.runtime.luigi_hooks import abstract, logger
 from tasks.runtime.options import ENGINE_OPTIONS, PlanOptions
 from tasks.runtime.published import LisTask, PublishedTask, once_a_question
 from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, root_of, snapshot_of
+
+_SECONDS_BETWEEN_PARTS: Final = 1.0
 
 
 @abstract
@@ -48,10 +53,20 @@ class SequenceTask(LisTask):
         """The sequence's folder of results."""
         return root_of(self.place)
 
+    @property
+    def told_as(self) -> str:
+        """What people and programs that watch a run call the task."""
+        return str(self.task_family)
+
     def scheduled(self) -> None:
         """Take the sequence's lock before anything of it runs."""
-        if not locks.holds(self.root) and locks.claim(self.root, shared=luigi_hooks.has_central_scheduler()):
+        if runs.join(self.root, shared=luigi_hooks.has_central_scheduler()):
             write_log(self.root, BEGINS)
+
+    def prepare(self) -> None:
+        """The graph is built: say what is planned."""
+        runs.tell_plans()
+        super().prepare()
 
     def enter(self) -> None:
         """Check that no other run works on the sequence."""
@@ -68,10 +83,22 @@ class SequenceTask(LisTask):
         if not isinstance(exception, locks.BusyError):
             try:
                 explained = str(exception) if isinstance(exception, LisError) else repr(exception)
-                write_log(self.root, f"{FAILED}{self.task_family}: {explained}")
+                self.failed(f"{self.task_family}: {explained}")
             except (LisError, OSError):
                 pass  # it is this that has failed
         return reason
+
+    def failed(self, why: str) -> None:
+        """Write down that it did."""
+        runs.tell(self.root, self.told_as, Event.FAILED, message=why)
+        write_log(self.root, f"{FAILED}{why}")
+
+
+@SequenceTask.event_handler(luigi.Event.PROCESS_FAILURE)
+def _died(task: SequenceTask, why: str) -> None:
+    """Runs in the scheduling process: a task that was killed says nothing itself."""
+    with suppress(LisError, OSError):
+        task.failed(f"{task.task_family}: {why}")
 
 
 @abstract
@@ -99,6 +126,37 @@ class StageTask(SequenceTask, PublishedTask):
     def name_of_result(self) -> str:
         """What the log calls the result."""
         return str(self.folder())
+
+    @property
+    def told_as(self) -> str:
+        """As the result."""
+        return self.name_of_result()
+
+    def frames_covered(self) -> int:
+        """How many frames it works on: all of them, unless a stage says otherwise."""
+        return self.snapshot.frame_count
+
+    def scheduled(self) -> None:
+        """Join the run's plan."""
+        super().scheduled()
+        runs.plan(self.root, self.told_as)
+
+    def enter(self) -> None:
+        """Check that no other run works on the sequence, and say that the work begins."""
+        super().enter()
+        self._told_at = time.monotonic()
+        runs.tell(self.root, self.told_as, Event.START, frames=self.frames_covered())
+
+    def run(self) -> None:
+        """Say that it is done, too."""
+        super().run()
+        runs.tell(self.root, self.told_as, Event.DONE)
+
+    def part_done(self, part: float) -> None:
+        """Say how far it is, once a second at most."""
+        if time.monotonic() - self._told_at >= _SECONDS_BETWEEN_PARTS:
+            self._told_at = time.monotonic()
+            runs.tell(self.root, self.told_as, Event.PART, part=round(part, 3), frames=self.frames_covered())
 
     def checkpoint(self, plug: Plug, name: str) -> Json:
         """Name and digest of an engine's checkpoint; nothing for an engine without one.

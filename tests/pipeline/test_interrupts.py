@@ -12,6 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stages.core.states import State
+from stages.formats.progress import read_progress
+from tasks.status import standing
 from tests.conftest import LUIGI, Project
 
 
@@ -79,9 +82,11 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(finished: Project, workers:
     assert run.returncode != 0
     assert "Traceback" not in output
     wait_until_none_works(finished)
+    assert standing(finished.task()).state == State.STOPPED
     finished.run()
     assert finished.snapshot() == expected
     assert finished.litter() == []
+    assert [each.exit_code for each in read_progress(finished.root)] == [0]
 
 
 def test_a_task_killed_by_the_kernel_fails_alone(finished: Project) -> None:
@@ -97,6 +102,9 @@ def test_a_task_killed_by_the_kernel_fails_alone(finished: Project) -> None:
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 30, output
     assert "died unexpectedly with exit code -9" in output
+    found = standing(finished.task())
+    assert found.state == State.FAILED
+    assert found.reason.startswith("TrackSegment: ") and "exit code -9" in found.reason
     finished.run()
     assert finished.snapshot() == expected
     assert finished.litter() == []

@@ -9,7 +9,7 @@ import pytest
 
 from stages.core.errors import InputError, StageError
 from stages.core.states import State
-from stages.formats.log import FAILED, write_log
+from stages.formats import progress
 from stages.formats.night import Outcome
 from tasks import BulkRefine, RefineSequence
 from tasks.bulk import PeoplesScribbles, sequences_of
@@ -201,7 +201,7 @@ def test_a_sequence_that_is_nowhere_fails_alone(folder: Path, monkeypatch: pytes
 def test_what_failed_on_another_night_is_no_failure_of_this_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = Project(folder, Clip(), seq="idle")
     project.root.mkdir(parents=True)
-    write_log(project.root, f"{FAILED}Frames: last week")
+    progress.say_event(project.root, "a", "frames", progress.Event.FAILED, message="Frames: last week")
     night = Night(folder, monkeypatch, {"idle": "waits"})
     assert len(night.run()) == 1
 

@@ -12,11 +12,12 @@ import pytest
 
 from stages.core.errors import LisError
 from stages.core.states import State
-from stages.formats import results
-from stages.formats.log import BEGINS, FAILED, write_log
+from stages.formats import progress, results
+from stages.formats.progress import Event
 from tasks import AnchorMask
 from tasks.status import (
     Standing,
+    Work,
     estimate,
     how_long,
     seconds_since,
@@ -24,7 +25,7 @@ from tasks.status import (
     unfinished,
 )
 from tests.conftest import Project
-from tests.pipeline.test_resume import ALL
+from tests.pipeline.test_resume import ALL, move_a_stroke
 
 WAITS = "scribbles on 2 frames: 2, 11"
 
@@ -58,7 +59,7 @@ def test_after_a_night_nothing_is_new(project: Project) -> None:
 
 
 def test_a_finished_sequence_is_done_whatever_its_log_says(finished: Project) -> None:
-    write_log(finished.root, f"{FAILED}Frames: once")
+    progress.say_event(finished.root, "a", "frames", Event.FAILED, message="Frames: once")
     assert standing(finished.task()) == Standing(State.DONE)
     assert standing(finished.task(), failure="AnchorMask: a report failed") == Standing(State.DONE)
 
@@ -66,22 +67,62 @@ def test_a_finished_sequence_is_done_whatever_its_log_says(finished: Project) ->
 def test_a_failure_stands_until_a_run_begins(finished: Project) -> None:
     shutil.rmtree(finished.root / "masks")
     assert standing(finished.task()) == Standing(State.STOPPED, "not everything ran; run the command again")
-    write_log(finished.root, f"{FAILED}RefineSequence: no room")
+    progress.say_event(finished.root, "a", "masks", Event.FAILED, message="RefineSequence: no room")
     assert standing(finished.task()) == Standing(State.FAILED, "RefineSequence: no room")
-    assert standing(finished.task(), failure="").state == State.STOPPED, "the run that asks knows better than the log"
+    assert standing(finished.task(), failure="").state == State.STOPPED, "the run that asks knows better than the file"
     assert standing(finished.task(), failure="killed") == Standing(State.FAILED, "killed")
-    write_log(finished.root, BEGINS)
+    progress.begin_anew(finished.root)
     assert standing(finished.task()).state == State.STOPPED
 
 
 def test_a_sequence_that_another_run_works_on_is_running(finished: Project) -> None:
     shutil.rmtree(finished.root / "masks")
-    write_log(finished.root, f"{FAILED}RefineSequence: no room")
-    with (finished.root / ".lock").open("a") as lock:
+    progress.begin_anew(finished.root)
+    progress.say_event(finished.root, "a", "masks", Event.FAILED, message="RefineSequence: no room")
+    with (finished.root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert standing(finished.task()) == Standing(State.RUNNING)
+        lock.write("process 7 on b")
+        lock.flush()
+        assert standing(finished.task()) == Standing(State.RUNNING, "process 7 on b")
+        progress.say_plan(finished.root, "b", ["tracks/00002-00005", "masks"], pid=7, host="b")
+        progress.say_event(finished.root, "b", "tracks/00002-00005", Event.PART, part=0.5, frames=2)
+        work = Work("b", 7, ("tracks/00002-00005",), 25)
+        words = "process 7 on b, 25 %: tracks/00002-00005"
+        assert standing(finished.task()) == Standing(State.RUNNING, words, work=work)
+        progress.say_event(finished.root, "a", "masks", Event.FAILED, message="RefineSequence: no room")
         assert standing(finished.task(), failure="killed") == Standing(State.FAILED, "killed")
     assert standing(finished.task()).state == State.FAILED
+
+
+def test_a_run_that_was_killed_or_stopped_is_told_from_one_that_works(finished: Project) -> None:
+    shutil.rmtree(finished.root / "masks")
+    progress.begin_anew(finished.root)
+    progress.say_plan(finished.root, "b", ["tracks/00002-00005", "masks"], pid=7, host="b")
+    progress.say_event(finished.root, "b", "masks", Event.START, frames=12)
+    words = "interrupted (process 7 on b, 0 %: masks); run the command again"
+    assert standing(finished.task()) == Standing(State.STOPPED, words)
+    progress.say_end(finished.root, "b", 130)
+    assert standing(finished.task()) == Standing(State.STOPPED, "a run was stopped; run the command again")
+
+
+def test_a_result_is_stale_once_its_strokes_have_changed(finished: Project) -> None:
+    move_a_stroke(finished, 5)
+    made_again = "what it was made from has changed; a run would make again: 1 masks, "
+    found = standing(finished.task())
+    assert (found.state, found.reason[: len(made_again)]) == (State.STALE, made_again)
+    assert "1 anchor_masks" in found.reason
+    finished.run()
+    assert standing(finished.task()).state == State.DONE
+
+
+def test_what_people_have_drawn_meanwhile_is_told(project: Project) -> None:
+    project.scribble(2, 5)
+    project.run(expect=20)
+    (run,) = progress.read_progress(project.root)
+    assert run.exit_code == 20
+    assert standing(project.task()).state == State.WAITING
+    project.scribble(2, 5, 8, 11)
+    assert standing(project.task()) == Standing(State.STOPPED, "the scribbles are there; run the command again")
 
 
 def test_a_sequence_that_cannot_be_read_has_failed_and_says_why(project: Project) -> None:
