@@ -1,7 +1,7 @@
 """A run's view of a sequence: where it lies, its frames, its scribbles, and the plan of its anchors.
 
-A snapshot is made once, and once more whenever a file that it was made from has changed: `snapshot_of` compares sizes
-and times. Its parts are found when they are asked for, since not every task needs all of them.
+A snapshot is made once, and once more whenever a file that it was made from has changed: `snapshot_of` compares their
+stamps. Its parts are found when they are asked for, since not every task needs all of them.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.formats import requests
+from stages.formats.digests import Stamp
 from stages.formats.frames import Frames, list_frames
 from stages.formats.layout import SequencePaths, check_name, find_sequence
 from stages.formats.manifest import Json
@@ -168,22 +169,21 @@ def _scribble_file(place: Place, terms: Terms) -> Path:
 
 
 def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:
-    """Size and time of everything that a snapshot is made from."""
+    """The stamps of everything that a snapshot is made from."""
     frames = paths_of(place).frames
     if terms is None:
         return (_seen(frames),)
     root = root_of(place)
     try:
         with os.scandir(root / requests.FOLDER) as entries:
-            painted = tuple(sorted((entry.name, *_seen(entry)) for entry in entries))
+            painted = tuple(sorted((entry.name, _seen(entry)) for entry in entries))
     except OSError:
         painted = ()
     return _seen(frames), _seen(_scribble_file(place, terms)), _seen(root / requests.REQUESTS_JSON), painted
 
 
-def _seen(path: "Path | os.DirEntry[str]") -> tuple[int, int]:
+def _seen(path: "Path | os.DirEntry[str]") -> Stamp | None:
     try:
-        stat = path.stat()
+        return Stamp.of(path.stat())
     except OSError:
-        return (-1, -1)
-    return stat.st_size, stat.st_mtime_ns
+        return None
