@@ -17,12 +17,12 @@ from luigi.task import flatten
 
 from stages.core.errors import InputError
 from stages.formats import results
-from stages.formats.layout import check_name
 from stages.formats.manifest import Json, remove, write_json
+from stages.formats.names import check_name
 from stages.formats.scribbles import write_scribbles
 from stages.steps.place_anchors import plan
 from tasks.anchors import AnchorMask
-from tasks.bulk import sequences_of
+from tasks.choice import choose
 from tasks.evaluate import GroundTruth
 from tasks.inputs import Frames
 from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
@@ -218,9 +218,13 @@ class EvaluateInteractive(options.EvaluationOptions, options.RefineOptions, opti
 
     def sessions(self) -> Sequence[InteractiveSession]:
         """By sequence, then scribble set."""
-        names = sequences_of(self.list, self.dataset, self.data_root)
+        chosen = choose(self.list, self.dataset, self.data_root)
+        if refused := next((each for each in chosen if each.refused), None):
+            raise InputError(f"{refused.name}: {refused.refused}")
         return [
-            self.clone(InteractiveSession, seq=name, scribbles=each) for name in names for each in self.alternatives()
+            self.clone(InteractiveSession, seq=one.seq, dataset=one.dataset, scribbles=each)
+            for one in chosen
+            for each in self.alternatives()
         ]
 
     def alternatives(self) -> Sequence[str]:

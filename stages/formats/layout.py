@@ -1,16 +1,20 @@
 """Where a sequence lies: data/<dataset>/{JPEGImages/480p,Annotations/480p,Scribbles}/<sequence>."""
 
 import difflib
-import re
-from dataclasses import dataclass, replace
+import errno
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from stages.core.errors import InputError
+from stages.formats.names import check_name, doubles, in_folder, normal, why_unfit
 
-NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NOT_A_DATASET: Final = "weights"
 """The folder of checkpoints lies among the datasets."""
+RESERVED: Final = frozenset({"bulk", "exports", "training", NOT_A_DATASET})
+"""Names below a root under which other things lie than a sequence's or a dataset's."""
 
 
 @dataclass(frozen=True)
@@ -22,48 +26,61 @@ class SequencePaths:
     frames: Path
     annotations: Path
     scribbles: Path
-    shared: bool = False
-    """Whether another dataset has a sequence of this name; then results lie under the dataset's name."""
+    owners: tuple[str, ...] = ()
+    """Every dataset that has a sequence of this name, in order."""
+
+
+class Listing(NamedTuple):
+    """What lies in a folder whose folders are sequences, or datasets."""
+
+    names: list[str]
+    """In their normal form, sorted."""
+    unfit: dict[str, str]
+    """A folder that cannot be one, as it is spelled -> why: `which ...` goes on so."""
 
 
 def find_sequence(data_root: Path, seq: str, dataset: str | None = None) -> SequencePaths:
-    """Look a sequence up in every dataset under the data root, or in one.
+    """Look a sequence up in every dataset under the data root, or in one. Links below the root are followed.
 
     Raises:
-        InputError: a name is malformed, the sequence is in no dataset or in several, or it lies outside the data root.
+        InputError: a name is malformed, the sequence is in no dataset or in several, or a link to it is broken.
     """
-    check_name(seq)
-    owners = [name for name in list_datasets(data_root) if _layout(data_root, name, seq).frames.is_dir()]
+    seq = _checked(seq)
+    owners = datasets_with(data_root, seq)
     if dataset is None and len(owners) > 1:
         raise InputError(
             f"found the sequence {seq!r} in several datasets of {data_root}: {', '.join(owners)}; "
-            f"choose one, for instance with --dataset {owners[0]}"
+            f"choose one, for instance with --dataset {owners[0]}, or, in a list, {owners[0]}/{seq}"
         )
     if dataset is not None:
-        check_name(dataset, "dataset")
+        dataset = check_name(dataset, "dataset")
     if not owners or dataset not in (None, *owners):
         raise InputError(_not_found(data_root, seq, dataset, owners))
-    return replace(sequence_paths(data_root, dataset or owners[0], seq), shared=len(owners) > 1)
+    return _layout(data_root, dataset or owners[0], seq, owners)
+
+
+def datasets_with(data_root: Path, seq: str) -> tuple[str, ...]:
+    """Every dataset that has a sequence of this name, in order.
+
+    Raises:
+        InputError: the name is malformed, or a link to such a sequence is broken.
+    """
+    seq = _checked(seq)
+    return tuple(name for name in list_datasets(data_root) if _is_there(_layout(data_root, name, seq).frames))
 
 
 def sequence_paths(data_root: Path, dataset: str, seq: str) -> SequencePaths:
     """The folders that a sequence has or would have, whether they exist or not.
 
     Raises:
-        InputError: a name is malformed, or a symbolic link leads out of the data root.
+        InputError: a name is malformed, or is one of those that other things lie under.
     """
-    check_name(dataset, "dataset")
-    check_name(seq)
-    if dataset == NOT_A_DATASET:
-        raise InputError(f"found the dataset {dataset!r}, which is the folder of checkpoints; choose another name")
-    paths = _layout(data_root, dataset, seq)
-    for path in (paths.frames, paths.annotations, paths.scribbles):
-        if not path.resolve().is_relative_to(data_root.resolve()):
-            raise InputError(
-                f"{path}: found a link to {path.resolve()}, expected a folder inside {data_root}; "
-                "give the folder above the real dataset as --data-root"
-            )
-    return paths
+    dataset, seq = check_name(dataset, "dataset"), _checked(seq)
+    if dataset in RESERVED:
+        raise InputError(
+            f"a dataset cannot be called {dataset!r}: other things lie under this name; choose another one"
+        )
+    return _layout(data_root, dataset, seq)
 
 
 def list_datasets(data_root: Path) -> list[str]:
@@ -72,13 +89,21 @@ def list_datasets(data_root: Path) -> list[str]:
     Raises:
         InputError: there is no such folder.
     """
+    return datasets_in(data_root).names
+
+
+def datasets_in(data_root: Path) -> Listing:
+    """The datasets under the data root, and the folders there that can be none.
+
+    Raises:
+        InputError: there is no such folder.
+    """
     if not data_root.is_dir():
         raise InputError(
-            f"{data_root}: found no such folder, expected the datasets in it; check --data-root, or bring in a video: "
-            "lis import FILE"
+            f"{data_root}: found {broken_link(data_root) or 'no such folder'}, expected the datasets in it; check "
+            "--data-root, or bring in a video: lis import FILE"
         )
-    names = sorted(path.name for path in data_root.iterdir() if path.is_dir() and path.name != NOT_A_DATASET)
-    return [name for name in names if NAME_PATTERN.fullmatch(name)]
+    return _listing(data_root, frozenset({NOT_A_DATASET}), {})
 
 
 def list_sequences(data_root: Path, dataset: str) -> list[str]:
@@ -87,39 +112,84 @@ def list_sequences(data_root: Path, dataset: str) -> list[str]:
     Raises:
         InputError: the dataset's name is malformed.
     """
-    folder = data_root / check_name(dataset, "dataset") / "JPEGImages" / "480p"
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return [name for name in names if NAME_PATTERN.fullmatch(name)]
+    return sequences_in(data_root, dataset).names
 
 
-def check_name(name: str, what: str = "sequence") -> str:
-    """Return a name from outside if it is fit to be a folder's name, so that no path can be smuggled in.
+def sequences_in(data_root: Path, dataset: str) -> Listing:
+    """The sequences of a dataset, and the folders beside them that can be none.
 
     Raises:
-        InputError: it is not.
+        InputError: the dataset's name is malformed.
     """
-    if not NAME_PATTERN.fullmatch(name):
-        raise InputError(
-            f"found {name!r} as the name of a {what}, expected 1 to 64 letters, digits, dots, hyphens or underscores, "
-            "beginning with a letter or a digit"
-        )
-    return name
+    folder = in_folder(data_root, check_name(dataset, "dataset")) / "JPEGImages" / "480p"
+    if not folder.is_dir():
+        return Listing([], {})
+    return _listing(folder, frozenset(), dict.fromkeys(RESERVED, "is a name that other results lie under"))
 
 
-def _layout(data_root: Path, dataset: str, seq: str) -> SequencePaths:
-    folder = data_root / dataset
+def broken_link(path: Path) -> str:
+    """What is wrong with a link, in words; empty if the path leads to something, or is no link."""
+    if not path.is_symlink():
+        return ""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "a loop of links"
+        return f"a link to {os.readlink(path)}, which leads nowhere ({error.strerror})"  # noqa: PTH115
+    return ""
+
+
+def _listing(folder: Path, passed_over: frozenset[str], reserved: dict[str, str]) -> Listing:
+    """The folders in a folder, sorted out; hidden ones, and what is no folder, are passed over."""
+    entries = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
+    unfit = {each.name: f"is {broken}" for each in entries if (broken := broken_link(each))}
+    folders = [each.name for each in entries if each.name not in unfit and each.is_dir()]
+    folders = [name for name in folders if name not in passed_over]
+    twice = doubles(folders)
+    for name in folders:
+        if why := why_unfit(name) or reserved.get(name, ""):
+            unfit[name] = why
+        elif name in twice:
+            unfit[name] = "differs from another name only in how Unicode spells it"
+    return Listing(sorted(normal(name) for name in folders if name not in unfit), unfit)
+
+
+def _checked(seq: str) -> str:
+    seq = check_name(seq)
+    if seq in RESERVED:
+        raise InputError(f"a sequence cannot be called {seq!r}: other results lie under this name; choose another one")
+    return seq
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether there is a folder, by a link or not.
+
+    Raises:
+        InputError: the link to it is broken.
+    """
+    if broken := broken_link(folder):
+        raise InputError(f"{folder}: found {broken}, expected the frames of a sequence; mend or remove the link")
+    return folder.is_dir()
+
+
+def _layout(data_root: Path, dataset: str, seq: str, owners: tuple[str, ...] = ()) -> SequencePaths:
+    folder = in_folder(data_root, dataset)
     return SequencePaths(
         dataset=dataset,
         name=seq,
-        frames=folder / "JPEGImages" / "480p" / seq,
-        annotations=folder / "Annotations" / "480p" / seq,
-        scribbles=folder / "Scribbles" / seq,
+        frames=in_folder(folder / "JPEGImages" / "480p", seq),
+        annotations=in_folder(folder / "Annotations" / "480p", seq),
+        scribbles=in_folder(folder / "Scribbles", seq),
+        owners=owners,
     )
 
 
-def _not_found(data_root: Path, seq: str, dataset: str | None, owners: list[str]) -> str:
+def _not_found(data_root: Path, seq: str, dataset: str | None, owners: Sequence[str]) -> str:
     datasets = list_datasets(data_root)
     if dataset is not None and dataset not in datasets:
+        if broken := broken_link(in_folder(data_root, dataset)):
+            return f"{data_root / dataset}: found {broken}, expected a dataset; mend or remove the link"
         near = difflib.get_close_matches(dataset, datasets) or datasets
         return f"found no dataset {dataset!r} in {data_root}, expected one of: {', '.join(near) or '(none is there)'}"
     searched = datasets if dataset is None else [dataset]

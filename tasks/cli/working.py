@@ -64,7 +64,7 @@ def _submit(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> 
     task = luigi_hooks.task_of(luigi_words(BulkRefine, given))
     assert isinstance(task, BulkRefine)
     night = Night(
-        names=[f"{task.dataset}/{name}" if task.dataset else name for name in task.names()],
+        names=[one.name if one.refused else f"{one.dataset}/{one.seq}" for one in task.chosen],
         folder=submission_folder(Path(task.outputs_root), started),
         options=luigi_options({name: value for name, value in given.items() if name not in _OF_A_LIST}),
         slurm=tuple(shlex.split(slurm)),

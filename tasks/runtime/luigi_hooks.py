@@ -225,12 +225,12 @@ def build_before_fork(build: Callable[[], object], device: str) -> None:
 # --- a schedule inside of a task -------------------------------------------------------------------------------------
 
 
-def schedule(tasks: list[luigi.Task]) -> dict[str, str]:
-    """Run tasks to the end inside of another task's process, with a scheduler of their own.
+Failures = dict[tuple[str, str], str]
+"""`dataset` and `seq` of every task that failed -> why the first one of that sequence failed."""
 
-    Returns:
-        The `seq` of every task that failed -> why the first one of that name failed.
-    """
+
+def schedule(tasks: list[luigi.Task]) -> Failures:
+    """Run tasks to the end inside of another task's process, with a scheduler of their own."""
     services = _LocalServices()
     luigi.build(tasks, services, local_scheduler=True, workers=workers())
     return services.failures()
@@ -257,8 +257,8 @@ class _LocalServices:
     ) -> luigi.worker.Worker:
         return luigi.worker.Worker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
 
-    def failures(self) -> dict[str, str]:
-        reasons: dict[str, str] = {}
+    def failures(self) -> Failures:
+        reasons: Failures = {}
         failed = {
             **self.scheduler.task_list("FAILED", limit=False),
             **self.scheduler.task_list("DISABLED", limit=False),
@@ -267,7 +267,8 @@ class _LocalServices:
             explanation = self.scheduler.fetch_error(task_id)["error"] or ""
             with suppress(ValueError):  # Luigi wraps what a task gave, but not what it says itself
                 explanation = json.loads(explanation)
-            reasons.setdefault(task["params"]["seq"], f"{task['name']}: {explanation}")
+            params = task["params"]
+            reasons.setdefault((params.get("dataset", ""), params["seq"]), f"{task['name']}: {explanation}")
         return reasons
 
 

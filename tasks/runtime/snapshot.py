@@ -11,18 +11,15 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.formats import requests
 from stages.formats.digests import Stamp
 from stages.formats.frames import Frames, list_frames
-from stages.formats.layout import SequencePaths, check_name, find_sequence
+from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.manifest import Json
+from stages.formats.names import check_name
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.place_anchors import plan
-
-RESERVED = ("bulk", "exports", "training")
-"""Names below the folder of results that are no sequence's."""
 
 
 @dataclass(frozen=True)
@@ -127,26 +124,28 @@ class SequenceSnapshot:
         return self.terms
 
 
-@lru_cache(maxsize=4096)
 def paths_of(place: Place) -> SequencePaths:
     """Where a sequence lies; looked up once per process, since a command asks thousands of times.
 
     Raises:
         InputError: a name is malformed, or the sequence is not there.
     """
-    return find_sequence(Path(place.data_root), place.seq, place.dataset or None)
+    return _paths(place.data_root, place.dataset, place.seq)
+
+
+@lru_cache(maxsize=4096)
+def _paths(data_root: str, dataset: str, seq: str) -> SequencePaths:
+    return find_sequence(Path(data_root), seq, dataset or None)
 
 
 def root_of(place: Place) -> Path:
     """A sequence's folder of results.
 
     Raises:
-        InputError: see `paths_of`; or the name is one of those that other results lie under.
+        InputError: see `paths_of`.
     """
     paths = paths_of(place)
-    if paths.name in RESERVED:
-        raise InputError(f"a sequence cannot be called `{paths.name}`: other results lie under this name.")
-    return Path(place.outputs_root) / (f"{paths.dataset}/{paths.name}" if paths.shared else paths.name)
+    return Path(place.outputs_root) / (f"{paths.dataset}/{paths.name}" if len(paths.owners) > 1 else paths.name)
 
 
 def snapshot_of(place: Place, terms: Terms | None) -> SequenceSnapshot:

@@ -1,74 +1,23 @@
-"""Which sequences a night takes, in which rounds, and what is said of each in the morning."""
+"""In which rounds a night takes its sequences, and what is said of each in the morning."""
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages.core.errors import InputError, StageError
+from stages.core.errors import StageError
 from stages.core.states import State
 from stages.formats import progress
 from stages.formats.night import Outcome
 from tasks import BulkRefine, RefineSequence
-from tasks.bulk import PeoplesScribbles, sequences_of
+from tasks.bulk import PeoplesScribbles
 from tasks.runtime import locks, luigi_hooks
 from tests.conftest import CHEAP, Clip, Project, write_settings
+from tests.tasks.test_choice import listed
 from tests.tasks.test_status import took
-
-# --- which sequences -------------------------------------------------------------------------------------------------
-
-
-def listed(folder: Path, text: str | bytes) -> str:
-    path = folder / "night.txt"
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return str(path)
-
-
-def test_a_list_has_one_sequence_a_line_in_order_each_once(tmp_path: Path) -> None:
-    path = listed(tmp_path, "# tonight\n\n  gym \nbmx-trees # the one with trees\r\n#drift\ngym\nlady-running")
-    assert sequences_of(path, "", "nowhere") == ["gym", "bmx-trees", "lady-running"]
-
-
-def test_a_list_may_come_from_an_editor_of_windows(tmp_path: Path) -> None:
-    assert sequences_of(listed(tmp_path, b"\xef\xbb\xbfgym\r\n"), "", "") == ["gym"]
-
-
-def test_a_dataset_is_a_list_too(project: Project) -> None:
-    for name in ("zebra", "alpaca"):
-        project.frames.with_name(name).mkdir()
-    assert sequences_of("", "set", str(project.folder / "data")) == ["alpaca", "toy", "zebra"]
-
-
-def test_a_list_wins_over_the_dataset_that_its_sequences_lie_in(project: Project) -> None:
-    assert sequences_of(listed(project.folder, "one\n"), "set", str(project.folder / "data")) == ["one"]
-
-
-@pytest.mark.parametrize(
-    ("text", "dataset", "words"),
-    [
-        (None, "", "neither a list of sequences .* nor --dataset NAME"),
-        ("# nothing\n", "", r"no sequence in .*night\.txt"),
-        (b"\xff\xfeg\0", "", r"night\.txt: not UTF-8"),
-        (None, "zet", "no dataset 'zet' in .*data; there are: other, set"),
-        (None, "other", "no sequence in the dataset other"),
-    ],
-)
-def test_a_night_without_sequences_is_a_clear_error(
-    project: Project, text: str | bytes | None, dataset: str, words: str
-) -> None:
-    (project.folder / "data" / "other").mkdir()
-    path = "" if text is None else listed(project.folder, text)
-    with pytest.raises(InputError, match=words):
-        sequences_of(path, dataset, str(project.folder / "data"))
-
-
-def test_a_list_that_is_no_file_is_named(tmp_path: Path) -> None:
-    for name in ("nowhere.txt", "."):
-        with pytest.raises(InputError, match=r"--list .*: found no such file"):
-            sequences_of(str(tmp_path / name), "", "")
-
 
 # --- a night ---------------------------------------------------------------------------------------------------------
 
@@ -93,9 +42,9 @@ class Night:
     def _is_complete(fate: dict[str, str]) -> Any:
         return lambda task: fate[task.seq] == "done"
 
-    def _round(self, tasks: list[RefineSequence]) -> dict[str, str]:
+    def _round(self, tasks: list[RefineSequence]) -> luigi_hooks.Failures:
         self.rounds.append([task.seq for task in tasks])
-        failures = {}
+        failures: luigi_hooks.Failures = {}
         for task in tasks:
             project = Project(self.folder, Clip(), seq=task.seq)
             if self.fate[task.seq] == "to do":
@@ -108,7 +57,7 @@ class Night:
                 (folder / "manifest.json").write_text(text)
                 self.fate[task.seq] = "done"
             elif self.fate[task.seq].startswith("fails"):
-                failures[task.seq] = f"Frames: {self.fate[task.seq]}"
+                failures[task.dataset, task.seq] = f"Frames: {self.fate[task.seq]}"
         return failures
 
     def run(self) -> list[object]:
@@ -189,13 +138,42 @@ def test_a_failure_outweighs_waiting_and_names_the_summary(
 
 
 def test_a_sequence_that_is_nowhere_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    night = Night(folder, monkeypatch, {"nosuch": "is nowhere", "nobody": "fails", "one": "to do"})
-    with pytest.raises(StageError, match="2 of 3 sequences failed"):
+    night = Night(folder, monkeypatch, {"nosuch": "is nowhere", "one": "to do"})
+    with pytest.raises(StageError, match="1 of 2 sequences failed"):
         night.run()
-    nosuch, nobody, one = night.outcomes
+    nosuch, one = night.outcomes
     assert (nosuch.state, one.state) == (State.FAILED, State.DONE)
     assert "'nosuch'" in nosuch.reason
-    assert nobody == Outcome("nobody", State.FAILED, "Frames: fails", 0.0)
+
+
+def test_what_cannot_be_taken_is_listed_and_all_else_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name is left out without a word, and a night that leaves one out is not green."""
+    project = Project(folder, Clip(), seq="one")
+    for name in (".hidden", "bulk", "one\ttwo", "M\u00fcller", "Mu\u0308ller"):
+        project.frames.with_name(name).mkdir()
+    night = Night(folder, monkeypatch, dict.fromkeys(("idle", "old", "one", "three", "two"), "done"))
+    night.task = night.task.clone(list="", dataset="set")
+    with pytest.raises(StageError, match="4 of 9 sequences failed"):
+        night.run()
+    refused = {outcome.sequence: outcome.reason for outcome in night.outcomes if outcome.state == State.FAILED}
+    assert list(refused) == ["Mu\u0308ller", "M\u00fcller", "bulk", "one\\x09two"]
+    assert "other results" in refused["bulk"]
+    assert "control character" in refused["one\\x09two"]
+    assert "Unicode" in refused["M\u00fcller"]
+
+
+def test_a_name_of_two_datasets_runs_once_for_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(folder / "data" / "set", folder / "data" / "zoo")
+    night = Night(folder, monkeypatch, {"one": "done"})
+    night.task = night.task.clone(list=listed(folder, "set/one\nzoo/one\none"))
+    with pytest.raises(StageError, match="1 of 3"):
+        night.run()
+    assert [(outcome.sequence, outcome.state) for outcome in night.outcomes] == [
+        ("set/one", State.DONE),
+        ("zoo/one", State.DONE),
+        ("one", State.FAILED),
+    ]
+    assert "set, zoo" in night.outcomes[2].reason
 
 
 def test_what_failed_on_another_night_is_no_failure_of_this_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,8 +155,8 @@ class Fails(luigi.Task):
 def test_a_schedule_inside_of_a_task_tells_why_tasks_failed() -> None:
     """schedule: the factory, task_list, fetch_error."""
     assert luigi_hooks.schedule([Fails(seq="one"), Fails(seq="two")]) == {
-        "one": "Fails: the reason",
-        "two": "Fails: the reason",
+        ("", "one"): "Fails: the reason",
+        ("", "two"): "Fails: the reason",
     }
 
 

@@ -114,7 +114,7 @@ def test_a_scribble_set_cannot_leave_its_folder(project: Project, name: str) -> 
 def test_a_sequence_cannot_have_the_name_of_other_results(project: Project, name: str) -> None:
     project.frames.rename(project.frames.with_name(name))
     project.seq = name
-    with pytest.raises(InputError, match=f"cannot be called `{name}`"):
+    with pytest.raises(InputError, match=f"cannot be called '{name}'"):
         root_of(place(project))
 
 
