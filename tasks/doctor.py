@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stages.core.errors import LisError, StageError
+from stages.formats.files import free_mib
 from stages.formats.frames import read_frame
 from tasks.anchors import AnchorMask
 from tasks.refine import RefineAnchor, RefineSequence
@@ -81,14 +81,14 @@ def _engines(task: RefineSequence) -> str:
 def _disk(task: RefineSequence) -> str:
     root = Path(task.outputs_root).absolute()
     existing = next(path for path in (root, *root.parents) if path.exists())
-    free_mib = shutil.disk_usage(existing).free / 2**20
+    free = free_mib(root)
     height, width = read_frame(task.snapshot.frame_files[0]).shape[:2]
     needed_mib = height * width * task.snapshot.frame_count * _BYTES_PER_PIXEL / 2**20
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise StageError(f"{existing} is no folder that can be written; give another --outputs-root")
-    if free_mib < needed_mib:
-        raise StageError(f"{free_mib:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed: make room")
-    return f"{free_mib:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed"
+    if free < needed_mib:
+        raise StageError(f"{free:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed: make room")
+    return f"{free:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed"
 
 
 def _tasks(task: RefineSequence) -> str:

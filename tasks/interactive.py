@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -16,8 +15,9 @@ import psutil
 from luigi.task import flatten
 
 from stages.core.errors import InputError
-from stages.formats import results
-from stages.formats.manifest import Json, remove, write_json
+from stages.formats import files, results
+from stages.formats.files import remove, write_json
+from stages.formats.manifest import Json
 from stages.formats.names import check_name
 from stages.formats.scribbles import write_scribbles
 from stages.steps.place_anchors import plan
@@ -121,7 +121,7 @@ class InteractiveSession(options.SessionOptions, options.RefineOptions, Scribble
         """Write report.csv, and the interactions with their masks."""
         from stages.evaluation.summary import Played, write_report
 
-        shutil.copytree(self.journal, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("asked-*"))
+        files.copy_tree(self.journal, folder, skip="asked-*")
         truth = self.clone(GroundTruth).truth()
         steps = self.session(self.journal).steps
         write_report(folder / "report.csv", Played(self.seq, 1, len(truth.object_ids), steps).rows())
@@ -157,12 +157,12 @@ class InteractiveSession(options.SessionOptions, options.RefineOptions, Scribble
     def labelling(self, session: "Session") -> RefineSequence:
         """The pipeline on the scribbles drawn so far."""
         drawn = self.workspace / "scribbles" / self.snapshot.paths.name / f"{session.number:03d}.json"
-        drawn.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(drawn.parent)
         write_scribbles(drawn, session.scribbles)
         asked = self.journal / f"asked-{session.number}-{_this_run()}"
-        asked.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(asked.parent)
         if not asked.exists():
-            asked.write_text(repr(time.time()), encoding="utf-8")
+            files.write(asked, repr(time.time()))
         task: RefineSequence = self.clone(
             RefineSequence,
             outputs_root=str(self.workspace / "outputs"),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError, StageError
+from stages.formats import files
 
 JOB: Final = Path(__file__).with_name("night.sbatch")
 """What every element runs."""
@@ -102,8 +103,9 @@ def submit(night: Night) -> tuple[str, str]:
         raise InputError(
             f"{night.elements} elements: an array has at most {most} here; give --per-element {least} or more."
         )
-    night.folder.mkdir(parents=True)
-    night.list_file.write_text("".join(f"{name}\n" for name in night.names), encoding="utf-8")
+    files.make_folder(night.folder.parent)
+    files.disk.mkdir(night.folder)  # nobody else's
+    files.replace(night.list_file, "".join(f"{name}\n" for name in night.names))
     array = _slurm(night.array()).partition(";")[0]
     try:
         return array, _slurm(night.last_job(array)).partition(";")[0]

@@ -9,7 +9,6 @@ import json
 import math
 import operator
 import shlex
-import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property
@@ -24,7 +23,9 @@ from tqdm import tqdm
 from stages.core.errors import InputError, StageError
 from stages.engines import registry
 from stages.engines.registry import Engine
-from stages.formats.manifest import Json, sha256, sweep_beside
+from stages.formats import files
+from stages.formats.files import sha256, sweep_beside
+from stages.formats.manifest import Json
 from stages.formats.own_network import (
     CARD,
     FOLDER,
@@ -200,9 +201,9 @@ class TrainNetwork(TrainingTask, PublishedTask):
         from stages.training.card import card
         from stages.training.session import run_training
 
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         command = self.command()
-        (folder / _COMMAND).write_text(command + "\n", encoding="utf-8")
+        files.write(folder / _COMMAND, command + "\n")
 
         def write_card(notes: str, facts: "Facts") -> str:
             return card(self.small.name, notes, facts, command)
@@ -282,10 +283,8 @@ class InstallNetwork(TrainingTask, PublishedTask):
                 f"the same, without another training. It lies in {trained}"
             )
         facts, command = read_facts(trained), shlex.join(["lis", "train", self.engine, *self.options_that_matter()])
-        shutil.copyfile(trained / weights_file(self.network), folder / WEIGHTS)
-        (folder / CARD).write_text(
-            card(self.engine, self.training.recipe.notes, facts, command, result), encoding="utf-8"
-        )
+        files.copy(trained / weights_file(self.network), folder / WEIGHTS)
+        files.write(folder / CARD, card(self.engine, self.training.recipe.notes, facts, command, result))
         small = self.small.network
         assert small is not None
         network = OwnNetwork(

@@ -29,7 +29,7 @@ from stages.core.metrics import Scores, score_frame
 from stages.core.strokes import Line
 from stages.core.types import LabelMap
 from stages.evaluation.truth import Masks, Truth
-from stages.formats.manifest import publishing, write_json
+from stages.formats.files import publishing, put_in_place, write_json
 from stages.formats.scribbles import ScribbleSet, merge
 from stages.formats.soft_masks import write_hdf5
 
@@ -166,7 +166,7 @@ class Session:
                 lines = merge(self._first, requested, drawn).frame(requested).lines  # rounded, as they will be read
             step = Step(number, seconds, fresh, source, requested, late, lines, region, boundary)
             write_json(temporary / "step.json", asdict(step))
-            temporary.rename(self._folder / str(number))
+            put_in_place(temporary, self._folder / str(number))
         self.steps.append(step)
 
     def submitted(self, number: int) -> Iterator[LabelMap]:

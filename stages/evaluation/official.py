@@ -29,6 +29,7 @@ from stages.core.types import LabelMap
 from stages.evaluation.interactive import Rules, Session
 from stages.evaluation.summary import ReportRow
 from stages.evaluation.truth import Truth
+from stages.formats import files
 from stages.formats.manifest import Json
 from stages.formats.masks import write_mask
 from stages.formats.scribbles import ScribbleSet, merge
@@ -198,8 +199,8 @@ def _write_davis(root: Path, name: str, alternatives: Sequence[Sample]) -> Mappi
     """Write a sequence's ground truth and first scribbles as the package reads them; return its entry in the list."""
     truth = alternatives[0].truth
     annotations, scribbles = root / "Annotations" / "480p" / name, root / "Scribbles" / name
-    annotations.mkdir(parents=True)
-    scribbles.mkdir(parents=True)
+    files.make_folder(annotations)
+    files.make_folder(scribbles)
     for index, mask in enumerate(truth):
         write_mask(annotations / f"{index:05d}.png", mask)
     for number, sample in enumerate(alternatives, 1):
@@ -211,7 +212,7 @@ def _write_davis(root: Path, name: str, alternatives: Sequence[Sample]) -> Mappi
             for index in range(len(truth))
         ]
         content = {"scribbles": drawn, "sequence": name}
-        (scribbles / f"{number:03d}.json").write_text(json.dumps(content), encoding="utf-8")
+        files.write(scribbles / f"{number:03d}.json", json.dumps(content))
     return {
         "name": name,
         "num_frames": len(truth),

@@ -6,7 +6,6 @@ through (0, 0), (t_1, m_1), ..., (t_K, m_K), (G, m_K). AUC is the area below it,
 session that ran out of time keeps its last result, at no further cost.
 """
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.evaluation.interactive import Step
+from stages.formats import files
 from stages.formats.manifest import Json
+from stages.formats.pictures import write_figure
+from stages.formats.tables import table_text
 
 THRESHOLD_S: Final = 60.0
 COLUMNS: Final = (
@@ -115,19 +117,13 @@ def summarise(sessions: Sequence[Played], interactions: int, max_time_s: float) 
 
 def write_report(path: Path, rows: Iterator[ReportRow]) -> None:
     """Write `report.csv`, with as many digits as numbers have."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    files.write(path, table_text(COLUMNS, rows))
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     """Write `summary.csv` (the curve, a row for each of its points) and `curve.png`."""
     curve = summary["curve"]
-    with (folder / "summary.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["point", *curve])
-        writer.writerows(enumerate_points(curve))
+    files.write(folder / "summary.csv", table_text(["point", *curve], enumerate_points(curve)))
     threshold = summary["metric_at_threshold"]
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -145,7 +141,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
         )
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-        figure.savefig(folder / "curve.png", dpi=150, metadata={"Software": None})
+        write_figure(folder / "curve.png", figure, dpi=150, metadata={"Software": None})
 
 
 def enumerate_points(curve: Mapping[str, Sequence[float]]) -> Iterator[tuple[str | float, ...]]:

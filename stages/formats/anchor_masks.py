@@ -13,6 +13,7 @@ from stages.core.fusion import label_map
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.strokes import Clicks
 from stages.core.types import Probability
+from stages.formats import files
 from stages.formats.masks import write_mask
 from stages.formats.schema import check_schema
 from stages.formats.soft_masks import write_hdf5
@@ -45,7 +46,7 @@ class AnchorMasks:
             compression = "gzip" if self.object_ids else None
             file.create_dataset("object_ids", data=np.array(self.object_ids, dtype=np.int32))
             file.create_dataset("probability", data=to_uint8(self.probability), chunks=chunks, compression=compression)
-        (folder / CLICKS).write_text(json.dumps(_points(clicks), indent=1) + "\n", encoding="utf-8")
+        files.write(folder / CLICKS, json.dumps(_points(clicks), indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "AnchorMasks":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.plan import Plan
-from stages.formats.manifest import write_json
+from stages.formats.files import write_json
 
 ANCHORS_JSON: Final = "anchors.json"
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from stages.formats.manifest import sha256, write_json
+from stages.formats.files import make_folder, sha256, write_json
 
 SETTLED_AFTER_S: Final = 2.0
 """The coarsest clock among file systems in use (FAT): two changes within this time may bear one time of change."""
@@ -80,7 +80,7 @@ class DigestCache:
         """Write what was learnt; a disk that refuses costs time at the next run, no more."""
         if self._changed:
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self._path.parent)
                 write_json(self._path, {file: [*stamp, digest] for file, (stamp, digest) in self._known.items()})
                 self._changed = False
             except OSError:

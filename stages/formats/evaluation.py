@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from stages.core.errors import StageError
-from stages.formats.manifest import Json, write_json
+from stages.formats import files
+from stages.formats.files import write_json
+from stages.formats.manifest import Json
+from stages.formats.tables import table_text
 
 EVALUATION_JSON: Final = "evaluation.json"
 EVALUATION_CSV: Final = "evaluation.csv"
@@ -43,12 +46,9 @@ class Evaluation:
     def write(self, folder: Path) -> None:
         """Write both files."""
         write_json(folder / EVALUATION_JSON, self.summary)
-        with (folder / EVALUATION_CSV).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([field.name for field in fields(ScoredFrame)])
-            writer.writerows(
-                ["" if _undefined(value) else value for value in asdict(row).values()] for row in self.rows
-            )
+        head = [field.name for field in fields(ScoredFrame)]
+        rows = (["" if _undefined(value) else value for value in asdict(row).values()] for row in self.rows)
+        files.write(folder / EVALUATION_CSV, table_text(head, rows))
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluation":

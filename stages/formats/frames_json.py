@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.errors import StageError
-from stages.formats.manifest import write_json
+from stages.formats.files import write_json
 from stages.formats.schema import check_schema
 
 FRAMES_JSON: Final = "frames.json"

@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from stages.formats import files
+
 LOG: Final = "log.txt"
 BEGINS: Final = "a run begins"
 FAILED: Final = "failed: "
@@ -12,5 +14,4 @@ FAILED: Final = "failed: "
 
 def write_log(root: Path, message: str) -> None:
     """Add a line; of a message of several lines, the first."""
-    with (root / LOG).open("a", encoding="utf-8") as log:
-        log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message.partition(chr(10))[0]}\n")
+    files.append_line(root / LOG, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message.partition(chr(10))[0]}")

@@ -12,6 +12,7 @@ from stages.core.errors import InputError, StageError
 from stages.core.palette import IGNORE, davis_palette
 from stages.core.types import LabelMap
 from stages.formats.frames import load_picture
+from stages.formats.pictures import write_picture
 
 
 def write_mask(path: Path, label_map: LabelMap) -> None:
@@ -33,7 +34,7 @@ def write_mask(path: Path, label_map: LabelMap) -> None:
     picture = Image.frombytes("P", (width, height), label_map.tobytes())
     picture.putpalette(davis_palette().tobytes())
     try:
-        picture.save(path, format="PNG", compress_level=1)
+        write_picture(path, picture, "PNG", compress_level=1)
     except OSError as error:
         reason = error.strerror or error
         raise StageError(f"{path}: the mask cannot be written: {reason}; make room or allow it") from error

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.states import State
-from stages.formats.manifest import Json, write_json
+from stages.formats import files
+from stages.formats.files import write_json
+from stages.formats.manifest import Json
 
 SUMMARY_JSON: Final = "summary.json"
 SUMMARY_TXT: Final = "summary.txt"
@@ -34,9 +36,9 @@ def night_folder(outputs_root: Path, started: float) -> Path:
 
 def write_summary(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> Path:
     """Write both files; the folder is made. Returns the one for people."""
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     text = f"{counted(outcomes, len(outcomes))} in {seconds:.0f} s\n{table(outcomes)}\n"
-    (folder / SUMMARY_TXT).write_text(text, encoding="utf-8")
+    files.replace(folder / SUMMARY_TXT, text)
     counts = {str(state): sum(outcome.state == state for outcome in outcomes) for state in _COUNTED}
     rows = [asdict(outcome) for outcome in outcomes]
     write_json(folder / SUMMARY_JSON, {"seconds": round(seconds, 1), **counts, "sequences": rows})

@@ -13,14 +13,14 @@ place of is kept in `<weights_root>/own/<engine>/.replaced/<name>-1/` and so on.
 import json
 import logging
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError
-from stages.formats.manifest import beside, write_json
+from stages.formats import files
+from stages.formats.files import beside, write_json
 
 logger = logging.getLogger("lis")
 SCHEMA: Final = 1
@@ -112,13 +112,13 @@ def keep_aside(folder: Path) -> Path | None:
     if not folder.is_dir():
         return None
     kept = folder.parent / REPLACED
-    kept.mkdir(exist_ok=True)
+    files.make_folder(kept)
     number = 1
     while (kept / f"{folder.name}-{number}").exists():
         number += 1
     place = kept / f"{folder.name}-{number}"
     temporary = beside(place)
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(folder, temporary)
-    temporary.rename(place)
+    files.delete_tree(temporary)
+    files.copy_tree(folder, temporary)
+    files.put_in_place(temporary, place)
     return place

@@ -12,7 +12,6 @@ works still, or was killed: the lock knows.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from stages.formats import files
 from stages.formats.manifest import Json
 
 PROGRESS: Final = ".progress.jsonl"
@@ -82,7 +82,7 @@ class RunProgress:
 
 def begin_anew(root: Path) -> None:
     """Forget what former runs said of a sequence; call it with the sequence's lock held by nobody else."""
-    (root / PROGRESS).unlink(missing_ok=True)
+    files.delete(root / PROGRESS)
 
 
 def say_plan(root: Path, run: str, planned: Sequence[str], **who: Any) -> None:
@@ -126,16 +126,10 @@ def _shortened(message: str) -> str:
 
 def _append(root: Path, fields: Json) -> None:
     """One line by one write; what the disk refuses is not worth a run."""
-    line = json.dumps(fields).encode() + b"\n"
-    assert len(line) < _LINE_BYTES, f"a line of {len(line)} bytes may mix with others"
+    line = json.dumps(fields)
+    assert len(line) < _LINE_BYTES - 1, f"a line of {len(line)} bytes may mix with others"
     with suppress(OSError):
-        descriptor = os.open(root / PROGRESS, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # the disk was full, or the machine died
-            os.write(descriptor, b"\n" * torn + line)
-        finally:
-            os.close(descriptor)
+        files.append_line(root / PROGRESS, line)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from stages.core.types import LabelMap
+from stages.formats import files
 from stages.formats.frames_csv import FrameQuality, write_frames_csv
 from stages.formats.masks import write_mask
 
@@ -20,7 +21,7 @@ class RefinedWriter:
         """Begin in a folder that exists."""
         self._folder = folder
         self._rows: list[FrameQuality] = []
-        (folder / MASKS).mkdir()
+        files.make_folder(folder / MASKS)
 
     def append(self, index: int, labels: LabelMap, rows: list[FrameQuality]) -> None:
         """Write a frame's label map (H, W) uint8, and take what is known of its objects."""

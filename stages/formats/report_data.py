@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from stages.formats import files
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.tables import read_table, write_table
 
@@ -61,7 +62,7 @@ def write_suggestions(
         for rank, (frame, gain, left, right, object_ids) in enumerate(suggestions, 1)
     ]
     text = json.dumps({"sequence": sequence, "suggestions": entries}, indent=1, ensure_ascii=False)
-    (folder / NEXT_SCRIBBLES).write_text(text + "\n", encoding="utf-8")
+    files.write(folder / NEXT_SCRIBBLES, text + "\n")
 
 
 def worst_by_frame(judged: Iterable[JudgedFrame]) -> dict[int, JudgedFrame]:

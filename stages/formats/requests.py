@@ -13,7 +13,8 @@ from typing import Final
 
 from stages.core.errors import StageError
 from stages.core.plan import Plan
-from stages.formats.manifest import Json, sha256, write_json
+from stages.formats.files import sha256, write_json
+from stages.formats.manifest import Json
 from stages.formats.schema import NewerVersionError, check_schema
 
 REQUESTS_JSON: Final = "requests.json"

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.plan import Plan, segment_name
-from stages.formats.manifest import MANIFEST, Manifest, read_manifest, remove
+from stages.formats.files import remove
+from stages.formats.manifest import MANIFEST, Manifest, read_manifest
 
 FRAMES: Final = "frames"
 ANCHORS: Final = "anchors"

@@ -11,7 +11,6 @@ Files of the DAVIS challenge have neither it nor, always, its older form `annota
 import codecs
 import hashlib
 import json
-import os
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from pydantic_core import ErrorDetails
 from stages.core.errors import InputError, StageError
 from stages.core.palette import MAX_OBJECT_ID
 from stages.core.strokes import FrameScribbles, Line, Point
+from stages.formats import files
 
 MAX_FILE_BYTES: Final = 32 * 2**20
 MAX_POINTS: Final = 500_000
@@ -123,15 +123,9 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
         rows.append("[\n" + ",\n".join(lines) + "\n]" if lines else "[]")
     head = f'"sequence":{json.dumps(scribbles.sequence)},"annotated_frames":{json.dumps(scribbles.annotated)}'
     text = f'{{{head},"scribbles":[\n' + ",\n".join(rows) + "\n]}\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        files.replace(path, text)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StageError(f"{path}: the scribbles cannot be written: {error.strerror}; make room or allow it") from error
 
 

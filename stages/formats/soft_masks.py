@@ -14,6 +14,7 @@ import numpy as np
 
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.types import Probability
+from stages.formats import files
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def write_hdf5(path: Path) -> Iterator[h5py.File]:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         yield file
-    path.write_bytes(buffer.getbuffer())
+    files.write(path, buffer.getbuffer())
 
 
 class SoftMaskWriter:

@@ -1,6 +1,7 @@
 """CSV tables of dataclasses: one column a field, equal values give equal bytes."""
 
 import csv
+import io
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -9,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from stages.core.errors import StageError
 from stages.core.states import Source
+from stages.formats import files
 
 Row = TypeVar("Row")
 _Column = tuple[Callable[[Any], str], Callable[[str], Any]]
@@ -31,11 +33,17 @@ _COLUMNS: Final[Mapping[Any, _Column]] = {
 def write_table(path: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
     """Write rows of a dataclass, with its fields' names as the head."""
     columns = fields(row_type)  # type: ignore[arg-type]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([column.name for column in columns])
-        for row in rows:
-            writer.writerow([_COLUMNS[column.type][0](getattr(row, column.name)) for column in columns])
+    texts = ([_COLUMNS[column.type][0](getattr(row, column.name)) for column in columns] for row in rows)
+    files.write(path, table_text([column.name for column in columns], texts))
+
+
+def table_text(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as the text of a CSV file; numbers have all their digits."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def read_table(path: Path, row_type: type[Row]) -> list[Row]:

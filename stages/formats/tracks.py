@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stages.core.fusion import label_map
 from stages.core.states import Gone, Source
 from stages.core.types import Direction, Probability, SegmentFrame
+from stages.formats import files
 from stages.formats.masks import write_mask
 from stages.formats.schema import check_schema
 from stages.formats.soft_masks import SoftMaskWriter, read_soft_mask, write_hdf5
@@ -101,7 +102,7 @@ def writing_tracks(
         object_ids: the objects, ascending.
         sources: (objects,) the anchors that each is carried from: `BOTH`, `FORWARD`, `BACKWARD` or `ABSENT`.
     """
-    (folder / MASKS).mkdir()
+    files.make_folder(folder / MASKS)
     with write_hdf5(folder / TRACKS) as file:
         file.attrs["schema"] = SCHEMA
         file.create_dataset("frames", data=np.array(stretch, dtype=np.int32))

@@ -7,8 +7,10 @@ from PIL import Image
 
 from stages.core.errors import InputError
 from stages.core.plan import Plan
+from stages.formats import files
 from stages.formats.frames import read_frame
-from stages.formats.manifest import Json, beside
+from stages.formats.manifest import Json
+from stages.formats.pictures import encoded
 from stages.formats.requests import (
     contradiction,
     is_declared_empty,
@@ -31,10 +33,8 @@ def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path]) -> None:
     """
     for index in plan.requested:
         picture = picture_to_paint_on(root, index)
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        temporary = beside(picture)
-        Image.fromarray(read_frame(frames[index])).save(temporary, format="PNG", compress_level=1)
-        temporary.replace(picture)
+        files.make_folder(picture.parent)
+        files.replace(picture, encoded(Image.fromarray(read_frame(frames[index])), "PNG", compress_level=1))
     note_requests(root, terms, plan, [path.name for path in frames])
 
 
@@ -67,7 +67,8 @@ def read_painted(
             )
         lines = () if is_declared_empty(path) else strokes_from_png(path, frames[index])
         scribbles = merge(scribbles, index, lines)
-    scribble_file.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(scribble_file.parent)
+    files.sweep_beside(scribble_file)
     write_scribbles(scribble_file, scribbles)
     note_read(root, scribble_file.stem, list(painted.values()))
     return sorted(painted)

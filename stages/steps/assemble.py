@@ -1,9 +1,9 @@
 """The result: one indexed mask per frame under the source's names."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.formats import files
 from stages.formats.frames_csv import FrameQuality, read_frames_csv, write_frames_csv
 from stages.formats.refined import refined_masks
 from stages.formats.results import result_file
@@ -21,5 +21,5 @@ def assemble(folder: Path, names: Sequence[str], parts: Sequence[Path]) -> None:
     for part in parts:
         rows += read_frames_csv(part)
         for index, mask in refined_masks(part):
-            shutil.copyfile(mask, result_file(folder, names[index]))
+            files.copy(mask, result_file(folder, names[index]))
     write_frames_csv(folder, sorted(rows, key=lambda row: (row.frame, row.object_id)))

@@ -1,7 +1,6 @@
 """Videos and folders of pictures, brought into the layout that everything else reads: one picture a frame."""
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +8,11 @@ import av
 from PIL import Image
 
 from stages.core.errors import InputError, StageError
+from stages.formats import files
+from stages.formats.files import publishing, sha256, sweep_beside
 from stages.formats.frames import Frames, list_frames
-from stages.formats.manifest import Json, publish, publishing, read_manifest, sha256, sweep_beside
+from stages.formats.manifest import Json, publish, read_manifest
+from stages.formats.pictures import write_picture
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
@@ -101,7 +103,7 @@ def import_images(source: Path, target: Path, short_side: int | None = None) -> 
         picture = Image.fromarray(frame)
         scaled = _scaled(picture, short_side)
         if scaled.size == picture.size:
-            shutil.copyfile(path, target / path.name)
+            files.copy(path, target / path.name)
         else:
             _save(scaled, target / (path.name if path.suffix.lower() in JPEG_SUFFIXES else f"{path.stem}.png"))
     return len(paths)
@@ -134,9 +136,9 @@ def _scaled(picture: Image.Image, short_side: int | None) -> Image.Image:
 
 def _save(picture: Image.Image, path: Path) -> None:
     if path.suffix.lower() in JPEG_SUFFIXES:
-        picture.save(path, format="JPEG", quality=95, subsampling=0)
+        write_picture(path, picture, "JPEG", quality=95, subsampling=0)
     else:
-        picture.save(path, format="PNG", compress_level=1)
+        write_picture(path, picture, "PNG", compress_level=1)
 
 
 def _key(source: Path, short_side: int | None) -> Json:

@@ -18,12 +18,17 @@ from stages.core.errors import StageError
 from stages.core.palette import davis_palette
 from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, LabelMap
+from stages.formats.files import growing
+from stages.formats.pictures import write_picture
 
 _FILL_OPACITY: Final = 0.45
 _CONTOUR_OPACITY: Final = 0.95
 _SHEET_RGB: Final = (255, 255, 255)
 _LABEL_RGB: Final = (70, 70, 70)
 _GAP_PX: Final = 10
+_INDEX_BYTES: Final = 4096
+_INDEX_BYTES_PER_FRAME: Final = 32
+"""What an mp4's index is given at the beginning of the file; it needs about 800 bytes, and 12 for each frame."""
 
 
 def overlay(frame: Frame, labels: LabelMap) -> Frame:
@@ -141,10 +146,10 @@ def contact_sheet(rows: Sequence[Sequence[Tile]]) -> Frame:
 
 def write_jpeg(path: Path, picture: Frame) -> None:
     """Write a picture (H, W, 3) uint8 RGB as a JPEG of good quality."""
-    Image.fromarray(picture).save(path, format="JPEG", quality=88, optimize=True)
+    write_picture(path, Image.fromarray(picture), "JPEG", quality=88, optimize=True)
 
 
-def write_overlay_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
+def write_overlay_video(path: Path, frames: Iterable[Frame], count: int, fps: float) -> None:
     """Encode frames as an mp4 that browsers play while it loads: H.264, yuv420p, index first.
 
     Frames are taken one by one, so memory does not grow with the video. Odd sides are made even (the format halves the
@@ -153,12 +158,14 @@ def write_overlay_video(path: Path, frames: Iterable[Frame], fps: float) -> None
     Args:
         path: the file.
         frames: (H, W, 3) uint8 RGB, all of one size.
+        count: how many there are, at most.
         fps: frames per second.
 
     Raises:
         StageError: there is no frame, or a frame has another size than the first.
     """
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    index_bytes = str(_INDEX_BYTES + count * _INDEX_BYTES_PER_FRAME)
+    with growing(path) as file, av.open(file, "w", format="mp4", options={"moov_size": index_bytes}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         # Without these tags players guess the colour matrix, by the size of the picture.
         context = stream.codec_context

@@ -25,6 +25,7 @@ from stages.core.states import Source
 from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, LabelMap
 from stages.formats import anchor_masks as anchor_files
+from stages.formats import files
 from stages.formats import tracks as track_files
 from stages.formats.evaluation import Evaluation, ScoredFrame
 from stages.formats.frames_csv import FrameQuality, read_frames_csv
@@ -162,7 +163,7 @@ def write_report(
     pictured = min(
         len(queue), max(_REVIEWED_FRAMES[0], min(_REVIEWED_FRAMES[1], math.ceil(len(names) * _REVIEWED_SHARE)))
     )
-    (folder / "thumbs").mkdir()
+    files.make_folder(folder / "thumbs")
     for index in {row.frame for row in queue[:pictured]} | {suggestion.frame for suggestion in suggestions}:
         labels = masks(index)
         zoomed = overlay(frames[index], labels)[window_around(labels)]
@@ -171,7 +172,7 @@ def write_report(
     sheet = _contact_sheet(shown, names, anchors, scribbles, coarse, masks, brush_px)
     write_jpeg(folder / "contact_sheet.jpg", sheet)
     overlays = (shown(index, masks(index), _VIDEO_PX) for index in progress(range(len(names)), len(names)))
-    write_overlay_video(folder / "overlay.mp4", overlays, fps)
+    write_overlay_video(folder / "overlay.mp4", overlays, len(names), fps)
 
     page = _template().render(
         sequence=sequence,
@@ -193,7 +194,7 @@ def write_report(
         foresight=evaluation.summary["estimate"] if evaluation else {},
         sheet_wh=sheet.shape[1::-1],
     )
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    files.write(folder / "index.html", page)
 
 
 @dataclass(frozen=True)

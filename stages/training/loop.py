@@ -4,6 +4,7 @@ A step's examples depend on the seed and their number only, so that a resumed tr
 """
 
 import csv
+import io
 import math
 import multiprocessing
 import os
@@ -26,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from stages.core.errors import StageError
 from stages.core.progress import Progress, silent
+from stages.formats import files
 from stages.training.pictures import Drawing, Picture
 from stages.training.recipe import Batch, Recipe, Sample, Schedule
 
@@ -164,11 +166,12 @@ class _State:
             ) from error
 
     def save(self, step: int, seconds: float) -> None:
-        """Replace the file in one move."""
+        """Replace the file in one move; what killed trainings left beside it goes."""
+        files.sweep_beside(self._path)
         content = {name: part.state_dict() for name, part in self._parts.items()}
-        partial = self._path.with_suffix(".partial")
-        torch.save({**content, "step": step, "seconds": seconds}, partial)
-        partial.replace(self._path)
+        packed = io.BytesIO()
+        torch.save({**content, "step": step, "seconds": seconds}, packed)
+        files.replace(self._path, packed.getbuffer())
 
 
 class _Table:
@@ -177,18 +180,19 @@ class _Table:
     def __init__(self, path: Path, first: int) -> None:
         self._path = path
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
-        path.unlink(missing_ok=True)
+        files.delete(path)
         for row in rows:
             if int(row["step"]) <= first:
                 self.add(**row)
 
     def add(self, **row: Any) -> None:
         """Write a row."""
-        with self._path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, list(row), lineterminator="\n")
+        if not self._path.exists():
+            writer.writeheader()
+        writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
+        files.append_line(self._path, lines.getvalue().removesuffix("\n"))
 
 
 class _Lines:

@@ -7,15 +7,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
 from stages.core.errors import InputError
-from stages.formats.manifest import write_json
+from stages.formats import files
+from stages.formats.files import write_json
+from stages.formats.pictures import write_figure, write_picture
 from stages.training.pictures import Picture
 from stages.training.recipe import Recipe
 
@@ -76,14 +78,13 @@ def read_facts(folder: Path) -> Facts:
 def write_weights(path: Path, network: nn.Module) -> None:
     """Write a network as float16 safetensors, the numbers of batches that it has seen left out."""
     state = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    # `save_file` would make a file that its owner alone can read.
-    path.write_bytes(save({name: value.half().contiguous() for name, value in state.items()}))
+    files.write(path, save({name: value.half().contiguous() for name, value in state.items()}))
 
 
 def write_sheet(path: Path, recipe: Recipe, network: nn.Module, held_out: Sequence[Picture]) -> None:
     """Write held-out examples to look at."""
     with torch.no_grad():
-        cv2.imwrite(str(path), cv2.cvtColor(recipe.sheet(network, held_out), cv2.COLOR_RGB2BGR))
+        write_picture(path, Image.fromarray(recipe.sheet(network, held_out)), "PNG")
 
 
 def write_curves(path: Path, losses: Path, validation: Path) -> None:
@@ -102,7 +103,7 @@ def write_curves(path: Path, losses: Path, validation: Path) -> None:
             axes.plot(steps, values, label=name, marker=marker)
         if axes.has_data():
             axes.legend()
-    figure.savefig(path, dpi=100)
+    write_figure(path, figure, dpi=100)
 
 
 def published_trunk() -> dict[str, torch.Tensor]:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from stages.core.progress import Progress
 from stages.engines import registry
-from stages.formats.manifest import sha256
+from stages.formats import files
+from stages.formats.files import sha256
 from stages.training import sets
 from stages.training.loop import CHECKPOINT, Outcome, Tell, in_words, train
 from stages.training.outcome import (
@@ -154,10 +155,10 @@ def run_training(
     facts = _facts(training, pictures, outcome)
     write_weights(folder / weights_file(network), outcome.network)
     write_facts(folder, facts)
-    (folder / f"{network}.md").write_text(card(recipe.notes, facts), encoding="utf-8")
+    files.write(folder / f"{network}.md", card(recipe.notes, facts))
     write_curves(folder / "curves.png", folder / "losses.csv", folder / "validation.csv")
     write_sheet(folder / "sheet.png", recipe, outcome.network, pictures.held_out)
-    (folder / CHECKPOINT).unlink()
+    files.delete(folder / CHECKPOINT)
 
 
 def _facts(training: Training, pictures: Pictures, outcome: Outcome) -> Facts:

@@ -20,8 +20,8 @@ from PIL import Image
 
 from stages.core.errors import InputError
 from stages.core.palette import IGNORE
+from stages.formats.files import sha256
 from stages.formats.frames import SUFFIXES, load_picture, read_frame
-from stages.formats.manifest import sha256
 from stages.training.pictures import Picture, counted
 
 Unknown = Literal["auto", "255", "none"]

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import luigi
 import rich_click as click
 
 from stages.engines import registry
+from stages.formats import files
 from stages.formats.layout import sequence_paths
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
 from tasks.bulk import BulkRefine
@@ -127,11 +127,11 @@ def demo(clip: bool, workers: int | None) -> int:
         sys.stdout.write(f"{source}\n")
         return 0
     data_root = Path(setting("data_root"))
-    data_root.mkdir(parents=True, exist_ok=True)
+    files.make_folder(data_root)
     scribbles = sequence_paths(data_root, DEMO.dataset, DEMO.seq).scribbles / "001.json"
     if not scribbles.exists():
-        scribbles.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(demo_scribbles(), scribbles)
+        files.make_folder(scribbles.parent)
+        files.replace(scribbles, demo_scribbles().read_bytes())
     shared = {} if workers is None else {"workers": workers}
     where = {"seq": DEMO.seq, "dataset": DEMO.dataset}
     steps = (

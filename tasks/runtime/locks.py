@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from stages.core.errors import StageError
-from stages.formats.manifest import sweep
+from stages.formats import files
+from stages.formats.files import sweep
 from stages.formats.progress import begin_anew
 
 LOCK: Final = ".lock"
-_locks: dict[Path, IO[str] | None] = {}
+_locks: dict[Path, int | None] = {}
 _PATIENCE_S: Final = 3.0  # a run that was killed a moment ago may have children that are just ending
 
 
@@ -34,12 +35,12 @@ def claim(root: Path, *, shared: bool) -> bool:
         Whether this run holds the lock.
     """
     if _locks.get(root) is None:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / LOCK).open("a+", encoding="utf-8")
+        files.make_folder(root)
+        file = files.disk.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
         deadline = time.monotonic() + (0 if root in _locks else _PATIENCE_S)
         while not _enter(file, root, shared):
             if time.monotonic() >= deadline:
-                file.close()
+                os.close(file)
                 _locks[root] = None
                 return False
             time.sleep(0.1)
@@ -89,21 +90,21 @@ def release_all() -> None:
         if file is not None:
             if _flock(file, fcntl.LOCK_EX):
                 sweep(root)
-            file.close()
+            os.close(file)
     _locks.clear()
 
 
-def _enter(file: IO[str], root: Path, shared: bool) -> bool:
+def _enter(file: int, root: Path, shared: bool) -> bool:
     holder = f"process {os.getpid()} on {platform.node()}{', worker of a central scheduler' if shared else ''}\n"
     if first := _flock(file, fcntl.LOCK_EX):
         sweep(root)
         begin_anew(root)
-        file.truncate(0)
+        os.ftruncate(file, 0)
     # Making an exclusive lock a shared one lets it go for a moment: whoever is faster has it, and we try again.
     if not (_flock(file, fcntl.LOCK_SH) if shared else first):
         return False
-    file.write(holder)
-    file.flush()
+    with suppress(OSError):  # a full disk: the lock holds all the same
+        files.disk.write(file, holder.encode())
     return True
 
 

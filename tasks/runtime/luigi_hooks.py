@@ -35,6 +35,7 @@ from luigi.rpc import RemoteScheduler
 from luigi.scheduler import Scheduler
 
 from stages.core.errors import LisError
+from stages.formats import files
 from tasks.runtime import machine, runs
 
 logger = logging.getLogger("lis")
@@ -183,8 +184,7 @@ class HookedTask(luigi.Task):
         """What the scheduler keeps as the reason; called in the task's own process."""
         reason = str(exception) if isinstance(exception, LisError) else str(super().on_failure(exception))
         if _failures:
-            with _failures[-1].open("a", encoding="utf-8") as file:
-                file.write(json.dumps(reason) + "\n")
+            files.append_line(_failures[-1], json.dumps(reason))
         return reason
 
 

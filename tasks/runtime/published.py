@@ -4,7 +4,6 @@ import contextvars
 import errno
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,7 +15,8 @@ from tqdm import tqdm
 
 from stages.core.errors import InputError, LisError, StageError
 from stages.engines import registry
-from stages.formats.manifest import Json, Manifest, publish, publishing, read_manifest
+from stages.formats.files import free_mib, publishing
+from stages.formats.manifest import Json, Manifest, publish, read_manifest
 from tasks.runtime import luigi_hooks, machine
 from tasks.runtime.luigi_hooks import HookedTask, abstract, logger
 from tasks.runtime.options import EngineParameter, MachineOptions, WhereOptions
@@ -212,9 +212,7 @@ def disk_error(error: OSError, target: Path) -> StageError:
             f"{error.filename or target}: {error.strerror or error}, while writing {target}. Check that the folder of "
             "results is one, and that it can be written."
         )
-    existing = next(parent for parent in target.absolute().parents if parent.exists())
-    free_mib = shutil.disk_usage(existing).free / 2**20
     return StageError(
-        f"no room to write {target}: {os.strerror(error.errno)} ({free_mib:.0f} MiB free). "
+        f"no room to write {target}: {os.strerror(error.errno)} ({free_mib(target):.0f} MiB free). "
         "Nothing half-written was kept. Make room, and run the same command again."
     )

@@ -4,23 +4,14 @@ import errno
 import hashlib
 import json
 import os
-import platform
 from pathlib import Path
 
 import pytest
 
 from stages.core.errors import StageError
-from stages.formats import manifest
-from stages.formats.manifest import (
-    beside,
-    publish,
-    publishing,
-    read_manifest,
-    remove,
-    sweep,
-    sweep_beside,
-    write_json,
-)
+from stages.formats import files
+from stages.formats.files import beside, publishing
+from stages.formats.manifest import publish, read_manifest
 
 
 def put(folder: Path, text: str, key: dict[str, object] | None = None) -> None:
@@ -98,13 +89,6 @@ def test_content_depends_on_the_names_and_on_the_objects(tmp_path: Path) -> None
     assert len(contents) == 3
 
 
-def test_publishing_keeps_no_file_open(tmp_path: Path) -> None:
-    put(tmp_path / "stage", "one")
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    put(tmp_path / "stage", "two")
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
 def test_a_disk_that_refuses_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "stage", "one")
 
@@ -127,7 +111,7 @@ def test_a_rename_that_is_refused_is_told_and_not_tried_for_ever(
     with publishing(tmp_path / "stage") as temporary:
         (temporary / "a.txt").write_text("one")
         monkeypatch.setattr(Path, "rename", lambda self, target: refuse(self, target) if self == temporary else None)
-        monkeypatch.setattr(manifest, "remove", lambda _: None)
+        monkeypatch.setattr(files, "remove", lambda _: None)
         with pytest.raises(OSError, match="another device"):
             publish(temporary, tmp_path / "stage", stage="test", key={}, weights={}, objects=[], run={})
 
@@ -138,15 +122,6 @@ def test_the_content_of_version_0_1_is_todays(tmp_path: Path) -> None:
     found = read_manifest(tmp_path / "stage")
     assert found is not None
     assert found.content == "94ab35fa7b059b6b28553bc535a59dd29d5684eb93370b2c118953e662e7244b"
-
-
-def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
-    put(tmp_path / "stage", "one")
-    with pytest.raises(RuntimeError), publishing(tmp_path / "stage") as temporary:
-        (temporary / "half").write_text("x")
-        raise RuntimeError
-    assert (tmp_path / "stage" / "sub" / "a.txt").read_text() == "one"
-    assert names(tmp_path) == ["stage"]
 
 
 def test_nothing_written_is_an_error(tmp_path: Path) -> None:
@@ -185,48 +160,3 @@ def test_a_manifest_that_changes_is_read_again(tmp_path: Path) -> None:
     second = read_manifest(tmp_path / "stage")
     assert first is not None and second is not None
     assert (first.key, second.key) == ({"x": 1}, {"x": 2})
-
-
-def test_removing_is_done_by_one_rename_and_minds_nothing_that_is_not_there(tmp_path: Path) -> None:
-    put(tmp_path / "stage", "one")
-    remove(tmp_path / "stage")
-    remove(tmp_path / "stage")
-    assert names(tmp_path) == []
-
-
-def test_beside_a_folder_only_what_dead_processes_of_this_host_left_is_swept(tmp_path: Path) -> None:
-    folder, host = tmp_path / "shots", platform.node()
-    dead = 2**22 + 1  # no process has such a number
-    gone = [f".tmp-shots-{host}-{dead}", f".old-shots-{host}-{dead}"]
-    kept = [
-        f".tmp-shots-{host}-{os.getpid()}", f".tmp-shots-elsewhere-{dead}", f".tmp-shots2-{host}-{dead}",
-        f".new-shots-{host}-{dead}", f".tmp-shots-{host}-{dead}x", f".tmp-shots-{host}-", "shots",
-    ]  # fmt: skip
-    for name in (*gone, *kept):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-    sweep_beside(folder)
-    assert names(tmp_path) == sorted(kept)
-
-
-def test_json_is_sorted_and_a_failed_write_leaves_the_old_text(tmp_path: Path) -> None:
-    path = tmp_path / "thing.json"
-    write_json(path, {"b": [1], "a": "é"})
-    assert path.read_text() == '{\n "a": "\\u00e9",\n "b": [\n  1\n ]\n}\n'
-    before = path.read_bytes()
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
-    assert path.read_bytes() == before
-    assert names(tmp_path) == ["thing.json"]
-
-
-def test_sweep_deletes_leftovers_only(tmp_path: Path) -> None:
-    put(tmp_path / "tracks" / "00000-00004", "one")
-    (tmp_path / "tracks" / ".tmp-00004-00008-1").mkdir()
-    (tmp_path / ".old-masks-1" / "deep" / "deeper").mkdir(parents=True)
-    (tmp_path / ".tmp-requests.json-host-1").touch()
-    (tmp_path / "tracks" / ".tmp-notes-host-1").touch()
-    (tmp_path / ".digests.json").write_text("{}")
-    sweep(tmp_path)
-    assert names(tmp_path) == [".digests.json", "tracks"]
-    assert names(tmp_path / "tracks") == ["00000-00004"]

@@ -139,7 +139,7 @@ def moving_square(count: int, height: int = 48, width: int = 64) -> Iterator[Fra
 
 
 def test_video_decodes_to_the_same_frames(tmp_path: Path) -> None:
-    write_overlay_video(tmp_path / "overlay.mp4", moving_square(30), fps=24)
+    write_overlay_video(tmp_path / "overlay.mp4", moving_square(30), 30, fps=24)
     decoded = decode(tmp_path / "overlay.mp4")
     originals = list(moving_square(30))
     assert len(decoded) == 30
@@ -151,7 +151,7 @@ def test_video_decodes_to_the_same_frames(tmp_path: Path) -> None:
 
 def test_video_is_what_browsers_play(tmp_path: Path) -> None:
     path = tmp_path / "overlay.mp4"
-    write_overlay_video(path, moving_square(50), fps=29.97)
+    write_overlay_video(path, moving_square(50), 50, fps=29.97)
     data = path.read_bytes()
     assert data.find(b"moov") < data.find(b"mdat"), (
         "the index comes first, so that playing starts before the file is read"
@@ -169,7 +169,7 @@ def test_video_is_what_browsers_play(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(47, 63), (48, 63), (47, 64), (1, 1)])
 def test_odd_sides_grow_by_one(tmp_path: Path, height: int, width: int) -> None:
-    write_overlay_video(tmp_path / "odd.mp4", [grey(height, width)] * 3, fps=10)
+    write_overlay_video(tmp_path / "odd.mp4", [grey(height, width)] * 3, 3, fps=10)
     decoded = decode(tmp_path / "odd.mp4")
     assert len(decoded) == 3
     assert decoded[0].shape == (height + height % 2, width + width % 2, 3)
@@ -191,12 +191,12 @@ def test_video_keeps_no_frames(tmp_path: Path) -> None:
             most = max(most, len(alive))
             yield seen
 
-    write_overlay_video(tmp_path / "overlay.mp4", counted(), fps=24)
+    write_overlay_video(tmp_path / "overlay.mp4", counted(), 60, fps=24)
     assert most <= 3
 
 
 def test_video_without_frames_or_of_two_sizes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="no frame"):
-        write_overlay_video(tmp_path / "none.mp4", [], fps=24)
+        write_overlay_video(tmp_path / "none.mp4", [], 0, fps=24)
     with pytest.raises(StageError, match="frame 1 of shape"):
-        write_overlay_video(tmp_path / "mixed.mp4", [grey(8, 8), grey(8, 10)], fps=24)
+        write_overlay_video(tmp_path / "mixed.mp4", [grey(8, 8), grey(8, 10)], 2, fps=24)

@@ -25,7 +25,8 @@ import psutil
 import pytest
 
 from stages.core.errors import StageError
-from stages.formats.manifest import publish, publishing, read_manifest
+from stages.formats.files import publishing
+from stages.formats.manifest import publish, read_manifest
 from tasks.runtime import locks
 from tasks.runtime.sequence import StageTask
 from tests.conftest import LUIGI, REPOSITORY, Clip, Project, write_settings

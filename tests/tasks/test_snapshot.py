@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import InputError, LisError
-from stages.formats.manifest import write_json
+from stages.formats.files import write_json
 from stages.formats.requests import note_read, note_requests
 from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, root_of, snapshot_of
 from tests.conftest import Project
