@@ -236,7 +236,7 @@ def _until(happened: Callable[[], bool], patience_s: float) -> None:
 
 @pytest.mark.slow
 def test_a_night_with_a_lost_node_a_failure_and_a_sequence_that_waits(slurm: Slurm, tmp_path: Path) -> None:
-    names = ("one", "two", "third", "four", "waits", "fails")
+    names = ("one", "two", "my third", "-four", "waits", "fails")
     project = _night(tmp_path, names)
     for name in names[:4]:
         project.seq = name
