@@ -18,7 +18,7 @@ from tasks.runtime.published import LisTask
 from tasks.status import seconds_since, standing
 
 
-class BulkRefine(options.BulkOptions, options.RefineOptions, options.PlanOptions, LisTask):
+class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions, LisTask):
     """`RefineSequence` for every sequence of a list or a dataset; one that fails does not stop the others.
 
     Luigi's scheduler grows slow with the square of the tasks that wait, so sequences are scheduled a chunk at a time.
@@ -94,7 +94,8 @@ class BulkRefine(options.BulkOptions, options.RefineOptions, options.PlanOptions
         try:
             seconds = seconds_since(task.root, started)
             found = standing(task, failure)
-            return Outcome(one.name, found.state, found.reason, seconds)
+            state = State.WAITING if found.state.waits else found.state
+            return Outcome(one.name, state, found.reason, seconds)
         except LisError as error:
             return Outcome(one.name, State.FAILED, failure or str(error))
 

@@ -65,7 +65,7 @@ class GroundTruth(StageTask):
         return Truth(tuple(self.files()), tuple(self.manifest().objects))
 
 
-class EvaluateSequence(options.RefineOptions, ScribbledTask, StageTask):
+class EvaluateSequence(options.ResultOptions, ScribbledTask, StageTask):
     """J and F of the finished sequence against its ground truth, and how well the quality estimate foresaw them."""
 
     stage = results.EVALUATION

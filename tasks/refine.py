@@ -13,8 +13,8 @@ from tasks.inputs import Frames
 from tasks.runtime import options
 from tasks.runtime.luigi_hooks import abstract
 from tasks.runtime.published import PublishedTask, once_a_question
-from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
-from tasks.tracks import SegmentTask, TrackSegment
+from tasks.runtime.sequence import EngineTask, ProvisionalTask, ScribbledTask, StageTask
+from tasks.tracks import ProvisionalTrack, SegmentTask, TrackSegment
 
 if TYPE_CHECKING:
     from stages.steps.refine import GuardedRefiner
@@ -110,36 +110,37 @@ class RefineSegment(RefineTask, SegmentTask):
         return refine_segment(folder, self.snapshot.video, tracks, self.guarded_refiner(), self.progress)
 
 
-class RefineSequence(options.RefineOptions, ScribbledTask, StageTask):
-    """The result: an indexed mask for every frame, under the source's names."""
+@abstract
+class ProvisionalSegment(ProvisionalTask, RefineSegment):
+    """Sharper masks on a stretch that the plan does not have."""
 
-    stage = results.MASKS
+    def track(self) -> TrackSegment:
+        """The task that makes its tracks."""
+        task: TrackSegment = self.clone(ProvisionalTrack)
+        return task
+
+
+@abstract
+class ResultTask(options.RefineOptions, ScribbledTask, StageTask):
+    """An indexed mask for every frame, under the source's names."""
+
     version = 2
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
         return ("stages.steps.assemble",)
 
-    def requires(self) -> list[luigi.Task]:
-        """Every anchor, every stretch; first of all, checkpoints that can be used."""
-        self.checkpoint("segmenter", self.segmenter)
-        self.checkpoint("propagator", self.propagator)
-        self.checkpoint("refiner", self.refiner)
-        coarse = [self.clone(Frames), self.clone(SelectAnchors), *self.anchor_masks()]
-        refined = self.segments() if self._has_former_result() else self.parts()
-        return [*coarse, *refined]
-
     def anchor_masks(self) -> list[AnchorMask]:
         """One task per anchor, in order."""
-        return [self.clone(AnchorMask, frame=index) for index in self.snapshot.plan.anchors]
+        return [self.clone(AnchorMask, frame=index) for index in self.plan.anchors]
 
     def segments(self) -> list[RefineSegment]:
         """One task per stretch, in order."""
-        return [self.clone(RefineSegment, start=s.start, stop=s.stop) for s in self.snapshot.plan.segments]
+        return [self.clone(RefineSegment, start=s.start, stop=s.stop) for s in self.plan.segments]
 
     def anchors(self) -> list[RefineAnchor]:
         """One task per anchor, in order."""
-        return [self.clone(RefineAnchor, frame=index) for index in self.snapshot.plan.anchors]
+        return [self.clone(RefineAnchor, frame=index) for index in self.plan.anchors]
 
     def parts(self) -> list[RefineTask]:
         """What the result is put together from."""
@@ -147,7 +148,7 @@ class RefineSequence(options.RefineOptions, ScribbledTask, StageTask):
 
     def folder(self) -> Path:
         """One per sequence."""
-        return Path(results.MASKS)
+        return Path(self.stage)
 
     def uses(self) -> Json:
         """Names, and the refined anchors and stretches."""
@@ -157,14 +158,82 @@ class RefineSequence(options.RefineOptions, ScribbledTask, StageTask):
         }
 
     def work(self, folder: Path) -> list[int]:
-        """Write one PNG per frame; sweep the folders of anchors and stretches that the plan no longer has."""
-        from stages.formats.requests import settle_requests
+        """Write one PNG per frame; sweep what the result supersedes."""
         from stages.steps.assemble import assemble
 
         assemble(folder, self.clone(Frames).names(), [task.target() for task in self.parts()])
-        results.sweep_unplanned(self.root, self.snapshot.plan)
-        settle_requests(self.root)
+        self.sweep()
         return sorted({object_id for task in self.anchors() for object_id in task.manifest().objects})
+
+    def sweep(self) -> None:
+        """Delete what this result is made instead of; before it is published, so that a kill leaves no litter."""
+        raise NotImplementedError
+
+
+@abstract
+class ProvisionalSequence(ProvisionalTask, ResultTask):
+    """What can be said of every frame while some of the anchors wait for scribbles; never in `masks/`."""
+
+    stage = results.PROVISIONAL
+
+    def requires(self) -> list[luigi.Task]:
+        """The annotated anchors, and the stretches between them."""
+        return [self.clone(Frames), *self.parts()]
+
+    def name_of_result(self) -> str:
+        """What the log calls the result."""
+        return f"{self.folder()} masks, from {len(self.annotated)} anchor{'s' * (len(self.annotated) > 1)},"
+
+    def segments(self) -> list[RefineSegment]:
+        """One task per stretch, in order; the plan's own where it has the same."""
+        planned = self.snapshot.plan.segments
+        return [
+            self.clone(RefineSegment if s in planned else ProvisionalSegment, start=s.start, stop=s.stop)
+            for s in self.plan.segments
+        ]
+
+    def sweep(self) -> None:
+        """Stretches that strokes have divided since; the result in `masks/` keeps what it rests on."""
+        plans = (self.plan, self.snapshot.plan)
+        kept = results.parts_of_result(self.root).union(*map(results.parts_of_plan, plans))
+        results.sweep_parts(self.root, kept)
+
+
+class RefineSequence(options.ResultOptions, ResultTask):
+    """The result: an indexed mask for every frame, under the source's names."""
+
+    stage = results.MASKS
+
+    def requires(self) -> list[luigi.Task]:
+        """Every anchor, every stretch, and what can be had meanwhile; first of all, checkpoints that can be used."""
+        self.checkpoint("segmenter", self.segmenter)
+        self.checkpoint("propagator", self.propagator)
+        self.checkpoint("refiner", self.refiner)
+        coarse = [self.clone(Frames), self.clone(SelectAnchors), *self.anchor_masks()]
+        refined = self.segments() if self._has_former_result() else self.parts()
+        return [*coarse, *refined, *filter(None, [self.provisional_result() if self.provisional else None])]
+
+    def provisional_result(self) -> ProvisionalSequence | None:
+        """What stands in for the result while scribbles are missing; None if none are, or none are there."""
+        plan = self.plan
+        if not plan.requested or not plan.annotated:
+            return None
+        task: ProvisionalSequence = self.clone(ProvisionalSequence, annotated=plan.annotated)
+        return task
+
+    def run(self) -> None:
+        """Make and publish the result; nothing is provisional beside it."""
+        super().run()
+        # The result may have been right all along: strokes that were gone for a while are back.
+        results.remove_provisional(self.root)
+
+    def sweep(self) -> None:
+        """Anchors and stretches that the plan no longer has, requests, and what was provisional."""
+        from stages.formats.requests import settle_requests
+
+        results.sweep_parts(self.root, results.parts_of_plan(self.plan))
+        results.remove_provisional(self.root)
+        settle_requests(self.root)
 
     # A result of the first version, in which this task refined the anchors itself, holds as long as nothing changes.
 
@@ -183,7 +252,7 @@ class RefineSequence(options.RefineOptions, ScribbledTask, StageTask):
         return all(task.complete() for task in rests_on) and manifest.key == self._former_key()
 
     def _former_key(self) -> Json:
-        anchors = self.snapshot.plan.anchors
+        anchors = self.plan.anchors
         return self._as_recorded(
             {
                 "names": self.clone(Frames).names(),

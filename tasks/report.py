@@ -13,7 +13,7 @@ from tasks.runtime import options
 from tasks.runtime.sequence import ScribbledTask, StageTask
 
 
-class ReportSequence(options.ReportOptions, options.RefineOptions, ScribbledTask, StageTask):
+class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask, StageTask):
     """The report page, the overlay video, the frames by doubt, and where to scribble next."""
 
     stage = results.REPORT

@@ -96,8 +96,15 @@ def _not_done(task: RefineSequence, failure: str | None) -> Standing:
     if failure is None and not (task.root / results.FRAMES).is_dir():
         return Standing(State.NEW, _owed(waiting), waiting)
     if waiting:
-        return Standing(State.WAITING, _owed(waiting), waiting)
+        return _waiting(task, waiting)
     return _unfinished(task, runs, is_look=failure is None)
+
+
+def _waiting(task: RefineSequence, frames: tuple[int, ...]) -> Standing:
+    meanwhile = task.provisional_result()
+    if meanwhile is None or not meanwhile.complete():
+        return Standing(State.WAITING, _owed(frames), frames)
+    return Standing(State.PROVISIONAL, f"{_owed(frames)}; provisional masks in {meanwhile.target()}", frames)
 
 
 def _owed(frames: tuple[int, ...]) -> str:

@@ -12,7 +12,7 @@ from tasks.anchors import AnchorMask
 from tasks.inputs import Frames
 from tasks.runtime import options
 from tasks.runtime.luigi_hooks import abstract
-from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
+from tasks.runtime.sequence import EngineTask, ProvisionalTask, ScribbledTask, StageTask
 
 
 @abstract
@@ -25,7 +25,7 @@ class SegmentTask(options.TrackOptions, ScribbledTask, StageTask):
     @property
     def segment(self) -> Segment:
         """The stretch, as planned."""
-        segments = self.snapshot.plan.segments
+        segments = self.plan.segments
         for segment in segments:
             if (segment.start, segment.stop) == (self.start, self.stop):
                 return segment
@@ -75,3 +75,8 @@ class TrackSegment(SegmentTask, EngineTask):
 
         sources = {task.frame: task.target() for task in self.anchor_masks()}
         return track_segment(folder, self.snapshot.video, self.segment, sources, self.engine(), self.progress)
+
+
+@abstract
+class ProvisionalTrack(ProvisionalTask, TrackSegment):
+    """Masks on a stretch that the plan does not have: it reaches across anchors that still wait for scribbles."""

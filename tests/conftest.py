@@ -155,13 +155,18 @@ def write_settings(folder: Path) -> None:
     (folder / "luigi.cfg").write_text(settings)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
+def new_project(folder: Path) -> Project:
     """The toy clip in a dataset, without scribbles."""
-    write_settings(tmp_path)
-    made = Project(tmp_path, Clip())
+    write_settings(folder)
+    made = Project(folder, Clip())
     made.write_frames()
     return made
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A new one."""
+    return new_project(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -177,9 +182,7 @@ def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (made.root / "report" / "manifest.json").exists():
             made.folder.mkdir()
-            write_settings(made.folder)
-            made.write_frames()
-            made.scribble(2, 5, 8, 11)
+            new_project(made.folder).scribble(2, 5, 8, 11)
             made.run("ReportSequence")
     return made
 

@@ -48,6 +48,11 @@ class Plan:
     """Those of them that nobody has annotated yet."""
 
     @property
+    def annotated(self) -> tuple[int, ...]:
+        """Those of them that people have annotated."""
+        return tuple(index for index in self.anchors if index not in self.requested)
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """The stretches between neighbouring anchors that own at least one frame, in order."""
         last = self.frame_count - 1

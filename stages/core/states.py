@@ -39,7 +39,7 @@ class State(StrEnum):
     """For scribbles; all that was possible without them is done."""
     WAITING_FOR_APPROVAL = "waiting for approval"
     PROVISIONAL = "provisional"
-    """There are masks for every frame, made from fewer anchors than were asked for."""
+    """It waits for scribbles, and has masks for every frame, made from fewer anchors than were asked for."""
     RUNNING = "running"
     """A run works on it now."""
     STALE = "stale"
@@ -50,10 +50,21 @@ class State(StrEnum):
     DONE = "done"
 
     @property
+    def waits(self) -> bool:
+        """Whether people have to do something before it can go on."""
+        return self.exit_code == EXIT_CODES[State.WAITING]
+
+    @property
     def exit_code(self) -> int:
         """What a run that leaves a sequence in this state ends with; of several sequences the highest code counts."""
         return EXIT_CODES.get(self, 25)
 
 
-EXIT_CODES: Final = {State.DONE: 0, State.WAITING: 20, State.WAITING_FOR_APPROVAL: 20, State.FAILED: 30}
+EXIT_CODES: Final = {
+    State.DONE: 0,
+    State.WAITING: 20,
+    State.WAITING_FOR_APPROVAL: 20,
+    State.PROVISIONAL: 20,
+    State.FAILED: 30,
+}
 """As in the section [retcode] of luigi.cfg: 20 missing data, 30 a task failed; all else is 25, not run."""

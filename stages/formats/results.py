@@ -1,6 +1,9 @@
-"""`outputs/<seq>/`: what the folders of the stages are called, and the result itself, `masks/<stem>.png`."""
+"""`outputs/<seq>/`: what the folders of the stages are called, and the result itself, `masks/<stem>.png`.
 
-from collections.abc import Iterator
+`provisional/` holds the same files as `masks/`, made from the anchors that are annotated while others still wait.
+"""
+
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +17,7 @@ ANCHOR_MASKS: Final = "anchor_masks"
 TRACKS: Final = "tracks"
 REFINED: Final = "refined"
 MASKS: Final = "masks"
+PROVISIONAL: Final = "provisional"
 REPORT: Final = "report"
 TRUTH: Final = "truth"
 EVALUATION: Final = "evaluation"
@@ -55,12 +59,30 @@ def frames_in(manifest: Manifest) -> int:
     return max(1, sum(name.startswith(f"{MASKS}/") for name in manifest.files["sha256"]))
 
 
-def sweep_unplanned(root: Path, plan: Plan) -> None:
-    """Delete the folders of anchors and stretches that the plan no longer has."""
-    anchors = {of_frame("", index).name for index in plan.anchors}
-    stretches = {segment.name for segment in plan.segments}
-    planned = {ANCHOR_MASKS: anchors, TRACKS: stretches, REFINED: anchors | stretches}
-    for stage, names in planned.items():
+def parts_of_plan(plan: Plan) -> set[str]:
+    """The names of the folders that a plan's anchors and stretches have, whatever the stage."""
+    return {*(of_frame("", index).name for index in plan.anchors), *(segment.name for segment in plan.segments)}
+
+
+def parts_of_result(root: Path) -> set[str]:
+    """The same of what the result in `masks/` was put together from; none if there is no result."""
+    manifest = read_manifest(root / MASKS)
+    if manifest is None:
+        return set()
+    # The first version named anchors by their frames, and stretches by another word.
+    key = {"parts": (), "segments": (), "anchor_frames": (), **manifest.key}
+    anchors = {of_frame("", int(index)).name for index in key["anchor_frames"]}
+    return anchors | {Path(part).name for part in (*key["parts"], *key["segments"])}
+
+
+def remove_provisional(root: Path) -> None:
+    """Delete what was provisional: there is a result."""
+    remove(root / PROVISIONAL)
+
+
+def sweep_parts(root: Path, kept: Collection[str]) -> None:
+    """Delete the folders of anchors and stretches but for those with these names."""
+    for stage in (ANCHOR_MASKS, TRACKS, REFINED):
         for folder in sorted((root / stage).glob("[0-9]*")):
-            if folder.name not in names:
+            if folder.name not in kept:
                 remove(folder)

@@ -214,6 +214,7 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
                 "state": str(found.state),
                 "made": dict(made),
                 "waiting_for": list(found.waiting_for),
+                "provisional": str(task.root / results.PROVISIONAL) if found.state == State.PROVISIONAL else "",
                 "requests": str(task.root / requests.FOLDER) if found.waiting_for else "",
                 "result": str(task.target()) if isinstance(task, PublishedTask) and not outcome.exit_code else "",
             }
@@ -229,7 +230,10 @@ def _say(said: Mapping[str, Any]) -> None:
     if code == 0 and not made:
         sys.stderr.write(f"{name}: nothing to do, all of it is up to date\n")
     else:
-        sys.stderr.write(f"{name}: {_words_of(code)} after {how_long(said['seconds'])}; made: {what}\n")
+        words = "provisional, " * bool(said["provisional"]) + _words_of(code)
+        sys.stderr.write(f"{name}: {words} after {how_long(said['seconds'])}; made: {what}\n")
+    if said["provisional"]:
+        sys.stderr.write(f"  provisional masks of every frame: {said['provisional']}\n")
     if said["result"]:
         sys.stderr.write(f"  the result: {said['result']}\n")
     elif said["requests"]:

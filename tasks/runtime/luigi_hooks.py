@@ -110,7 +110,7 @@ def _exit_after(sentinel: int) -> None:
 
 
 def abstract(task: TaskClass) -> TaskClass:
-    """Take a class that only others build on out of the list of tasks that people may ask for."""
+    """Take a class that only others build on, or require, out of the list of tasks that people may ask for."""
     register = luigi.task_register.Register._reg
     if task in register:
         register.remove(task)

@@ -248,6 +248,18 @@ class RefineOptions(TrackOptions):
     )
 
 
+class ResultOptions(RefineOptions):
+    """What is made while the result cannot be."""
+
+    provisional = _switch(
+        SCRIBBLES,
+        "provisional",
+        True,
+        "while scribbles are missing, make provisional masks from those that are there: outputs/<seq>/provisional",
+        significant=False,
+    )
+
+
 class ReportOptions:
     """How the report looks."""
 

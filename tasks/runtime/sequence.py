@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 import luigi
 
 from stages.core.errors import LisError
+from stages.core.plan import Plan
 from stages.engines import registry
 from stages.engines.registry import Engine
 from stages.engines.spec import Plug
@@ -109,6 +110,26 @@ class ScribbledTask(PlanOptions, SequenceTask):
     def terms(self) -> Terms:
         """What anchors are chosen from."""
         return Terms(self.scribbles, self.scribbles_root, self.requests, self.placement)
+
+    @property
+    def plan(self) -> Plan:
+        """The anchors, and the stretches between them."""
+        return self.snapshot.plan
+
+
+@abstract
+class ProvisionalTask(ScribbledTask):
+    """A task that makes do with the anchors that are annotated while others wait: as with the placement `given`.
+
+    It is told which, so that what a person draws meanwhile waits for the next run.
+    """
+
+    annotated = luigi.TupleParameter(description="frame indices of the anchors that are annotated")
+
+    @property
+    def plan(self) -> Plan:
+        """Those anchors, and the stretches between them."""
+        return Plan(self.snapshot.frame_count, self.annotated, ())
 
 
 @abstract

@@ -29,7 +29,7 @@ def test_a_run_without_scribbles_asks_for_them_and_says_so_in_one_line(project: 
 
 def test_what_is_possible_is_computed_before_waiting(project: Project) -> None:
     project.scribble(5, 8)
-    project.run(expect=20)
+    project.run("RefineSequence", "--provisional", "false", expect=20)
     assert project.ran() == [
         "anchor_masks/00005", "anchor_masks/00008", "anchors", "frames", "refined/00005", "refined/00005-00008",
         "refined/00008", "tracks/00005-00008",
@@ -37,7 +37,7 @@ def test_what_is_possible_is_computed_before_waiting(project: Project) -> None:
     assert not (project.root / "masks").exists()
     planned = json.loads((project.root / "anchors" / "anchors.json").read_text())
     assert (planned["anchors"], planned["requested"]) == ([2, 5, 8, 11], [2, 11])
-    project.run(expect=20)
+    project.run("RefineSequence", "--provisional", "false", expect=20)
     assert project.ran() == []
 
 

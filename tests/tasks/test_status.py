@@ -120,7 +120,7 @@ def test_what_people_have_drawn_meanwhile_is_told(project: Project) -> None:
     project.run(expect=20)
     (run,) = progress.read_progress(project.root)
     assert run.exit_code == 20
-    assert standing(project.task()).state == State.WAITING
+    assert standing(project.task()).state == State.PROVISIONAL
     project.scribble(2, 5, 8, 11)
     assert standing(project.task()) == Standing(State.STOPPED, "the scribbles are there; run the command again")
 
