@@ -15,7 +15,6 @@ in every summary.
 A session is kept on disk, one folder an interaction, so that it goes on where it was stopped.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -30,6 +29,7 @@ from stages.core.strokes import Line
 from stages.core.types import LabelMap
 from stages.evaluation.truth import Masks, Truth
 from stages.formats.files import publishing, put_in_place, write_json
+from stages.formats.json_files import read_json
 from stages.formats.scribbles import ScribbleSet, merge
 from stages.formats.soft_masks import write_hdf5
 
@@ -215,7 +215,7 @@ def _write_labels(path: Path, labels: Masks) -> None:
 
 
 def _read_step(path: Path) -> Step:
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields = read_json(path)
     lines = tuple(
         Line(line["object_id"], tuple((float(x), float(y)) for x, y in line["path"])) for line in fields.pop("lines")
     )

@@ -1,12 +1,12 @@
 """`.digests.json`: digests of outside files, so that a finished run is recognised fast."""
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from stages.formats.files import make_folder, sha256, write_json
+from stages.formats.json_files import read_json
 
 SETTLED_AFTER_S: Final = 2.0
 """The coarsest clock among file systems in use (FAT): two changes within this time may bear one time of change."""
@@ -46,7 +46,7 @@ class DigestCache:
         self._changed = False
         self._known: dict[str, tuple[Stamp, str]] = {}
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = read_json(path)
             self._known = {
                 str(file): (Stamp(int(size), int(mtime), int(ctime), int(inode)), str(digest))
                 for file, (size, mtime, ctime, inode, digest) in known.items()

@@ -1,7 +1,6 @@
 """The folders `truth/` and `evaluation/`: `truth.json`, `evaluation.json` and `evaluation.csv`."""
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +10,7 @@ from typing import Any, Final
 from stages.core.errors import StageError
 from stages.formats import files
 from stages.formats.files import write_json
+from stages.formats.json_files import read_json
 from stages.formats.manifest import Json
 from stages.formats.tables import table_text
 
@@ -64,7 +64,7 @@ class Evaluation:
                     ScoredFrame(**{name: kind(record[name] or math.nan) for name, kind in kinds.items()})
                     for record in csv.DictReader(file)
                 ]
-            summary = json.loads((folder / EVALUATION_JSON).read_text(encoding="utf-8"))
+            summary = read_json(folder / EVALUATION_JSON)
         except (OSError, KeyError, ValueError) as error:
             raise StageError(f"{folder}: no table of scores ({error!r}); delete the folder and run again") from None
         return cls(summary, rows)

@@ -1,6 +1,5 @@
 """`frames/frames.json`: names, size and digests of a sequence's pictures."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final
 
 from stages.core.errors import StageError
 from stages.formats.files import write_json
+from stages.formats.json_files import read_json
 from stages.formats.schema import check_schema
 
 FRAMES_JSON: Final = "frames.json"
@@ -36,7 +36,7 @@ class FramesJson:
         """
         path = folder / FRAMES_JSON
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields = read_json(path)
             check_schema(path, fields.get("schema", 1), SCHEMA)
             width, height = fields["size_wh"]
             return cls((int(width), int(height)), [(str(name), str(digest)) for name, digest in fields["frames"]])

@@ -1,27 +1,30 @@
 """A stage's folder: published by one rename, described by its `manifest.json`.
 
-    {"schema": 1, "stage": "tracks", "key": {...}, "content": "<sha256>", "weights": {...}, "objects": [1, 2],
+    {"schema": 2, "stage": "tracks", "key": {...}, "content": "<sha256>", "weights": {...}, "objects": [1, 2],
      "files": {"count": 3, "bytes": 81234, "sha256": {"mask.png": "...", ...}}, "run": {...}}
 
 `key` says what the result was made from, `content` what came out (a digest of `files` and `objects`), `run` how the run
-went; only `run` differs between two runs on the same input.
+went; only `run` differs between two runs on the same input. `run` also holds `manifest_sha256`, a digest of everything
+else in the manifest: one that rotted is as good as none. Version 1 had no such digest.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from stages.core.errors import StageError
 from stages.formats import files
+from stages.formats.json_files import read_json
 from stages.formats.schema import NewerVersionError, check_schema
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
+_DIGEST = "manifest_sha256"
 Json = dict[str, Any]
 
 
@@ -37,6 +40,19 @@ class Manifest:
     files: Json
     run: Json
 
+    def __post_init__(self) -> None:
+        """Check the kinds of what was read."""
+        kinds = (str, dict, str, dict, list, dict, dict)
+        for field, kind in zip(fields(self), kinds, strict=True):
+            if not isinstance(getattr(self, field.name), kind):
+                raise StageError(f"found another thing than a {kind.__name__} as {field.name!r}")
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The sha256 of every file that the stage wrote, by its name in the folder."""
+        found: Mapping[str, str] = self.files["sha256"]
+        return found
+
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a complete folder, or None: nothing published, unreadable, or files missing.
@@ -44,22 +60,51 @@ def read_manifest(folder: Path) -> Manifest | None:
     Raises:
         NewerVersionError: a newer version of LIS has published the folder.
     """
-    path = folder / MANIFEST
     try:
-        stat = path.stat()
-        manifest = _parse(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        return manifest if _present(folder, manifest.files["sha256"]) else None
+        manifest = load_manifest(folder)
     except NewerVersionError:
         raise
-    except (StageError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (StageError, OSError):
         return None
+    return manifest if _present(folder, manifest.digests) else None
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder, whether its files are there or not.
+
+    Raises:
+        FileNotFoundError: nothing is published there.
+        NewerVersionError: a newer version of LIS has published the folder.
+        StageError: the manifest is damaged.
+        OSError: it cannot be read.
+    """
+    path = folder / MANIFEST
+    stat = path.stat()
+    try:
+        return _parse(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StageError(
+            f"{path}: found no manifest in it, or a damaged one ({error!r}); run the command again"
+        ) from None
 
 
 @lru_cache(maxsize=4096)
 def _parse(path: str, _mtime_ns: int, _size: int, _inode: int) -> Manifest:
-    fields = json.loads(Path(path).read_text(encoding="utf-8"))
-    check_schema(Path(path), fields.pop("schema"), SCHEMA)
-    return Manifest(**fields)
+    found = read_json(Path(path))
+    schema = check_schema(Path(path), found["schema"], SCHEMA)
+    noted = found["run"].pop(_DIGEST, None)
+    if (schema > 1 or noted is not None) and noted != _digest(found):
+        raise StageError(f"{path}: found a manifest that differs from what was written; run the command again")
+    del found["schema"]
+    manifest = Manifest(**found)
+    if not all(isinstance(value, str) for value in manifest.digests.values()):
+        raise StageError(f"{path}: found digests that are no text; run the command again")
+    return manifest
+
+
+def _digest(manifest: Json) -> str:
+    """Of all that it says, whatever its line breaks."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _present(folder: Path, names: Mapping[str, str]) -> bool:
@@ -92,19 +137,15 @@ def publish(
     digests = {path.relative_to(temporary).as_posix(): files.sha256(path) for path in paths}
     listed = {"count": len(paths), "bytes": sum(path.stat().st_size for path in paths), "sha256": digests}
     content = hashlib.sha256(json.dumps([digests, objects], sort_keys=True).encode()).hexdigest()
-    files.write(
-        temporary / MANIFEST,
-        files.json_text(
-            {
-                "schema": SCHEMA,
-                "stage": stage,
-                "key": key,
-                "content": content,
-                "weights": weights,
-                "objects": objects,
-                "files": listed,
-                "run": run,
-            }
-        ),
-    )
+    described = {
+        "schema": SCHEMA,
+        "stage": stage,
+        "key": key,
+        "content": content,
+        "weights": weights,
+        "objects": objects,
+        "files": listed,
+        "run": run,
+    }
+    files.write(temporary / MANIFEST, files.json_text({**described, "run": {**run, _DIGEST: _digest(described)}}))
     files.put_in_place(temporary, folder)

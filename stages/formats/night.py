@@ -1,6 +1,5 @@
 """`outputs/bulk/<date>/`: `summary.json` and `summary.txt` of a night."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Final
 from stages.core.states import State
 from stages.formats import files
 from stages.formats.files import write_json
+from stages.formats.json_files import read_json
 from stages.formats.manifest import Json
 
 SUMMARY_JSON: Final = "summary.json"
@@ -50,7 +50,7 @@ def last_summary(outputs_root: Path, started: float) -> Json:
     for folder in sorted((outputs_root / "bulk").glob("*_*"), reverse=True):
         path = folder / SUMMARY_JSON
         if path.is_file() and path.stat().st_mtime >= started:
-            return {"summary": str(folder), **json.loads(path.read_text(encoding="utf-8"))}
+            return {"summary": str(folder), **read_json(path)}
     return {}
 
 

@@ -10,7 +10,6 @@ was in use before it. A folder that is renamed is a network of another name. Wha
 place of is kept in `<weights_root>/own/<engine>/.replaced/<name>-1/` and so on.
 """
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from typing import Final
 from stages.core.errors import InputError
 from stages.formats import files
 from stages.formats.files import beside, write_json
+from stages.formats.json_files import read_json
 
 logger = logging.getLogger("lis")
 SCHEMA: Final = 1
@@ -87,7 +87,7 @@ def read_own_network(folder: Path) -> OwnNetwork:
     """
     path = folder / DESCRIPTION
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
         schema = fields.pop("schema")
         if not isinstance(schema, int) or schema > SCHEMA:
             raise InputError(

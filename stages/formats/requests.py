@@ -5,7 +5,6 @@ each frame to paint on (`00012.png`), what people painted (`00012.strokes.png`) 
 (`00012.empty.png`), and `read.json`: the digests of painted pictures that were read into a scribble set.
 """
 
-import json
 import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 from stages.core.errors import StageError
 from stages.core.plan import Plan
 from stages.formats.files import sha256, write_json
+from stages.formats.json_files import read_json
 from stages.formats.manifest import Json
 from stages.formats.schema import NewerVersionError, check_schema
 
@@ -118,7 +118,7 @@ def _issues(root: Path) -> list[Json]:
     """What was asked for, under which terms; nothing if that cannot be read."""
     path = root / REQUESTS_JSON
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
         check_schema(path, fields.get("schema", 1), SCHEMA)
         return [
             {"terms": dict(issue["terms"]), "anchors": [int(i) for i in issue["anchors"]]} for issue in fields["issued"]
@@ -131,7 +131,7 @@ def _issues(root: Path) -> list[Json]:
 
 def _read_before(folder: Path) -> dict[str, dict[str, str]]:
     try:
-        read: Mapping[str, Mapping[str, str]] = json.loads((folder / _READ_JSON).read_text(encoding="utf-8"))
+        read: Mapping[str, Mapping[str, str]] = read_json(folder / _READ_JSON)
         return {str(name): dict(files) for name, files in read.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}

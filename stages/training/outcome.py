@@ -1,6 +1,5 @@
 """What a training leaves behind: weights, curves, examples to look at, and what it has learnt from."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from torch import nn
 from stages.core.errors import InputError
 from stages.formats import files
 from stages.formats.files import write_json
+from stages.formats.json_files import read_json
 from stages.formats.pictures import write_figure, write_picture
 from stages.training.pictures import Picture
 from stages.training.recipe import Recipe
@@ -71,7 +71,7 @@ def write_facts(folder: Path, facts: Facts) -> None:
 
 def read_facts(folder: Path) -> Facts:
     """Read `training.json`."""
-    fields = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    fields = read_json(folder / _FACTS)
     return Facts(**{**fields, "sets": tuple(SetFacts(**each) for each in fields["sets"])})
 
 

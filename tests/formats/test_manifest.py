@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from stages.core.errors import StageError
 from stages.formats import files
 from stages.formats.files import beside, publishing
 from stages.formats.manifest import publish, read_manifest
+from stages.formats.schema import NewerVersionError
 
 
 def put(folder: Path, text: str, key: dict[str, object] | None = None) -> None:
@@ -55,7 +57,7 @@ def test_a_manifest_says_what_was_published_and_how(tmp_path: Path) -> None:
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in (("b.txt", "four"), ("sub/a.txt", ""))}
     assert found.files == {"count": 2, "bytes": 4, "sha256": digests}
     written = json.loads((tmp_path / "below" / "stage" / "manifest.json").read_text())
-    assert written["schema"] == 1
+    assert written["schema"] == 2
 
 
 def test_what_a_killed_run_of_the_same_number_left_is_not_published(tmp_path: Path) -> None:
@@ -148,8 +150,8 @@ def test_a_damaged_folder_is_not_complete(tmp_path: Path, damage: str) -> None:
 def test_a_folder_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "stage", "one")
     path = tmp_path / "stage" / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2, "more": "than we know"}))
-    with pytest.raises(StageError, match=r"manifest\.json: found version 2 .* newer version of LIS"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 3, "more": "than we know"}))
+    with pytest.raises(StageError, match=r"manifest\.json: found version 3 .* newer version of LIS"):
         read_manifest(tmp_path / "stage")
 
 
@@ -160,3 +162,48 @@ def test_a_manifest_that_changes_is_read_again(tmp_path: Path) -> None:
     second = read_manifest(tmp_path / "stage")
     assert first is not None and second is not None
     assert (first.key, second.key) == ({"x": 1}, {"x": 2})
+
+
+def test_a_manifest_with_a_byte_cut_off_or_changed_says_nothing_else_than_before(tmp_path: Path) -> None:
+    """Every length and every byte: it reads as no manifest, or as the one that was written, or as a newer version's."""
+    put(tmp_path / "stage", "one", {"x": 1.5})
+    path = tmp_path / "stage" / "manifest.json"
+    whole, written = path.read_bytes(), read_manifest(tmp_path / "stage")
+    rng = random.Random(0)
+    damaged = [whole[:length] for length in range(len(whole) - 1)]
+    for position in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[position] ^= rng.randrange(1, 256)
+        damaged.append(bytes(flipped))
+    read = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            found = read_manifest(tmp_path / "stage")
+        except NewerVersionError:
+            continue
+        assert found in (None, written)
+        read += found is not None
+    assert read < len(damaged) / 100
+
+
+def test_a_manifest_without_a_digest_of_itself_is_read_if_it_is_of_the_version_that_had_none(tmp_path: Path) -> None:
+    put(tmp_path / "stage", "one", {"x": 1})
+    path = tmp_path / "stage" / "manifest.json"
+    fields = json.loads(path.read_text())
+    del fields["run"]["manifest_sha256"]
+    path.write_text(json.dumps({**fields, "schema": 1}))
+    found = read_manifest(tmp_path / "stage")
+    assert found is not None and found.key == {"x": 1}
+    path.write_text(json.dumps(fields))
+    assert read_manifest(tmp_path / "stage") is None
+
+
+@pytest.mark.parametrize("field", ["stage", "key", "content", "weights", "objects", "files", "run"])
+def test_a_manifest_of_version_1_has_the_kinds_that_belong_there(tmp_path: Path, field: str) -> None:
+    put(tmp_path / "stage", "one")
+    path = tmp_path / "stage" / "manifest.json"
+    fields = json.loads(path.read_text())
+    del fields["run"]["manifest_sha256"]
+    path.write_text(json.dumps({**fields, "schema": 1, field: 7}))
+    assert read_manifest(tmp_path / "stage") is None

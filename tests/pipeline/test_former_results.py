@@ -18,7 +18,9 @@ Json = dict
 def rewrite_key(folder: Path, change: Callable[[Json], Json]) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "key": change(manifest["key"])}, indent=1, sort_keys=True) + "\n")
+    del manifest["run"]["manifest_sha256"]
+    manifest |= {"schema": 1, "key": change(manifest["key"])}
+    path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def content_of(folder: Path) -> str:
