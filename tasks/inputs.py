@@ -60,7 +60,7 @@ class Frames(StageTask):
 
     def uses(self) -> Json:
         """The pictures' names and bytes."""
-        cache = DigestCache(self.root / ".digests.json")
+        cache = DigestCache(self.root / results.DIGESTS)
         digests = [[path.name, cache.digest(path)] for path in self.snapshot.frame_files]
         cache.save()
         return {"frames": digests}

@@ -22,6 +22,8 @@ REPORT: Final = "report"
 TRUTH: Final = "truth"
 EVALUATION: Final = "evaluation"
 INTERACTIVE: Final = "interactive"
+DIGESTS: Final = ".digests.json"
+"""What is known of the digests of the sequence's pictures, beside the stages."""
 
 
 def of_frame(stage: str, index: int) -> Path:

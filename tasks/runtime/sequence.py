@@ -15,6 +15,7 @@ from stages.core.plan import Plan
 from stages.engines import registry
 from stages.engines.registry import Engine
 from stages.engines.spec import Plug
+from stages.formats.dataset_json import write_owner
 from stages.formats.digests import DigestCache
 from stages.formats.log import BEGINS, FAILED, write_log
 from stages.formats.manifest import Json
@@ -23,7 +24,7 @@ from tasks.runtime import locks, luigi_hooks, runs
 from tasks.runtime.luigi_hooks import abstract, logger
 from tasks.runtime.options import ENGINE_OPTIONS, PlanOptions
 from tasks.runtime.published import LisTask, PublishedTask, once_a_question
-from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, root_of, snapshot_of
+from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, home_of, paths_of, root_of, snapshot_of
 
 _SECONDS_BETWEEN_PARTS: Final = 1.0
 
@@ -63,6 +64,9 @@ class SequenceTask(LisTask):
         """Take the sequence's lock before anything of it runs."""
         if runs.join(self.root, shared=luigi_hooks.has_central_scheduler()):
             write_log(self.root, BEGINS)
+            write_owner(self.root, paths_of(self.place).dataset)
+            if told := home_of(self.place).told:
+                self.note(told)
 
     def prepare(self) -> None:
         """The graph is built: say what is planned."""

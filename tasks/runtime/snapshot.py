@@ -20,6 +20,7 @@ from stages.formats.manifest import Json
 from stages.formats.names import check_name
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.place_anchors import plan
+from tasks.runtime.home import Home, find_home
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,19 @@ def root_of(place: Place) -> Path:
     """A sequence's folder of results.
 
     Raises:
-        InputError: see `paths_of`.
+        InputError: see `paths_of`; or there is no place for results.
     """
-    paths = paths_of(place)
-    return Path(place.outputs_root) / (f"{paths.dataset}/{paths.name}" if len(paths.owners) > 1 else paths.name)
+    return home_of(place).folder
+
+
+@lru_cache(maxsize=4096)
+def home_of(place: Place) -> Home:
+    """A sequence's folder of results, and what is to be told of it; looked up once per process.
+
+    Raises:
+        InputError: see `root_of`.
+    """
+    return find_home(Path(place.data_root), Path(place.outputs_root), paths_of(place))
 
 
 def snapshot_of(place: Place, terms: Terms | None) -> SequenceSnapshot:

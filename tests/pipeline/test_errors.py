@@ -72,16 +72,6 @@ def test_a_failure_wins_over_waiting(project: Project) -> None:
     project.run(expect=30)
 
 
-def test_name_in_two_datasets_needs_the_dataset(project: Project) -> None:
-    other = project.folder / "data" / "other" / "JPEGImages" / "480p" / "toy"
-    other.mkdir(parents=True)
-    for path in project.frames.iterdir():
-        (other / path.name).write_bytes(path.read_bytes())
-    check(project.run(expect=30), "set", "other", "--dataset")
-    project.run("RefineSequence", "--dataset", "set", expect=20)
-    assert (project.folder / "outputs" / "set" / "toy" / "requests.json").exists()
-
-
 @pytest.mark.parametrize("name", ["afile", "afile/below"])
 def test_a_folder_of_results_that_is_none_is_a_clear_error(project: Project, name: str) -> None:
     (project.folder / "afile").write_text("")

@@ -118,11 +118,12 @@ def test_a_sequence_cannot_have_the_name_of_other_results(project: Project, name
         root_of(place(project))
 
 
-def test_a_name_in_two_datasets_has_its_results_below_the_datasets_name(project: Project) -> None:
-    shutil.copytree(project.frames, project.folder / "data" / "other" / "JPEGImages" / "480p" / "toy")
+def test_a_name_in_two_datasets_has_a_folder_of_results_for_each(project: Project) -> None:
+    shutil.copytree(project.frames, project.folder / "data" / "zoo" / "JPEGImages" / "480p" / "toy")
     with pytest.raises(LisError, match="several datasets"):
         root_of(place(project))
-    assert root_of(place(project, "other")) == project.folder / "outputs" / "other" / "toy"
+    assert root_of(place(project, "set")) == project.root
+    assert root_of(place(project, "zoo")) == project.folder / "outputs" / "zoo" / "toy"
 
 
 def test_results_of_a_run_are_no_reason_to_look_again(project: Project) -> None:
