@@ -36,7 +36,8 @@ from stages.engines.segmenters.fbrs.clicks import Click
 from stages.engines.segmenters.fbrs.fast import rearranged
 from stages.engines.segmenters.fbrs.predictor import MODES, NET_CLICKS_LIMIT, Mode, Predictor
 from stages.engines.segmenters.fbrs.zoom import OFFICIAL_ZOOM
-from stages.formats.frames import SUFFIXES, load_picture, read_frame
+from stages.formats.frames import SUFFIXES, read_frame
+from stages.formats.pictures import load_picture
 from stages.nn.prepare import prepare
 
 MAX_CLICKS = 20

@@ -6,82 +6,51 @@ Knowing the frames (`list_frames`) needs no picture library; decoding imports Pi
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, overload
+from typing import Final, overload
 
 import numpy as np
-from natsort import natsorted
 from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from PIL import Image
+from stages.formats.frame_names import in_order
+from stages.formats.pictures import as_rgb, load_picture
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 SMALLEST_SIDE_PX: Final = 12
+_NOT_READ: Final = frozenset(
+    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jxl", ".nef"}
+    | {".pbm", ".pgm", ".ppm", ".raw", ".tga"}
+)
+"""Formats that frames come in, too."""
 
 
 def list_frames(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order (frame_2 before frame_10); hidden and other files are passed over.
+    """The pictures of a folder in the order of their names (see `in_order`); hidden and other files are passed over.
 
     Raises:
-        InputError: there is no such folder, no picture in it, two pictures of one stem (masks are named by stems), or
-            a gap in their numbers.
+        InputError: there is no such folder, no picture in it, two pictures of one stem (masks are named by stems), a
+            gap in their numbers, an order that is not certain, or a frame among them in a format that is not read.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected one that holds the frames; check the path")
-    paths = natsorted(
-        (path for path in sorted(folder.iterdir()) if _is_picture(path)),
-        key=lambda path: path.stem,
-    )
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    paths = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not paths:
-        suffixes = ", ".join(sorted(SUFFIXES))
-        raise InputError(f"{folder}: found no picture, expected frames ({suffixes}); check the path")
-    for one, other in pairwise(sorted(paths, key=lambda path: path.stem)):
-        if one.stem == other.stem:
-            raise InputError(
-                f"{folder}: found {one.name} and {other.name}, expected one picture a frame; remove one of the two"
-            )
-    _check_numbers(paths)
-    return paths
+        raise InputError(f"{folder}: found no picture, expected frames ({_suffixes()}); check the path")
+    _check_left_out(folder, paths, [path for path in files if path.suffix.lower() in _NOT_READ])
+    return in_order(folder, paths)
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
     """Decode a picture as people see it (an EXIF orientation is followed): (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: the file is missing, damaged, cut short, or deeper than 8 bits a channel.
+        InputError: the file is missing, damaged, cut short, absurdly large, deeper than 8 bits a channel, or shows
+            several pictures.
     """
-    picture = load_picture(path)
-    if picture.mode.startswith(("I", "F")):
-        raise InputError(
-            f"{path}: found a picture of mode {picture.mode}, expected 8 bits a channel; convert the frames"
-        )
-    return np.array(picture.convert("RGB"))
-
-
-def load_picture(path: Path) -> "Image.Image":
-    """Decode a picture in full, in its own mode, turned as its EXIF orientation says.
-
-    Raises:
-        InputError: the file is missing, damaged or cut short.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - listing frames must not need it
-
-    try:
-        with Image.open(path) as picture:
-            ImageOps.exif_transpose(picture, in_place=True)
-            picture.load()
-            return picture
-    except FileNotFoundError:
-        raise InputError(f"{path}: found no such file, expected a picture; put it back") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path}: found no readable picture ({error}), expected a complete one; copy or export it again"
-        ) from None
+    return np.array(as_rgb(path, load_picture(path)))
 
 
 def inspect_frames(paths: Sequence[Path], progress: Progress = silent) -> tuple[int, int]:
@@ -159,31 +128,22 @@ class Frames(Sequence[NDArray[np.uint8]]):
         return frame
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def _check_numbers(paths: Sequence[Path]) -> None:
-    """Refuse gaps in numbered names. Videos sampled at every fifth frame, and names that are no counters, are fine."""
-    matches = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in paths]
-    if len(paths) < 2 or not all(matches) or len({match[1] for match in matches if match}) > 1:
-        return
-    numbers = [int(match[2]) for match in matches if match]
-    gaps = [after - before for before, after in pairwise(numbers)]
-    step = min(gaps)
-    if step == 0:
-        at = gaps.index(0)
-        raise InputError(
-            f"{paths[at].parent}: found {paths[at].name} and {paths[at + 1].name}, which have one number, expected one "
-            "picture a frame; remove or rename one of the two"
-        )
-    if any(gap % step for gap in gaps):
-        return
-    for before, number, gap in zip(paths, numbers, gaps, strict=False):
-        if gap > step:
-            digits = len(before.stem) - len(before.stem.rstrip("0123456789"))
-            missing = f"{before.stem[:-digits]}{number + step:0{digits}d}{before.suffix}"
+def _check_left_out(folder: Path, frames: Sequence[Path], others: Sequence[Path]) -> None:
+    """Refuse frames in formats that are not read, which are named like the rest; a `preview.gif` is none."""
+    stems = {path.stem for path in frames}
+    series = {_series(path) for path in frames}
+    for path in others:
+        if path.stem not in stems and _series(path) in series:
             raise InputError(
-                f"{before.parent}: {missing} is missing after {before.name} ({sum(gap // step - 1 for gap in gaps)} "
-                "missing in all), expected consecutive frames; put them back, or number the frames anew"
+                f"{folder}: found {path.name} among the frames, which cannot be read, expected {_suffixes()}; convert "
+                "it, or remove it"
             )
+
+
+def _series(path: Path) -> str:
+    """The name without its numbers."""
+    return re.sub(r"\d+", "#", path.stem)
+
+
+def _suffixes() -> str:
+    return ", ".join(sorted(SUFFIXES))

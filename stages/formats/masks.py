@@ -11,8 +11,7 @@ from PIL import Image
 from stages.core.errors import InputError, StageError
 from stages.core.palette import IGNORE, davis_palette
 from stages.core.types import LabelMap
-from stages.formats.frames import load_picture
-from stages.formats.pictures import write_picture
+from stages.formats.pictures import load_picture, write_picture
 
 
 def write_mask(path: Path, label_map: LabelMap) -> None:

@@ -16,7 +16,8 @@ from stages.core.drawing import BACKGROUND_RGB, NO_STROKE, stroke_rgb
 from stages.core.errors import InputError
 from stages.core.painted import MOST_CHANGED, SPECK_PX, Painting, find_strokes, is_layer, stroke_colours
 from stages.core.strokes import Line
-from stages.formats.frames import load_picture, read_frame
+from stages.formats.frames import read_frame
+from stages.formats.pictures import load_picture
 
 _ONE_COLOUR: Final = 0.3
 """A share of the unexplained pixels that makes one colour of them a stroke in a wrong colour."""

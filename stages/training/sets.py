@@ -21,7 +21,8 @@ from PIL import Image
 from stages.core.errors import InputError
 from stages.core.palette import IGNORE
 from stages.formats.files import sha256
-from stages.formats.frames import SUFFIXES, load_picture, read_frame
+from stages.formats.frames import SUFFIXES, read_frame
+from stages.formats.pictures import load_picture
 from stages.training.pictures import Picture, counted
 
 Unknown = Literal["auto", "255", "none"]

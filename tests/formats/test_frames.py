@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
+from stages.formats.frame_names import in_order
 from stages.formats.frames import Frames, inspect_frames, list_frames, read_frame
 
 RANDOM = np.random.default_rng(0)
@@ -49,6 +50,8 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
     picture(tmp_path / ".2.jpg")
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "3.png").mkdir()
+    (tmp_path / "preview.gif").touch()
+    (tmp_path / "1.cr2").touch()
     assert [path.name for path in list_frames(tmp_path)] == ["1.JPG"]
 
 
@@ -62,6 +65,7 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
         (["0.png", "5.png", "15.png", "25.png", "30.png"], ["10.png is missing", "2 missing in all"]),
         (["9.png", "10.png", "12.png"], ["11.png is missing"]),
         (["1.png", "01.png", "2.png"], ["1.png", "01.png", "one number"]),
+        (["IMG_1.jpg", "IMG_2.heic", "IMG_3.jpg"], ["IMG_2.heic", "convert it"]),
     ],
 )
 def test_unusable_folders_are_refused(tmp_path: Path, names: list[str], words: list[str]) -> None:
@@ -70,6 +74,40 @@ def test_unusable_folders_are_refused(tmp_path: Path, names: list[str], words: l
     with pytest.raises(InputError) as error:
         list_frames(tmp_path)
     assert all(word in str(error.value) for word in [str(tmp_path), "expected", *words]), error.value
+
+
+# The order of names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "0.0 0.033 0.067 0.1 0.133 0.9 0.967 1.0 1.033 1.1",
+        "0.0 0.25 0.5 0.75 1.0 1.25",
+        "0,0 0,25 0,5 0,75",
+        "t-1.5 t-0.75 t0.0 t0.75",
+        "-1.5 -0.5 0.5 1.5",
+        "-2 -1 0 1 2",
+        "0.0 5e-05 1e-04 0.02",
+        "cam1_0.0_left cam1_0.033_left cam1_0.1_left",
+        "9.99 10.0 10.01 10.1",
+        "1.8 1.9 1.10 1.11",
+        "take1.1 take1.2 take1.10 take2.1",
+        "1.1.8 1.1.9 1.1.10",
+        "take-8 take-9 take-10",
+        "2024-01-09 2024-01-10 2024-02-01",
+        "1403636579.0000 1403636579.0333 1403636580.0000",
+    ],
+)
+def test_decimal_numbers_and_counters_are_told_apart(names: str) -> None:
+    paths = [Path(f"{name}.png") for name in names.split()]
+    assert in_order(Path(), paths[::-1]) == paths
+
+
+@pytest.mark.parametrize("names", ["0.5 0.25 0.3", "1.9 1.11 1.12", "-1 -2 -3", "2.05 2.1 2.10"])
+def test_an_order_that_could_be_another_one_is_refused(names: str) -> None:
+    with pytest.raises(InputError, match=r"(?s)two readings.*comes before.*number the frames anew"):
+        in_order(Path("in"), [Path(f"{name}.png") for name in names.split()])
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
