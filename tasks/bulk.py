@@ -15,7 +15,7 @@ from tasks.refine import RefineSequence
 from tasks.runtime import luigi_hooks, options, runs
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.published import LisTask
-from tasks.status import seconds_since, standing
+from tasks.status import emptiness, seconds_since, standing
 
 
 class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions, LisTask):
@@ -86,7 +86,7 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
             if one.refused
             else self._outcome(one, tasks[one], failures.get((one.dataset, one.seq), ""), started)
             if tasks[one] in open_tasks
-            else Outcome(one.name, State.DONE)
+            else Outcome(one.name, State.DONE, tasks[one].emptiness())
             for one in chosen
         ]
 
@@ -95,7 +95,8 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
             seconds = seconds_since(task.root, started)
             found = standing(task, failure)
             state = State.WAITING if found.state.waits else found.state
-            return Outcome(one.name, state, found.reason, seconds)
+            reason = "; ".join(filter(None, [found.reason, emptiness(task, found)]))
+            return Outcome(one.name, state, reason, seconds)
         except LisError as error:
             return Outcome(one.name, State.FAILED, failure or str(error))
 

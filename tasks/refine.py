@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import luigi
 
 from stages.formats import results
+from stages.formats.emptiness import BLOCK, empty_objects_of, in_one_line
 from stages.formats.manifest import Json
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.inputs import Frames
@@ -164,6 +165,21 @@ class ResultTask(options.RefineOptions, ScribbledTask, StageTask):
         assemble(folder, self.clone(Frames).names(), [task.target() for task in self.parts()])
         self.sweep()
         return sorted({object_id for task in self.anchors() for object_id in task.manifest().objects})
+
+    def remarks(self, folder: Path) -> Json:
+        """Objects that came out empty where they should not."""
+        from stages.formats.frames_csv import read_frames_csv
+        from stages.steps.emptiness import find_empty
+
+        empty = find_empty(read_frames_csv(folder), self.plan.anchors)
+        if empty:
+            self.note(in_one_line(empty))
+        return {BLOCK: [each.as_json() for each in empty]}
+
+    def emptiness(self) -> str:
+        """The same in one line, as the published result says it; nothing if there are none, or no result."""
+        manifest = self._published()
+        return in_one_line(empty_objects_of(manifest)) if manifest else ""
 
     def sweep(self) -> None:
         """Delete what this result is made instead of; before it is published, so that a kill leaves no litter."""

@@ -72,6 +72,12 @@ def standing(task: RefineSequence, failure: str | None = None) -> Standing:
         return Standing(State.FAILED, failure or str(error))
 
 
+def emptiness(task: RefineSequence, found: Standing) -> str:
+    """Objects that came out empty in the masks that a sequence has, in one line; nothing if there are none."""
+    masks = {State.DONE: task, State.PROVISIONAL: task.provisional_result()}.get(found.state)
+    return masks.emptiness() if masks is not None else ""
+
+
 def _finished_otherwise(task: RefineSequence) -> str:
     """The options that differ from the task's, if the result on disk was made with them and is up to date."""
     manifest = read_manifest(task.target())

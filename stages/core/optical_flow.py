@@ -12,6 +12,7 @@ from stages.core.types import Frame, Probability
 
 Gray = NDArray[np.uint8]
 Field = NDArray[np.float32]
+_SHORTEST_SIDE_PX = 16
 _TOLERANCE_PX = 1.0
 _TOLERANCE_OF_MOTION = 0.05
 _THUMBNAIL_WH = (64, 36)
@@ -22,6 +23,21 @@ _SAME_SHOT_LAYOUT = 0.6
 def to_gray(frame: Frame) -> Gray:
     """(H, W, 3) uint8 RGB -> (H, W) uint8."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def dense_flow(dis: cv2.DISOpticalFlow, now: Gray, before: Gray) -> Field:
+    """Flow from every pixel of `now` to `before`, both (h, w) uint8: (h, w, 2) float32, x and y.
+
+    Pictures with a shorter side go in with their border repeated: DIS reads beyond those, and ends the process.
+    """
+    height, width = now.shape
+    if min(height, width) < _SHORTEST_SIDE_PX:
+        below, right = max(0, _SHORTEST_SIDE_PX - height), max(0, _SHORTEST_SIDE_PX - width)
+        now, before = (
+            np.asarray(cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+            for gray in (now, before)
+        )
+    return np.ascontiguousarray(dis.calc(now, before, None)[:height, :width], np.float32)
 
 
 def consistency(there: Field, back: Field) -> Field:

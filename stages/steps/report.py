@@ -33,6 +33,7 @@ from stages.formats.masks import read_mask
 from stages.formats.report_data import JudgedFrame, worst_by_frame, write_quality_csv, write_suggestions
 from stages.formats.results import result_file
 from stages.steps.assess import judge, suggest
+from stages.steps.emptiness import find_empty
 from stages.steps.render import (
     Tile,
     contact_sheet,
@@ -181,6 +182,7 @@ def write_report(
         names=names,
         anchors=sorted(anchors),
         objects=[_ObjectSummary.of(object_id, judged) for object_id in object_ids],
+        empty=find_empty(rows, anchors),
         doubtful=sum(row.doubt >= _DOUBTFUL for row in queue),
         doubtful_from=_DOUBTFUL,
         suggestions=suggestions,

@@ -25,7 +25,7 @@ from tasks.runtime import locks, luigi_hooks
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option, setting
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
-from tasks.status import estimate, how_long, standing, unfinished
+from tasks.status import emptiness, estimate, how_long, standing, unfinished
 
 Task = type[luigi.Task]
 _RUN: Final = "run"
@@ -207,7 +207,8 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
             said |= last_summary(Path(task.outputs_root), started)
         if isinstance(task, SequenceTask):
             failed = outcome.exit_code == State.FAILED.exit_code
-            found = standing(task.clone(RefineSequence), "; ".join(outcome.errors) or "failed" if failed else "")
+            refine = task.clone(RefineSequence)
+            found = standing(refine, "; ".join(outcome.errors) or "failed" if failed else "")
             made = Counter(manifest.stage for manifest in results.published_since(task.root, started))
             said |= {
                 "sequence": task.seq,
@@ -215,6 +216,7 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
                 "made": dict(made),
                 "waiting_for": list(found.waiting_for),
                 "provisional": str(task.root / results.PROVISIONAL) if found.state == State.PROVISIONAL else "",
+                "empty": emptiness(refine, found),
                 "requests": str(task.root / requests.FOLDER) if found.waiting_for else "",
                 "result": str(task.target()) if isinstance(task, PublishedTask) and not outcome.exit_code else "",
             }
@@ -234,6 +236,8 @@ def _say(said: Mapping[str, Any]) -> None:
         sys.stderr.write(f"{name}: {words} after {how_long(said['seconds'])}; made: {what}\n")
     if said["provisional"]:
         sys.stderr.write(f"  provisional masks of every frame: {said['provisional']}\n")
+    if said["empty"] and not {results.MASKS, results.PROVISIONAL} & set(made):  # else the run itself has just said it
+        sys.stderr.write(f"  {said['empty']}\n")
     if said["result"]:
         sys.stderr.write(f"  the result: {said['result']}\n")
     elif said["requests"]:

@@ -123,6 +123,10 @@ class PublishedTask(LisTask):
         """Write the result's files into a folder; return the ids of the objects it holds."""
         raise NotImplementedError
 
+    def remarks(self, folder: Path) -> Json:
+        """What people should know of the files in a folder: goes into the manifest's `run` block."""
+        return {}
+
     def enter(self) -> None:
         """Called before the work: take what nobody else may have at the same time.
 
@@ -190,7 +194,8 @@ class PublishedTask(LisTask):
                     )
                 if self.is_complete():
                     return  # another worker, given up meanwhile, has published the same after all
-                run = {**watch.run_block(self.threads), "options": self.to_str_params(only_significant=True)}
+                options = self.to_str_params(only_significant=True)
+                run = {**watch.run_block(self.threads), "options": options, **self.remarks(folder)}
                 publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)
             self.note(f"{self.name_of_result()} done in {watch.seconds:.1f} s")
         except OSError as error:

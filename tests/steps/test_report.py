@@ -65,7 +65,8 @@ def quality(frame: int, object_id: int, anchors: Sequence[int], worst: int) -> F
         source = Source.BACKWARD if frame < anchors[0] else Source.FORWARD
     near_worst = abs(frame - worst) <= 2 and object_id == 2
     agreement = math.nan if anchored or one_sided else 0.1 + 0.05 * abs(frame - worst) if near_worst else 0.95
-    return FrameQuality(frame, object_id, 1.0, agreement, source, True, "", 900 if object_id == 1 else 300)
+    area_px = 900 if object_id == 1 else 300 * (not 30 <= frame < 34)
+    return FrameQuality(frame, object_id, 1.0, agreement, source, True, "", area_px)
 
 
 def report(folder: Path, count: int = 40, *, sequence: str = "gym", objects: Sequence[int] = (1, 2)) -> None:
@@ -114,6 +115,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "report"
     report(folder)
     return folder
+
+
+def test_says_at_the_top_which_objects_came_out_empty(folder: Path) -> None:
+    text = Page(folder / "index.html").text
+    assert "object 2: empty on frames 30-33" in text[: text.index("Scribble here next")]
+    assert "object 1: empty" not in text
 
 
 def test_holds_everything_that_is_promised(folder: Path) -> None:

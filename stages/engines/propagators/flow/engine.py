@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from stages.core.boxes import Box
-from stages.core.optical_flow import Field, Gray, consistency, is_cut, paste, sources, to_gray
+from stages.core.optical_flow import Field, Gray, consistency, dense_flow, is_cut, paste, sources, to_gray
 from stages.core.types import Frame, Probability
 from stages.engines.bidirectional import Bidirectional, TrustedResult
 
@@ -81,7 +81,7 @@ class FlowTracker:
         small_now, small_before = (
             cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA) for picture in (now, before)
         )
-        there = self._dis.calc(small_now, small_before, None)
-        consistent = consistency(there, self._dis.calc(small_before, small_now, None))
+        there = dense_flow(self._dis, small_now, small_before)
+        consistent = consistency(there, dense_flow(self._dis, small_before, small_now))
         there = cv2.resize(there, (width, height)) * np.array([width / size_wh[0], height / size_wh[1]], np.float32)
         return there, cv2.resize(consistent, (width, height))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.fusion import fuse
-from stages.core.optical_flow import Field, consistency, is_cut, sources, to_gray
+from stages.core.optical_flow import Field, consistency, dense_flow, is_cut, sources, to_gray
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.types import Anchor, Frame, Probability
 from stages.engines.propagators.match.view import View
@@ -128,7 +128,7 @@ def _flows(
         if is_cut(before, whole):
             yield index, None, None
         else:
-            there, back = dis.calc(now, last, None), dis.calc(last, now, None)
+            there, back = dense_flow(dis, now, last), dense_flow(dis, last, now)
             yield index, _Flow(there, consistency(there, back)), _Flow(back, consistency(back, there))
         last = now
 
