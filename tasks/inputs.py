@@ -6,47 +6,82 @@ from pathlib import Path
 
 import luigi
 
-from stages.formats import results
+from stages.formats import requests, results
+from stages.formats.belongings import Belongings
 from stages.formats.digests import DigestCache
 from stages.formats.frames import inspect_frames
 from stages.formats.frames_json import FramesJson
-from stages.formats.layout import sequence_paths
+from stages.formats.layout import SequencePaths, sequence_paths
 from stages.formats.manifest import Json
-from tasks.runtime import luigi_hooks, options, runs
+from tasks.runtime import locks, luigi_hooks, options, runs
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.published import LisTask
 from tasks.runtime.sequence import ScribbledTask, StageTask
+from tasks.runtime.snapshot import Place, root_of
 
 
 class ImportSequence(options.ImportOptions, LisTask):
-    """Bring a folder of images or a video file into a dataset, frame by frame."""
+    """Bring a video file, a picture with several pages, or a folder of pictures into a dataset, frame by frame."""
 
     source = luigi.Parameter(description="a folder of images or a video file")
     seq = luigi.Parameter(description="name to give the sequence")
     dataset = luigi.Parameter(default="my", description="dataset to put it into")
+    replace = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        significant=False,
+        description="put the frames in the place of others that were imported under this name; what people drew on "
+        "those is set aside",
+    )
+    allow_damaged = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        significant=False,
+        description="import what can be read of a damaged file",
+    )
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
         return ("stages.steps.import_video",)
 
     @property
-    def folder(self) -> Path:
-        """Where the frames go."""
-        return sequence_paths(Path(self.data_root), self.dataset, self.seq).frames
+    def paths(self) -> SequencePaths:
+        """Where the frames go, and what belongs to them."""
+        return sequence_paths(Path(self.data_root), self.dataset, self.seq)
 
     def is_complete(self) -> bool:
         """Whether the frames lie there and were made from this source with these parameters."""
         from stages.steps.import_video import imported
 
-        return imported(self.folder, Path(self.source), self.short_side or None)
+        return imported(self.paths.frames, Path(self.source), self.short_side or None)
 
     def run(self) -> None:
         """Decode, scale, write, publish."""
-        from stages.steps.import_video import import_sequence
+        from stages.steps.import_video import import_sequence, told
 
         luigi_hooks.end_with_parent()
-        count = import_sequence(Path(self.source), self.folder, self.short_side or None)
-        logger.info("%s: %d frames imported into %s", self.seq, count, self.folder)
+        frames = self.paths.frames
+        done = import_sequence(
+            Path(self.source),
+            frames,
+            self.short_side or None,
+            replace=self._belongings() if self.replace and frames.is_dir() else None,
+            allow_damaged=self.allow_damaged,
+        )
+        logger.info("%s: %d frames imported into %s", self.seq, done.count, frames)
+        for remark in done.remarks:
+            logger.info("%s: %s", self.seq, remark)
+        if done.damage:
+            logger.warning("%s: damaged, and imported as it is: %s", self.seq, told(done.damage, done.count))
+        if done.set_aside:
+            logger.warning("%s: what people made for the former frames lies in %s now", self.seq, done.set_aside)
+
+    def _belongings(self) -> Belongings:
+        """What people made for the frames that are there; no run may work with it meanwhile."""
+        root = root_of(Place(self.data_root, self.outputs_root, self.dataset, self.seq))
+        if root.is_dir():
+            locks.require(root, shared=False)
+        return Belongings(self.paths.scribbles, self.paths.annotations, root / requests.FOLDER)
 
 
 class Frames(StageTask):

@@ -1,53 +1,87 @@
 """Videos and folders of pictures, brought into the layout that everything else reads: one picture a frame."""
 
+import fcntl
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
-import av
 from PIL import Image
 
 from stages.core.errors import InputError, StageError
 from stages.formats import files
+from stages.formats.belongings import Belongings
 from stages.formats.files import publishing, sha256, sweep_beside
 from stages.formats.frames import Frames, list_frames
-from stages.formats.manifest import Json, publish, read_manifest
-from stages.formats.pictures import write_picture
+from stages.formats.manifest import Json, Manifest, publish, read_manifest
+from stages.formats.pictures import is_picture, read_pages, write_picture
+from stages.formats.videos import Damage, Video
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
+READER = 2
+"""Raised when a source may give other frames than before; those of earlier imports stay where they are."""
 
 
-def import_sequence(source: Path, folder: Path, short_side: int | None) -> int:
-    """Import a video file or a folder of pictures; the folder appears complete or not at all.
+@dataclass
+class Imported:
+    """What an import brought in."""
+
+    count: int
+    """Frames."""
+    remarks: list[str] = field(default_factory=list)
+    """What a person should know."""
+    damage: list[Damage] = field(default_factory=list)
+    """What was imported although it is damaged."""
+    set_aside: Path | None = None
+    """Where people's work on the former frames lies now."""
+
+
+def import_sequence(
+    source: Path,
+    folder: Path,
+    short_side: int | None,
+    *,
+    replace: Belongings | None = None,
+    allow_damaged: bool = False,
+) -> Imported:
+    """Import a video file, a picture with several pages, or a folder of pictures; all of it appears, or nothing.
 
     Args:
-        source: the video or the folder.
-        folder: where the frames go: data/<dataset>/JPEGImages/480p/<seq>. What an earlier import put there is replaced.
+        source: the file or the folder.
+        folder: where the frames go: data/<dataset>/JPEGImages/480p/<seq>.
         short_side: larger pictures are scaled down until their short side has this many pixels; None keeps the size.
-
-    Returns:
-        The number of frames.
+        replace: other frames that an import put there may go; what people made for them is set aside. None: they stay.
+        allow_damaged: import what can be read of a damaged file, and record the damage.
 
     Raises:
-        InputError: the source cannot be used, or the folder holds pictures that no import has put there.
+        InputError: the source cannot be used, or the folder holds other frames that are not to be replaced.
         StageError: the frames cannot be written.
     """
     key = _key(source, short_side)
-    if folder.is_dir() and any(folder.iterdir()) and read_manifest(folder) is None:
-        raise InputError(
-            f"{folder}: found files that no import has put there (or has finished), expected an empty place for "
-            f"{source.name}; choose another name, or remove that folder"
-        )
+    _check_place(folder, read_manifest(folder), key, source, replace)
     sweep_beside(folder)
     try:
         with publishing(folder) as temporary:
-            bring_in = import_images if source.is_dir() else import_video
-            count = bring_in(source, temporary, short_side)
-            run = {"source": str(source), "frames": count}
-            publish(temporary, folder, stage="import", key=key, weights={}, objects=[], run=run)
+            done = _bring_in(source, temporary, short_side, allow_damaged)
+            with _alone_in(folder.parent):
+                # Decoding takes its time: another import may have been faster.
+                former = read_manifest(folder)
+                if not _holds_the_same(former, temporary):
+                    if former is not None and _same_source(former.key, key) and replace is None:
+                        raise InputError(_differs(folder, former, source, "which reads differently by now"))
+                    _check_place(folder, former, key, source, replace)
+                    if former is not None and replace is not None:
+                        done.set_aside = replace.set_aside(folder)
+                run: Json = {"source": str(source), "frames": done.count, "remarks": done.remarks}
+                if done.damage:
+                    run["damage"] = [each._asdict() for each in done.damage]
+                publish(temporary, folder, stage="import", key=key, weights={}, objects=[], run=run)
     except OSError as error:
         raise StageError(f"{folder}: the frames cannot be written: {error}; make room or allow it") from error
-    return count
+    return done
 
 
 def imported(folder: Path, source: Path, short_side: int | None) -> bool:
@@ -60,40 +94,53 @@ def imported(folder: Path, source: Path, short_side: int | None) -> bool:
     return manifest is not None and manifest.key == _key(source, short_side)
 
 
-def import_video(source: Path, target: Path, short_side: int | None = None) -> int:
+def import_video(source: Path, target: Path, short_side: int | None = None, *, allow_damaged: bool = False) -> Imported:
     """Write every frame of a video, in the order of presentation, as 00000.jpg, 00001.jpg, ... (quality 95).
 
-    Frames are decoded one by one, none is skipped or doubled to keep a rate; a rotation that a camera noted is applied.
-
-    Returns:
-        The number of frames.
+    Frames are decoded one by one, none is skipped or doubled to keep a rate; see `Video` for what is shown.
 
     Raises:
-        InputError: no video can be read, it breaks off, has no picture in it, or changes its size.
+        InputError: no video can be read, it is damaged, has no picture in it, or changes its size.
     """
-    count = 0
-    size_wh = (0, 0)
-    for count, picture in enumerate(_decode(source), start=1):
-        if count == 1:
-            size_wh = picture.size
-        if picture.size != size_wh:
+    with Video(source) as video:
+        # Once damage was met, the rest is read only to tell of all of it.
+        wanted = (None if video.damaged and not allow_damaged else picture for picture in video.frames())
+        count = _write(wanted, source, target, short_side, ".jpg")
+        damage = video.damage()
+        if damage and not (allow_damaged and count):
             raise InputError(
-                f"{source}: found {_by(picture.size)} pixels in frame {count - 1}, expected {_by(size_wh)} as in "
-                "frame 0; cut the video where its size changes"
+                f"{source}: found {count} frames; {told(damage, count)}; expected a whole video; copy or export it "
+                "again, or import what is there with --allow-damaged"
             )
-        _save(_scaled(picture, short_side), target / f"{count - 1:05d}.jpg")
-    if count == 0:
-        raise InputError(f"{source}: found a video stream without a single frame; export the video again")
-    return count
+        if count == 0:
+            raise InputError(f"{source}: found a video stream without a single frame; export the video again")
+        return Imported(count, video.remarks, damage)
 
 
-def import_images(source: Path, target: Path, short_side: int | None = None) -> int:
+def import_pages(source: Path, target: Path, short_side: int | None = None, *, allow_damaged: bool = False) -> Imported:
+    """Write every page of a picture, or every frame of an animation, as 00000.png, 00001.png, ...
+
+    Raises:
+        InputError: the file is damaged, or its pages have several sizes.
+    """
+    errors: list[InputError] = []
+
+    def pages() -> Iterator[Image.Image]:
+        try:
+            yield from read_pages(source)
+        except InputError as error:
+            errors.append(error)
+
+    count = _write(pages(), source, target, short_side, ".png")
+    if errors and not (allow_damaged and count):
+        raise errors[0]
+    return Imported(count, damage=[Damage(count, str(error)) for error in errors])
+
+
+def import_images(source: Path, target: Path, short_side: int | None = None) -> Imported:
     """Write every picture of a folder under its own stem; the bytes are copied where no scaling is needed.
 
     Scaled JPEGs stay JPEGs (quality 95), all else becomes PNG.
-
-    Returns:
-        The number of frames.
 
     Raises:
         InputError: the folder has no pictures, a gap in their numbers, or one that is damaged or of another size.
@@ -106,24 +153,83 @@ def import_images(source: Path, target: Path, short_side: int | None = None) -> 
             files.copy(path, target / path.name)
         else:
             _save(scaled, target / (path.name if path.suffix.lower() in JPEG_SUFFIXES else f"{path.stem}.png"))
-    return len(paths)
+    return Imported(len(paths))
 
 
-def _decode(source: Path) -> Iterator[Image.Image]:
-    count = 0
-    try:
-        with av.open(str(source)) as container:
-            if not container.streams.video:
-                raise InputError(f"{source}: found no video stream, expected a video file or a folder of pictures")
-            for frame in container.decode(container.streams.video[0]):
-                picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
-                yield picture.rotate(frame.rotation, expand=True)  # both count counterclockwise
-                count += 1
-    except av.FFmpegError as error:
+def _bring_in(source: Path, target: Path, short_side: int | None, allow_damaged: bool) -> Imported:
+    if source.is_dir():
+        return import_images(source, target, short_side)
+    read = import_pages if is_picture(source) else import_video
+    return read(source, target, short_side, allow_damaged=allow_damaged)
+
+
+# What is there already
+
+
+def _check_place(folder: Path, former: Manifest | None, key: Json, source: Path, replace: Belongings | None) -> None:
+    """Refuse to put frames in the place of others that did not come from this source."""
+    if folder.is_symlink():
         raise InputError(
-            f"{source}: found no readable video after {count} frames ({error.strerror}), expected a complete video "
-            "file; copy or export it again"
-        ) from None
+            f"{folder}: found a link, expected a folder that an import has made, or none; choose another name"
+        )
+    if former is None and folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder}: found files that no import has put there (or has finished), expected an empty place for "
+            f"{source.name}; choose another name, or remove that folder"
+        )
+    if former is not None and replace is None and not _same_source(former.key, key):
+        raise InputError(_differs(folder, former, source, "with other content or another short side"))
+
+
+def _differs(folder: Path, former: Manifest, source: Path, why: str) -> str:
+    return (
+        f"{folder}: found the frames of {former.run.get('source', 'another source')}, expected none, or those of "
+        f"{source}, {why}; choose another name, or exchange them with --replace: what people drew on them is set aside"
+    )
+
+
+def _same_source(one: Json, other: Json) -> bool:
+    return all(one.get(name) == other.get(name) for name in ("source", "short_side"))
+
+
+def _holds_the_same(former: Manifest | None, temporary: Path) -> bool:
+    if former is None:
+        return False
+    return former.digests == {path.name: sha256(path) for path in temporary.iterdir()}
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No other import publishes into the folder meanwhile; file systems that lock no folders leave it to chance."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# Pictures
+
+
+def _write(
+    pictures: Iterator[Image.Image | None], source: Path, target: Path, short_side: int | None, suffix: str
+) -> int:
+    """Write pictures of one size, numbered; None counts, and is not written."""
+    count = 0
+    size_wh: tuple[int, int] | None = None
+    for count, picture in enumerate(pictures, start=1):
+        if picture is None:
+            continue
+        size_wh = size_wh or picture.size
+        if picture.size != size_wh:
+            raise InputError(
+                f"{source}: found {_by(picture.size)} pixels in frame {count - 1}, expected {_by(size_wh)} as in "
+                "frame 0; cut it where its size changes"
+            )
+        _save(_scaled(picture, short_side), target / f"{count - 1:05d}{suffix}")
+    return count
 
 
 def _scaled(picture: Image.Image, short_side: int | None) -> Image.Image:
@@ -141,6 +247,25 @@ def _save(picture: Image.Image, path: Path) -> None:
         write_picture(path, picture, "PNG", compress_level=1)
 
 
+# Words
+
+
+def told(damage: Sequence[Damage], count: int) -> str:
+    """The damage of a file that gave so many frames, for people."""
+    parts = [f"after frame {count - 1}: {each.what}" if count else each.what for each in damage if each.frame >= count]
+    if hurt := [each for each in damage if each.frame < count]:
+        frames = f"frame{'s' * (len(hurt) > 1)} {_ranges([each.frame for each in hurt])}"
+        parts.insert(0, f"damage in {frames} ({hurt[0].what})")
+    return "; ".join(parts)
+
+
+def _ranges(numbers: Sequence[int], most: int = 12) -> str:
+    """0, 2, 5-9."""
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    told = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
+
+
 def _key(source: Path, short_side: int | None) -> Json:
     if short_side is not None and short_side < 1:
         raise InputError(f"found a short side of {short_side} pixels, expected a positive number")
@@ -151,7 +276,7 @@ def _key(source: Path, short_side: int | None) -> Json:
         digest = sha256(source)
     else:
         raise InputError(f"{source}: found neither a file nor a folder, expected a video or a folder of pictures")
-    return {"source": digest, "short_side": short_side}
+    return {"source": digest, "short_side": short_side, "reader": READER}
 
 
 def _by(size_wh: tuple[int, int]) -> str:

