@@ -195,6 +195,14 @@ def delete_tree(path: Path) -> None:
         disk.rmdir(path)
 
 
+def delete_empty(folder: Path) -> None:
+    """Delete a folder, and those in it, as far as there is no file in them."""
+    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):
+                disk.rmdir(path)
+
+
 def sync(path: Path) -> None:
     """Return when a file's content, or a folder's list of names, is on the disk for good."""
     with opened(path, os.O_RDONLY) as descriptor:

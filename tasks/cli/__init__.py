@@ -11,6 +11,7 @@ from click.exceptions import Exit, NoArgsIsHelpError
 from luigi.parameter import ParameterException
 
 from stages.core.errors import LisError
+from tasks.cli.keeping import verify
 from tasks.cli.looking import doctor, engines, options, status, version, weights
 from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, submit_, train
 from tasks.runtime import luigi_hooks
@@ -19,6 +20,7 @@ from tasks.runtime.options import unknown_settings
 _PANELS = {
     "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
+    "Keeping": ("verify",),
     "Training": ("train",),
 }
 
@@ -42,7 +44,7 @@ def lis() -> None:
 for _command in (
     *(import_, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
-    train,
+    *(verify, train),
 ):
     lis.add_command(_command)
 
