@@ -195,7 +195,7 @@ def with_cover(path: Path, film: bool) -> Path:
 def test_a_cover_is_no_film(tmp_path: Path) -> None:
     assert look(with_cover(tmp_path / "film.mp4", film=True)) == ([*range(8)], [])
     with pytest.raises(InputError, match=r"no video stream \(audio, video as cover art\)"):
-        look(with_cover(tmp_path / "song.m4a", film=False))
+        look(with_cover(tmp_path / "song.mp4", film=False))
 
 
 # Damage
