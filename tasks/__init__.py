@@ -2,6 +2,7 @@
 
 import logging
 
+import tasks.runtime.config_files  # noqa: F401 - before anything imports Luigi
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.bulk import BulkRefine
 from tasks.evaluate import EvaluateSequence, GroundTruth
@@ -9,7 +10,7 @@ from tasks.inputs import Frames, ImportScribbles, ImportSequence, Scribbles
 from tasks.interactive import EvaluateInteractive, InteractiveSession
 from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
 from tasks.report import ReportSequence
-from tasks.runtime import luigi_hooks, options
+from tasks.runtime import luigi_hooks, settings
 from tasks.tracks import TrackSegment
 from tasks.train import InstallNetwork, TrainNetwork
 
@@ -34,9 +35,10 @@ __all__ = [
     "TrainNetwork",
 ]
 
-options.adopt_defaults()
+settings.adopt_defaults()
 luigi_hooks.settle_settings()
 if luigi_hooks.is_luigis_command():
     luigi_hooks.prepare()
-    for _line in options.unknown_settings():
+    settings.check_or_exit()
+    for _line in settings.unknown_settings():
         logging.getLogger("lis").warning(_line)

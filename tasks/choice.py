@@ -44,7 +44,7 @@ def choose(listed: str, dataset: str, data_root: str) -> Sequence[Chosen]:
     if listed:
         chosen = [*_of_list(Path(listed), dataset, data_root)]
     elif dataset:
-        chosen = [*_of_dataset(dataset, data_root)]
+        chosen = [*of_dataset(dataset, data_root)]
     else:
         raise InputError(
             "found neither a list of sequences (a file, one a line) nor --dataset NAME, expected one of them."
@@ -103,7 +103,12 @@ def _found(entry: Chosen, data_root: str) -> SequencePaths:
     return paths_of(Place(data_root, "", entry.dataset, entry.seq))
 
 
-def _of_dataset(dataset: str, data_root: str) -> Iterator[Chosen]:
+def of_dataset(dataset: str, data_root: str) -> Iterator[Chosen]:
+    """The sequences of a dataset, with the folders beside them that cannot be one, by name.
+
+    Raises:
+        InputError: there is no such dataset.
+    """
     dataset, datasets = normal(dataset), datasets_in(Path(data_root))
     if dataset not in datasets.names:
         known = ", ".join(datasets.names) or "none"

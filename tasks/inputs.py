@@ -1,6 +1,5 @@
 """What comes from outside: pictures, and the scribbles that people draw when they find the time."""
 
-import contextlib
 import hashlib
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from stages.formats.layout import SequencePaths, sequence_paths
 from stages.formats.manifest import Json
 from tasks.runtime import locks, luigi_hooks, options, runs
 from tasks.runtime.luigi_hooks import logger
+from tasks.runtime.mistakes import explain
 from tasks.runtime.published import LisTask
 from tasks.runtime.sequence import ScribbledTask, StageTask
 from tasks.runtime.snapshot import Place, root_of
@@ -24,8 +24,8 @@ class ImportSequence(options.ImportOptions, LisTask):
     """Bring a video file, a picture with several pages, or a folder of pictures into a dataset, frame by frame."""
 
     source = luigi.Parameter(description="a folder of images or a video file")
-    seq = luigi.Parameter(description="name to give the sequence")
-    dataset = luigi.Parameter(default="my", description="dataset to put it into")
+    seq = options.NameParameter(description="name to give the sequence")
+    dataset = options.NameParameter(default="my", description="dataset to put it into")
     replace = luigi.BoolParameter(
         default=False,
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,
@@ -156,8 +156,8 @@ def _ask(task: Scribbles) -> None:
     runs.wait_for_people(task.root)
     if task.root in _asked:
         return
-    with contextlib.suppress(OSError):  # run() of the tasks that write results meets it, and tells it
-        _asked.add(task.root)
+    _asked.add(task.root)
+    try:
         now = task.snapshot
         waiting = now.plan.requested
         ask(task.root, now.request_terms, now.plan, now.frame_files)
@@ -166,6 +166,8 @@ def _ask(task: Scribbles) -> None:
             f"waiting for scribbles on {frames}{', '.join(str(index) for index in waiting)}; paint over "
             f"{task.root}/requests/<frame>.png, save as <frame>.strokes.png, and run the command again"
         )
+    except OSError as error:
+        logger.error("%s: nothing could be laid out to paint on: %s", task.seq, explain(error))
 
 
 _asked: set[Path] = set()

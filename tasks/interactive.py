@@ -14,7 +14,7 @@ import luigi
 import psutil
 from luigi.task import flatten
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, StageError
 from stages.formats import files, results
 from stages.formats.files import remove, write_json
 from stages.formats.manifest import Json
@@ -28,7 +28,8 @@ from tasks.inputs import Frames
 from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
 from tasks.runtime import luigi_hooks, machine, options
 from tasks.runtime.luigi_hooks import logger
-from tasks.runtime.published import PublishedTask, disk_error
+from tasks.runtime.mistakes import disk_refuses
+from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import ScribbledTask, StageTask
 from tasks.tracks import TrackSegment
 
@@ -112,7 +113,7 @@ class InteractiveSession(options.SessionOptions, options.RefineOptions, Scribble
                 else:
                     session.submit(None, {})
         except OSError as error:
-            raise disk_error(error, self.target()) from error
+            raise StageError(disk_refuses(error, self.target())) from error
         super().run()
         for journal in self.workspace.glob(f"{self.policy}-{'[0-9a-f]' * _DIGITS}"):  # older ones are of no use now
             remove(journal)

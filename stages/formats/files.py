@@ -303,7 +303,9 @@ def _sweep_away(path: Path) -> None:
 
 
 def _write_all(descriptor: int, content: Bytes | str) -> None:
-    rest = memoryview(content.encode() if isinstance(content, str) else content).cast("B")
+    # A file's name that is not UTF-8 must not keep a table or a page that tells of it from being written.
+    text = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    rest = memoryview(text).cast("B")
     while len(rest):
         rest = rest[disk.write(descriptor, rest) :]
 

@@ -16,7 +16,7 @@ from stages.core.errors import InputError
 
 LONGEST_BYTES: Final = 177
 """What a file system leaves of 255 once the name of a temporary sibling carries a host (64) and a process, too."""
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_UNDECODED: Final = re.compile("[\ud800-\udfff]")
 """What stands for a byte that is not UTF-8."""
 _UNPRINTABLE: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters, and what ends a line."""
@@ -49,7 +49,7 @@ def why_unfit(name: str) -> str:
         "begins with a dot": name.startswith("."),
         "begins or ends with white space": name != name.strip(),
         "has a slash": "/" in name or "\\" in name,
-        "is not UTF-8": _SURROGATE.search(name),
+        "is not UTF-8": _UNDECODED.search(name),
         "has a control character or a line's end": _UNPRINTABLE.search(name),
         f"has {size_bytes} bytes": size_bytes > LONGEST_BYTES,
     }
@@ -57,8 +57,8 @@ def why_unfit(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    r"""A name as it can be printed, on one line: bytes that are not UTF-8 become \xfc, an end of line \x0a."""
-    return _UNPRINTABLE.sub(_escaped, _SURROGATE.sub(_escaped, name))
+    r"""A name as it can be printed, on one line: what is not UTF-8 becomes \udcfc, the end of a line \n."""
+    return _UNPRINTABLE.sub(_escaped, _UNDECODED.sub(_escaped, name))
 
 
 def in_folder(folder: Path, name: str) -> Path:
@@ -107,6 +107,4 @@ def _spellings(folder: Path, _mtime_ns: int) -> dict[str, tuple[str, ...]]:
 
 
 def _escaped(character: re.Match[str]) -> str:
-    code = ord(character[0])
-    code -= 0xDC00 if 0xDC80 <= code <= 0xDCFF else 0
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return ascii(character[0])[1:-1]

@@ -24,6 +24,7 @@ from stages.core.errors import InputError, StageError
 from stages.core.palette import MAX_OBJECT_ID
 from stages.core.strokes import FrameScribbles, Line, Point
 from stages.formats import files
+from stages.formats.names import normal
 
 MAX_FILE_BYTES: Final = 32 * 2**20
 MAX_POINTS: Final = 500_000
@@ -83,7 +84,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
         content = _ScribbleFile.model_validate_json(_read_limited(path))
     except ValidationError as error:
         raise InputError(f"{path}: {_explain(error.errors(include_url=False)[0])}") from None
-    if content.sequence != sequence:
+    if normal(content.sequence) != normal(sequence):
         raise InputError(
             f"{path}: found scribbles of the sequence {content.sequence!r}, expected {sequence!r}; "
             "take the file of this sequence, or correct its key 'sequence'"
@@ -109,7 +110,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
 
 
 def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
-    """Write a scribble file, one stroke a row; a reader sees the old file or the new one, never half of it.
+    """Write a scribble file, one stroke a row, into a folder that is made; a reader sees the old file or the new one.
 
     Raises:
         StageError: the file cannot be written (no room, no permission).
@@ -124,9 +125,13 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
     head = f'"sequence":{json.dumps(scribbles.sequence)},"annotated_frames":{json.dumps(scribbles.annotated)}'
     text = f'{{{head},"scribbles":[\n' + ",\n".join(rows) + "\n]}\n"
     try:
+        files.make_folder(path.parent)
         files.replace(path, text)
     except OSError as error:
-        raise StageError(f"{path}: the scribbles cannot be written: {error.strerror}; make room or allow it") from error
+        raise StageError(
+            f"{path}: the scribbles cannot be written: {error.strerror}; make room or allow it, or keep scribbles in "
+            "another folder: --scribbles-root"
+        ) from error
 
 
 def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line]) -> ScribbleSet:

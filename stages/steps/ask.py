@@ -67,7 +67,6 @@ def read_painted(
             )
         lines = () if is_declared_empty(path) else strokes_from_png(path, frames[index])
         scribbles = merge(scribbles, index, lines)
-    files.make_folder(scribble_file.parent)
     files.sweep_beside(scribble_file)
     write_scribbles(scribble_file, scribbles)
     note_read(root, scribble_file.stem, list(painted.values()))

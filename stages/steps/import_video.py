@@ -271,7 +271,7 @@ def _key(source: Path, short_side: int | None) -> Json:
         raise InputError(f"found a short side of {short_side} pixels, expected a positive number")
     if source.is_dir():
         lines = [f"{path.name} {sha256(path)}" for path in list_frames(source)]
-        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        digest = hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
     elif source.is_file():
         digest = sha256(source)
     else:

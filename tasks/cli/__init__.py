@@ -10,12 +10,12 @@ import rich_click as click
 from click.exceptions import Exit, NoArgsIsHelpError
 from luigi.parameter import ParameterException
 
-from stages.core.errors import LisError
 from tasks.cli.keeping import verify
 from tasks.cli.looking import doctor, engines, options, status, version, weights
 from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, submit_, train
 from tasks.runtime import luigi_hooks
-from tasks.runtime.options import unknown_settings
+from tasks.runtime.mistakes import explain
+from tasks.runtime.settings import check_settings, unknown_settings
 
 _PANELS = {
     "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
@@ -57,6 +57,7 @@ def main(prog: str = "lis") -> int:
     """
     try:
         luigi_hooks.prepare()
+        check_settings()
         for line in unknown_settings():
             logging.getLogger("lis").warning(line)
         code = lis.main(prog_name=prog, standalone_mode=False)
@@ -72,10 +73,10 @@ def main(prog: str = "lis") -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("stopped; finished stages are kept: the same command goes on from here\n")
         code = 130
-    except LisError as error:
-        sys.stderr.write(f"{error}\n")
-        code = 30
-    except ParameterException as error:
-        sys.stderr.write(f"{error}\n")
-        code = 40
+    except Exception as error:
+        explained = explain(error)
+        if not explained:
+            raise
+        sys.stderr.write(f"{explained}\n")
+        code = 40 if isinstance(error, ParameterException) else 30
     return int(code or 0)

@@ -189,7 +189,7 @@ def luigi_options(options: Mapping[str, Any]) -> list[str]:
     words = []
     for name, value in options.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        words += [f"--{name.replace('_', '-')}", text]
+        words.append(f"--{name.replace('_', '-')}={text}")  # one word: the text may begin with a hyphen
     return words
 
 

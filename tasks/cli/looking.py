@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stages.core.errors import InputError
+from stages.core.states import State
 from stages.engines import inventory, registry
 from stages.engines.spec import PLUGS
-from stages.formats.layout import list_datasets, list_sequences
+from stages.formats.layout import datasets_in
+from stages.formats.names import shown
+from tasks.choice import of_dataset
 from tasks.cli.from_tasks import command, luigi_words
 from tasks.cli.pages import luigi_cfg, options_page
 from tasks.doctor import examine
 from tasks.refine import RefineSequence
 from tasks.runtime import luigi_hooks
 from tasks.runtime.options import OPTIONS, setting
-from tasks.status import standing
+from tasks.status import Standing, standing
 
 _FILE_COLUMNS = 160
+_WIDEST_CELL = 60
 _COLOURS = {
     "done": "green", "waiting": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta",
     "present": "green", "missing": "yellow", "wrong": "red",
@@ -64,13 +67,16 @@ def status(data_root: str | None, outputs_root: str | None, dataset: str | None,
     given = {name: value for name, value in given.items() if value is not None}
     root = Path(data_root or setting("data_root"))
     rows = []
-    datasets = list_datasets(root)
-    if dataset and dataset not in datasets:
-        raise InputError(f"found no dataset `{dataset}` in {root}; there are: {', '.join(datasets) or 'none'}")
-    for each in [dataset] if dataset else datasets:
-        for seq in list_sequences(root, each):
-            found = standing(RefineSequence(seq=seq, dataset=each, **given))
-            rows.append((seq, each, str(found.state), found.reason.partition("\n")[0]))
+    datasets = datasets_in(root)
+    for each in [dataset] if dataset else datasets.names:
+        for one in of_dataset(each, str(root)):
+            if one.refused:
+                found = Standing(State.FAILED, one.refused)
+            else:
+                found = standing(RefineSequence(seq=one.seq, dataset=one.dataset, **given))
+            rows.append((one.name, one.dataset, str(found.state), found.reason.partition("\n")[0]))
+    if not dataset:
+        rows += [("", shown(name), str(State.FAILED), f"{name!r} {why}") for name, why in datasets.unfit.items()]
     columns = ("sequence", "dataset", "state", "why")
     if as_json:
         _print_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -173,11 +179,11 @@ def version(as_json: bool) -> int:
     return 0
 
 
-def _print_table(columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
+def _print_table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(box=None, pad_edge=False)
     *narrow, last = columns
-    for column in narrow:
-        table.add_column(column, no_wrap=True)
+    for number, column in enumerate(narrow):
+        table.add_column(column, no_wrap=all(len(row[number]) <= _WIDEST_CELL for row in rows), overflow="fold")
     table.add_column(last, overflow="fold")
     for row in rows:
         table.add_row(*(f"[{_COLOURS[cell]}]{cell}[/]" if cell in _COLOURS else escape(cell) for cell in row))

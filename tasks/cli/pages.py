@@ -2,7 +2,8 @@
 
 import textwrap
 
-from tasks.runtime.options import LUIGI_SETTINGS, OPTIONS, SECTION
+from tasks.runtime.options import OPTIONS, SECTION
+from tasks.runtime.settings import LUIGI_SETTINGS
 
 
 def options_page() -> str:

@@ -7,6 +7,7 @@ rests on having read its code is here, so that a new version of it is checked in
 
 import atexit
 import importlib
+import io
 import json
 import logging
 import multiprocessing
@@ -37,11 +38,11 @@ from luigi.scheduler import Scheduler
 from stages.core.errors import LisError
 from stages.formats import files
 from tasks.runtime import machine, runs
+from tasks.runtime.mistakes import explain, one_line
 
 logger = logging.getLogger("lis")
 WRITTEN_FOR: Final = "3.8.1"
 TaskClass = TypeVar("TaskClass", bound=type[luigi.Task])
-_USER_ERRORS: Final = (LisError, luigi.parameter.ParameterException, luigi.task_register.TaskClassException)
 
 
 # --- the life of a process -------------------------------------------------------------------------------------------
@@ -62,6 +63,9 @@ def prepare() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         os.register_at_fork(after_in_child=_leave_when_told)
     sys.excepthook = _explain
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that are not UTF-8 are said all the same
     atexit.register(runs.leave_all)
     logging.getLogger("luigi-interface").addFilter(_quiet)
     lines = logging.StreamHandler()
@@ -163,7 +167,7 @@ class HookedTask(luigi.Task):
         prepare()
         try:
             required = list(super().deps())
-        except LisError:
+        except (LisError, OSError):
             required = []
         with suppress(LisError, OSError):
             self.scheduled()
@@ -182,7 +186,7 @@ class HookedTask(luigi.Task):
 
     def on_failure(self, exception: BaseException) -> str:
         """What the scheduler keeps as the reason; called in the task's own process."""
-        reason = str(exception) if isinstance(exception, LisError) else str(super().on_failure(exception))
+        reason = explain(exception) or str(super().on_failure(exception))
         if _failures:
             files.append_line(_failures[-1], json.dumps(reason))
         return reason
@@ -344,10 +348,8 @@ _NOISE: Final = (
 
 def _quiet(record: logging.LogRecord) -> bool:
     """Drop Luigi's bookkeeping, and the stack trace of a mistake that its message explains."""
-    error = record.exc_info[1] if record.exc_info else None
-    if mistake := _users_mistake(error):
-        record.msg = str(mistake) if mistake is error else f"{error}: {mistake}"
-        record.args = ()
+    if explained := explain(record.exc_info[1] if record.exc_info else None):
+        record.msg, record.args = explained, ()
         record.exc_info = record.exc_text = None
     message = record.getMessage()
     return record.levelno >= logging.ERROR or not (
@@ -356,17 +358,10 @@ def _quiet(record: logging.LogRecord) -> bool:
     )
 
 
-def _users_mistake(error: BaseException | None) -> BaseException | None:
-    """The error itself, or the one that it was raised from, that a message explains."""
-    while error is not None and not isinstance(error, _USER_ERRORS):
-        error = error.__cause__ or error.__context__
-    return error
-
-
 def _explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("stopped; finished stages are kept: the same command goes on from here\n")
-    elif issubclass(kind, _USER_ERRORS):
-        sys.stderr.write(f"{', '.join(str(error).splitlines()).replace(':,', ':')}\n")
+    elif explained := explain(error):
+        sys.stderr.write(f"{one_line(explained)}\n")
     else:
         sys.__excepthook__(kind, error, trace)

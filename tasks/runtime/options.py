@@ -3,12 +3,8 @@
 The options of engines come from their SPECs; those that this module names are the pipeline's own.
 """
 
-import configparser
-import difflib
 import logging
 import operator
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import luigi
@@ -19,12 +15,11 @@ from luigi.parameter import ParameterException
 from stages.engines import registry, spec
 from stages.engines.spec import Plug
 from stages.evaluation import POLICIES
+from stages.formats.names import normal
 from stages.steps.place_anchors import PLACEMENTS
 
 logger = logging.getLogger("lis")
 SECTION: Final = "lis"
-LUIGI_SETTINGS: Final = Path(__file__).with_name("luigi.cfg")
-"""Luigi's own settings as this project wants them."""
 OPTIONS: dict[str, "Option"] = {}
 ENGINE_OPTIONS: set[str] = set()
 """The names of those that engines have."""
@@ -34,11 +29,6 @@ _TAKEN: Final = frozenset(
     | {"verbose", "json", "dry_run"}
 )
 """What Luigi, the tasks that engines work in, and `lis` call parameters that are no options of [lis]."""
-
-_LUIGI_SECTIONS = {
-    "core", "worker", "scheduler", "retcode", "resources", "execution_summary", "logging", "email", "smtp",
-    "task_history", "batch_notifier", "sendgrid", "DEFAULT",
-}  # fmt: skip
 
 
 class Option(NamedTuple):
@@ -111,6 +101,14 @@ class ChoiceParameter(_Explained, luigi.ChoiceParameter):
         self.permitted = f"expected one of {', '.join(choices)}"
 
 
+class NameParameter(luigi.Parameter):
+    """The name of a dataset or a sequence: one that is spelled in two ways is one task all the same."""
+
+    def normalize(self, x: str) -> str:
+        """The form in which names are compared."""
+        return normal(x)
+
+
 class EngineParameter(luigi.Parameter):
     """The name of an engine of one plug point; checked when a task is made, since networks of users count."""
 
@@ -134,7 +132,7 @@ class WhereOptions:
         PLACES, "weights_root", luigi.Parameter, "data/weights", "folder of the checkpoints", significant=False
     )
     outputs_root = _option(PLACES, "outputs_root", luigi.Parameter, "outputs", "folder of the results")
-    dataset = _option(PLACES, "dataset", luigi.Parameter, "", "dataset to look in; else all, if the name is found once")
+    dataset = _option(PLACES, "dataset", NameParameter, "", "dataset to look in; else all, if the name is found once")
 
 
 class MachineOptions:
@@ -354,40 +352,6 @@ _GROUPS = list(dict.fromkeys(option.group for option in OPTIONS.values()))
 OPTIONS = dict(sorted(OPTIONS.items(), key=lambda item: _GROUPS.index(item[1].group)))
 
 
-# --- configuration files ---------------------------------------------------------------------------------------------
-
-
-def adopt_defaults() -> None:
-    """Take what the configuration files at hand leave open from the project's own settings of Luigi.
-
-    Luigi reads ./luigi.cfg only; in another folder a night that failed would end with exit code 0.
-    """
-    own, used = configparser.ConfigParser(), get_config()
-    own.read(LUIGI_SETTINGS, encoding="utf-8")
-    for section in own.sections():
-        for key, value in own[section].items():
-            if not used.has_option(section, key):
-                used.set(section, key, value)
-
-
 def setting(name: str) -> str:
     """An option's value where no command line gives one: what luigi.cfg says, or the default."""
     return str(get_config().get(SECTION, name, OPTIONS[name].default))
-
-
-def unknown_settings() -> Iterator[str]:
-    """One line for each section or key of the configuration files that nobody reads."""
-    parser = get_config()
-    if not isinstance(parser, configparser.ConfigParser):
-        return
-    families = set(luigi.task_register.Register.task_names())
-    for section in parser.sections():
-        if section == SECTION:
-            known = set(OPTIONS)
-            for key in set(parser[section]) - known - set(parser.defaults()):
-                near = difflib.get_close_matches(key, known, n=1)
-                yield f"luigi.cfg: unknown key `{key}` in [{SECTION}]" + (
-                    f"; did you mean `{near[0]}`?" if near else ""
-                )
-        elif section not in _LUIGI_SECTIONS | families:
-            yield f"luigi.cfg: unknown section [{section}]; the project's options are in [{SECTION}]"

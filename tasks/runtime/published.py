@@ -1,9 +1,7 @@
 """What every task has in common, and how a result on disk is recognised, made and published."""
 
 import contextvars
-import errno
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,10 +13,11 @@ from tqdm import tqdm
 
 from stages.core.errors import InputError, LisError, StageError
 from stages.engines import registry
-from stages.formats.files import free_mib, publishing
+from stages.formats.files import publishing
 from stages.formats.manifest import Json, Manifest, publish, read_manifest
 from tasks.runtime import luigi_hooks, machine
 from tasks.runtime.luigi_hooks import HookedTask, abstract, logger
+from tasks.runtime.mistakes import disk_refuses
 from tasks.runtime.options import EngineParameter, MachineOptions, WhereOptions
 from tasks.runtime.targets import StageFolder
 
@@ -77,7 +76,7 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
     def _look(self) -> bool:
         try:
             return all(task.complete() for task in flatten(self.requires())) and self.is_complete()
-        except LisError:
+        except (LisError, OSError):
             return False  # run() meets the same error and tells it
 
     def progress(self, items: Iterable[T], total: int) -> Iterator[T]:
@@ -199,7 +198,7 @@ class PublishedTask(LisTask):
                 publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)
             self.note(f"{self.name_of_result()} done in {watch.seconds:.1f} s")
         except OSError as error:
-            raise disk_error(error, target) from error
+            raise StageError(disk_refuses(error, target)) from error
 
     def workplace(self) -> Any:
         """Where the files are written before they are published, as a context; gone afterwards if the work fails."""
@@ -208,16 +207,3 @@ class PublishedTask(LisTask):
     def name_of_result(self) -> str:
         """What the log calls the result."""
         return str(self.target())
-
-
-def disk_error(error: OSError, target: Path) -> StageError:
-    """Say in plain words what the disk refused."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StageError(
-            f"{error.filename or target}: {error.strerror or error}, while writing {target}. Check that the folder of "
-            "results is one, and that it can be written."
-        )
-    return StageError(
-        f"no room to write {target}: {os.strerror(error.errno)} ({free_mib(target):.0f} MiB free). "
-        "Nothing half-written was kept. Make room, and run the same command again."
-    )

@@ -22,7 +22,8 @@ from stages.formats.manifest import Json
 from stages.formats.progress import Event
 from tasks.runtime import locks, luigi_hooks, runs
 from tasks.runtime.luigi_hooks import abstract, logger
-from tasks.runtime.options import ENGINE_OPTIONS, PlanOptions
+from tasks.runtime.mistakes import explain
+from tasks.runtime.options import ENGINE_OPTIONS, NameParameter, PlanOptions
 from tasks.runtime.published import LisTask, PublishedTask, once_a_question
 from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, home_of, paths_of, root_of, snapshot_of
 
@@ -33,7 +34,7 @@ _SECONDS_BETWEEN_PARTS: Final = 1.0
 class SequenceTask(LisTask):
     """A task that works on one sequence."""
 
-    seq = luigi.Parameter(description="name of the sequence: a folder below data/<dataset>/JPEGImages/480p")
+    seq = NameParameter(description="name of the sequence: a folder below data/<dataset>/JPEGImages/480p")
 
     @cached_property
     def place(self) -> Place:
@@ -86,11 +87,8 @@ class SequenceTask(LisTask):
         """What the scheduler keeps as the reason; it goes into the sequence's log.txt, too."""
         reason = super().on_failure(exception)
         if not isinstance(exception, locks.BusyError):
-            try:
-                explained = str(exception) if isinstance(exception, LisError) else repr(exception)
-                self.failed(f"{self.task_family}: {explained}")
-            except (LisError, OSError):
-                pass  # it is this that has failed
+            with suppress(LisError, OSError):  # it may be this that has failed
+                self.failed(f"{self.task_family}: {explain(exception) or repr(exception)}")
         return reason
 
     def failed(self, why: str) -> None:

@@ -17,7 +17,7 @@ from stages.formats.digests import Stamp
 from stages.formats.frames import Frames, list_frames
 from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.manifest import Json
-from stages.formats.names import check_name
+from stages.formats.names import check_name, in_folder
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.place_anchors import plan
 from tasks.runtime.home import Home, find_home
@@ -171,10 +171,10 @@ _snapshot = lru_cache(maxsize=1024)(SequenceSnapshot)
 
 
 def _scribble_file(place: Place, terms: Terms) -> Path:
-    check_name(terms.scribbles, "scribble set")
+    name = check_name(terms.scribbles, "scribble set")
     paths = paths_of(place)
-    folder = Path(terms.scribbles_root) / paths.name if terms.scribbles_root else paths.scribbles
-    return folder / f"{terms.scribbles}.json"
+    folder = in_folder(Path(terms.scribbles_root), paths.name) if terms.scribbles_root else paths.scribbles
+    return in_folder(folder, f"{name}.json")
 
 
 def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:

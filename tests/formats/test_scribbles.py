@@ -225,9 +225,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["001.json"]
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"001\.json: the scribbles cannot be written: No such file"):
-        write_scribbles(tmp_path / "nowhere" / "001.json", ScribbleSet("gym", 2))
+def test_the_folder_is_made_and_one_that_cannot_be_is_told(tmp_path: Path) -> None:
+    write_scribbles(tmp_path / "new" / "001.json", ScribbleSet("gym", 2))
+    (tmp_path / "file").touch()
+    with pytest.raises(StageError, match=r"001\.json: the scribbles cannot be written: .*--scribbles-root"):
+        write_scribbles(tmp_path / "file" / "001.json", ScribbleSet("gym", 2))
 
 
 def test_merging_replaces_one_frame_and_leaves_the_set_alone() -> None:

@@ -156,9 +156,9 @@ def test_what_cannot_be_taken_is_listed_and_all_else_runs(folder: Path, monkeypa
     with pytest.raises(StageError, match="4 of 9 sequences failed"):
         night.run()
     refused = {outcome.sequence: outcome.reason for outcome in night.outcomes if outcome.state == State.FAILED}
-    assert list(refused) == ["Mu\u0308ller", "M\u00fcller", "bulk", "one\\x09two"]
+    assert list(refused) == ["Mu\u0308ller", "M\u00fcller", "bulk", "one\\ttwo"]
     assert "other results" in refused["bulk"]
-    assert "control character" in refused["one\\x09two"]
+    assert "control character" in refused["one\\ttwo"]
     assert "Unicode" in refused["M\u00fcller"]
 
 
