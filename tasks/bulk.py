@@ -7,19 +7,24 @@ from pathlib import Path
 
 import luigi
 
-from stages.core.errors import LisError, StageError
+from stages.core.errors import StageError
 from stages.core.states import State
-from stages.formats.night import Outcome, counted, night_folder, table, write_summary
+from stages.formats.night import SUMMARY_JSON, Outcome, counted, table
 from tasks.choice import Chosen, choose
+from tasks.night import begun_night, close_killed_nights, outcome_of
 from tasks.refine import RefineSequence
+from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks, options, runs
 from tasks.runtime.luigi_hooks import logger
+from tasks.runtime.mistakes import disk_refuses
+from tasks.runtime.on_finish import call_on_finish
 from tasks.runtime.published import LisTask
-from tasks.status import emptiness, seconds_since, standing
+from tasks.runtime.sequence import StageTask
+from tasks.status import Standing, standing
 
 
 class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions, LisTask):
-    """`RefineSequence` for every sequence of a list or a dataset; one that fails does not stop the others.
+    """Masks and a report for every sequence of a list or a dataset; one that fails does not stop the others.
 
     Luigi's scheduler grows slow with the square of the tasks that wait, so sequences are scheduled a chunk at a time.
     A central scheduler gets all of them at once, so that its workers can share them.
@@ -39,7 +44,7 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
     def requires(self) -> Sequence[luigi.Task]:
         """Nothing at first: it runs its own rounds. In the end, what people still owe, so that Luigi says so."""
         if luigi_hooks.has_central_scheduler():
-            return [self.refine(one) for one in self.chosen if not one.refused]
+            return [self.wanted(one) for one in self.chosen if not one.refused]
         return [*_owed]
 
     @cached_property
@@ -47,8 +52,13 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
         """The sequences; also those that cannot be taken."""
         return choose(self.list, self.dataset, self.data_root)
 
-    def refine(self, one: Chosen) -> RefineSequence:
+    def wanted(self, one: Chosen) -> StageTask:
         """What is made for a sequence."""
+        task: StageTask = self.refine(one).clone(ReportSequence) if self.reports else self.refine(one)
+        return task
+
+    def refine(self, one: Chosen) -> RefineSequence:
+        """Its masks."""
         task: RefineSequence = self.clone(RefineSequence, seq=one.seq, dataset=one.dataset)
         return task
 
@@ -56,7 +66,24 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
         """Chunk after chunk, then the summary; a failure outweighs waiting."""
         luigi_hooks.end_with_parent()
         luigi_hooks.may_schedule()
-        started = time.time()
+        outputs_root = Path(self.outputs_root)
+        try:
+            close_killed_nights(outputs_root)
+            with begun_night(outputs_root, self.to_str_params(), self.chosen) as night:
+                outcomes = self._run_chunks()
+                tasks = {one.name: self.refine(one) for one in self.chosen if not one.refused}
+                summary = night.end(outcomes, tasks)
+        except OSError as error:
+            raise StageError(disk_refuses(error, outputs_root / "bulk")) from error
+        logger.info("bulk: summary in %s", summary)
+        call_on_finish(self.on_finish, summary.with_name(SUMMARY_JSON))
+        self.finished = True
+        if failed := [outcome for outcome in outcomes if outcome.state in (State.FAILED, State.STOPPED)]:
+            raise StageError(f"{len(failed)} of {len(outcomes)} sequences failed, see {summary}:\n{table(failed)}")
+        if any(outcome.state.waits for outcome in outcomes):
+            yield PeoplesScribbles(summary=str(summary))
+
+    def _run_chunks(self) -> Sequence[Outcome]:
         outcomes: MutableSequence[Outcome] = []
         total = len(self.chosen)
         for first in range(0, total, self.chunk):
@@ -64,16 +91,10 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
             logger.info("bulk: %s", counted(outcomes, total))
             if self.set_progress_percentage is not None:
                 self.set_progress_percentage(100 * len(outcomes) // total)
-        summary = write_summary(night_folder(Path(self.outputs_root), started), outcomes, time.time() - started)
-        logger.info("bulk: summary in %s", summary)
-        self.finished = True
-        if failed := [outcome for outcome in outcomes if outcome.state in (State.FAILED, State.STOPPED)]:
-            raise StageError(f"{len(failed)} of {total} sequences failed, see {summary}:\n{table(failed)}")
-        if any(outcome.state == State.WAITING for outcome in outcomes):
-            yield PeoplesScribbles(summary=str(summary))
+        return outcomes
 
     def _run_chunk(self, chosen: Sequence[Chosen]) -> Sequence[Outcome]:
-        tasks = {one: self.refine(one) for one in chosen if not one.refused}
+        tasks = {one: self.wanted(one) for one in chosen if not one.refused}
         open_tasks = [task for task in tasks.values() if not task.complete()]
         started, failures = time.time(), luigi_hooks.Failures()
         if open_tasks:
@@ -84,21 +105,19 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
         return [
             Outcome(one.name, State.FAILED, one.refused)
             if one.refused
-            else self._outcome(one, tasks[one], failures.get((one.dataset, one.seq), ""), started)
+            else self._outcome(one, failures.get((one.dataset, one.seq), ""), started)
             if tasks[one] in open_tasks
-            else Outcome(one.name, State.DONE, tasks[one].emptiness())
+            else outcome_of(one.name, self.refine(one), Standing(State.DONE), None)
             for one in chosen
         ]
 
-    def _outcome(self, one: Chosen, task: RefineSequence, failure: str, started: float) -> Outcome:
-        try:
-            seconds = seconds_since(task.root, started)
-            found = standing(task, failure)
-            state = State.WAITING if found.state.waits else found.state
-            reason = "; ".join(filter(None, [found.reason, emptiness(task, found)]))
-            return Outcome(one.name, state, reason, seconds)
-        except LisError as error:
-            return Outcome(one.name, State.FAILED, failure or str(error))
+    def _outcome(self, one: Chosen, failure: str, started: float) -> Outcome:
+        found = standing(self.refine(one), failure)
+        if found.state == State.DONE and self.reports and not self.wanted(one).complete():
+            found = Standing(
+                State.FAILED, f"the masks are done, the report is not: {failure or 'run the command again'}"
+            )
+        return outcome_of(one.name, self.refine(one), found, started)
 
 
 class PeoplesScribbles(luigi.ExternalTask):

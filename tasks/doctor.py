@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from stages.core.errors import LisError, StageError
+from stages.core.words import how_long
 from stages.formats.files import free_mib
 from stages.formats.frames import read_frame
 from tasks.anchors import AnchorMask
 from tasks.refine import RefineAnchor, RefineSequence
-from tasks.status import estimate, how_long, unfinished
+from tasks.status import estimate, unfinished
 from tasks.tracks import TrackSegment
 
 _BYTES_PER_PIXEL = 0.25  # all stages together, generous: measured 0.05 to 0.15 on 480p clips

@@ -1,7 +1,6 @@
 """How far sequences are, what is still to be made, and how long that took the last time."""
 
 import math
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -194,11 +193,6 @@ def estimate(stages: list[StageTask]) -> Estimate:
 def seconds_since(root: Path, started: float) -> float:
     """Seconds of the stages of a sequence that were published since then, from their manifests."""
     return round(sum(manifest.run["seconds"] for manifest in results.published_since(root, started)), 1)
-
-
-def how_long(seconds: float) -> str:
-    """A duration as people say it."""
-    return f"{seconds:.0f} s" if seconds < 120 else time.strftime("%H:%M:%S", time.gmtime(seconds))
 
 
 def _seconds_per_unit(stage: EngineTask) -> float | None:

@@ -30,8 +30,12 @@ class Night:
     """One `sequence` or `dataset/sequence` each."""
     folder: Path
     """Of this submission: its list, the output of every element, and the verdict."""
+    task: str = "RefineSequence"
+    """What an element runs for each of its sequences."""
     options: Sequence[str] = ()
-    """Of `RefineSequence` and `BulkRefine`, as Luigi takes them."""
+    """Of that task and of `BulkRefine`, as Luigi takes them."""
+    options_of_verdict: Sequence[str] = ()
+    """Of `BulkRefine` alone."""
     slurm: Sequence[str] = ()
     """Options of `sbatch` for the elements."""
     per_element: int = 1
@@ -63,12 +67,13 @@ class Night:
             f"--output={self.folder}/%a.txt",
             *self._of_every_job(),
             *(str(JOB), str(self.list_file), str(self.per_element)),
-            *(*_PYTHON, "RefineSequence", *self.options),
+            *(*_PYTHON, self.task, *self.options),
         ]
 
     def last_job(self, array: str) -> list[str]:
         """The command that submits what runs when the array of this number has ended: it makes only what is missing."""
-        command = shlex.join([*_PYTHON, "BulkRefine", "--list", str(self.list_file), *self.options])
+        options = (*self.options, *self.options_of_verdict)
+        command = shlex.join([*_PYTHON, "BulkRefine", "--list", str(self.list_file), *options])
         return [
             *("sbatch", "--parsable", f"--dependency=afterany:{array}", "--job-name=lis-verdict"),
             *("--cpus-per-task=1", "--mem=4G", "--requeue", f"--output={self.verdict}", "--open-mode=append"),

@@ -47,6 +47,8 @@ class State(StrEnum):
     STOPPED = "stopped"
     """Something is still to be made, nothing failed, and nobody works on it."""
     FAILED = "failed"
+    ORPHANED = "orphaned"
+    """There are results, and no pictures: no dataset has the sequence."""
     DONE = "done"
 
     @property

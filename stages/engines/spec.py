@@ -41,7 +41,7 @@ class Option:
             raise ValueError(f"the option {self.name} of an engine is a number without limits")
 
 
-EXACT: Final = Option("exact", "exact", False, "networks of the paper: step by step as the originals")
+EXACT: Final = Option("exact", "exact", False, "the paper's networks: exactly as the originals")
 """Shared by the three engines of the paper."""
 
 

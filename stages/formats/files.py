@@ -48,6 +48,10 @@ class Disk:
         """Make one folder."""
         path.mkdir()
 
+    def symlink(self, path: Path, target: str) -> None:
+        """Make a link."""
+        path.symlink_to(target)
+
     def unlink(self, path: Path) -> None:
         """Delete a file or a link."""
         path.unlink()
@@ -174,6 +178,24 @@ def make_folder(path: Path) -> None:
         if not path.is_dir():
             raise
     sync(path.parent)
+
+
+def point(link: Path, target: str) -> None:
+    """Let a link, which may exist, lead to another name in its folder, in one move.
+
+    Raises:
+        OSError: the disk refuses, or knows no links.
+    """
+    temporary = beside(link)
+    delete(temporary)
+    try:
+        disk.symlink(temporary, target)
+        disk.rename(temporary, link)
+    except BaseException:
+        with suppress(OSError):
+            delete(temporary)
+        raise
+    sync(link.parent)
 
 
 def delete(path: Path) -> None:

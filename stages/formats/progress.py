@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stages.formats import files
+from stages.formats.json_files import parse_json
 from stages.formats.manifest import Json
 
 PROGRESS: Final = ".progress.jsonl"
@@ -162,8 +163,8 @@ def _lines(path: Path) -> Iterator[Json]:
     except OSError:
         return
     for line in content.splitlines():
-        with suppress(ValueError, RecursionError):
-            fields = json.loads(line)
+        with suppress(ValueError):
+            fields = parse_json(line.decode())
             if isinstance(fields, dict):
                 yield fields
 

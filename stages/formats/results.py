@@ -41,6 +41,12 @@ def result_file(folder: Path, name: str) -> Path:
     return folder / f"{Path(name).stem}.png"
 
 
+def anchors_of_result(manifest: Manifest) -> list[int]:
+    """The anchors that a result was made from, whichever version of LIS made it."""
+    parts = manifest.key.get("parts") or manifest.key["anchor_frames"]
+    return sorted(int(name) for part in parts if (name := Path(part).name).isdigit())
+
+
 def published_since(root: Path, started: float) -> Iterator[Manifest]:
     """Everything that was published for a sequence since then (seconds since the epoch)."""
     for level in ("*", "*/*"):

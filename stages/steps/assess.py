@@ -40,7 +40,8 @@ from numpy.typing import NDArray
 from stages.core.errors import StageError
 from stages.core.states import Source
 from stages.formats.frames_csv import FrameQuality
-from stages.formats.report_data import JudgedFrame, Suggestion
+from stages.formats.glance import Doubt
+from stages.formats.report_data import JudgedFrame, Suggestion, worst_by_frame
 
 _HALVING_FRAMES: Final = 12
 _LEAST_AGREEMENT: Final = 0.05
@@ -89,6 +90,19 @@ def judge(rows: Iterable[FrameQuality], anchors: Iterable[int], names: Sequence[
                 )
             )
     return sorted(judged, key=lambda row: (row.frame, row.object_id))
+
+
+def overall(judged: Sequence[JudgedFrame], frame_count: int) -> Doubt:
+    """Sum a sequence's doubt up.
+
+    Args:
+        judged: what `judge` returned.
+        frame_count: length of the video; frames without an object are not doubted.
+    """
+    worst = worst_by_frame(judged)
+    top = max(worst.values(), key=lambda row: (row.doubt, -row.frame), default=None)
+    mean = math.fsum(row.doubt for row in worst.values()) / frame_count
+    return Doubt(round(mean, 6), round(top.doubt, 6) if top else 0.0, top.frame if top else 0)
 
 
 def suggest(

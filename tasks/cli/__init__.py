@@ -11,7 +11,8 @@ from click.exceptions import Exit, NoArgsIsHelpError
 from luigi.parameter import ParameterException
 
 from tasks.cli.keeping import verify
-from tasks.cli.looking import doctor, engines, options, status, version, weights
+from tasks.cli.looking import doctor, engines, options, version, weights
+from tasks.cli.status import status
 from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, submit_, train
 from tasks.runtime import luigi_hooks
 from tasks.runtime.mistakes import explain

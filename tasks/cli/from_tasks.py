@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import platform
 import sys
 import time
 from collections import Counter
@@ -15,17 +17,18 @@ from click.shell_completion import CompletionItem
 
 from stages.core.errors import LisError
 from stages.core.states import State
+from stages.core.words import how_long
 from stages.engines import registry
 from stages.formats import requests, results
 from stages.formats.layout import list_datasets, list_sequences
-from stages.formats.night import last_summary
+from stages.formats.night import summary_of_command
 from tasks.bulk import BulkRefine
 from tasks.refine import RefineSequence
 from tasks.runtime import locks, luigi_hooks
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option, setting
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
-from tasks.status import emptiness, estimate, how_long, standing, unfinished
+from tasks.status import emptiness, estimate, standing, unfinished
 
 Task = type[luigi.Task]
 _RUN: Final = "run"
@@ -204,7 +207,7 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
     }
     try:
         if isinstance(task, BulkRefine):
-            said |= last_summary(Path(task.outputs_root), started)
+            said |= summary_of_command(Path(task.outputs_root), os.getpid(), platform.node(), started)
         if isinstance(task, SequenceTask):
             failed = outcome.exit_code == State.FAILED.exit_code
             refine = task.clone(RefineSequence)

@@ -49,7 +49,7 @@ train = command(
 
 
 _OF_A_LIST = ("list", "dataset")
-_OF_A_NIGHT = ("chunk",)
+_OF_A_NIGHT = ("chunk", "progress_bars")
 
 
 def _submit(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> int:
@@ -63,10 +63,16 @@ def _submit(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> 
     started = time.time()
     task = luigi_hooks.task_of(luigi_words(BulkRefine, given))
     assert isinstance(task, BulkRefine)
+    element = ReportSequence if task.reports else RefineSequence
+    known = {name for name, _ in element.get_params()}
+    of_both = {name: value for name, value in given.items() if name in known and name not in _OF_A_LIST}
+    of_verdict = {name: value for name, value in given.items() if name not in {*known, *_OF_A_LIST}}
     night = Night(
         names=[one.name if one.refused else f"{one.dataset}/{one.seq}" for one in task.chosen],
         folder=submission_folder(Path(task.outputs_root), started),
-        options=luigi_options({name: value for name, value in given.items() if name not in _OF_A_LIST}),
+        task=element.__name__,
+        options=luigi_options(of_both),
+        options_of_verdict=luigi_options(of_verdict),
         slurm=tuple(shlex.split(slurm)),
         per_element=per_element,
         at_most=at_most,
@@ -110,7 +116,7 @@ submit_ = command(
         click.Option(["--dry-run"], is_flag=True, help="print the job file and what would be submitted"),
         click.Option(["--json"], is_flag=True, help="say what was submitted as JSON, on standard output"),
     ],
-    help="Hand a night to Slurm: an array of jobs for the sequences, and one behind them that gives the verdict.",
+    help="Hand a night to Slurm: an array of jobs, and one behind it that gives the verdict.",
 )
 
 

@@ -4,7 +4,8 @@ import fcntl
 import os
 import platform
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -51,6 +52,13 @@ def claim(root: Path, *, shared: bool) -> bool:
 def holds(root: Path) -> bool:
     """Whether this run holds a sequence's lock."""
     return _locks.get(root) is not None
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Lock a folder that is no sequence's for a while; whether that worked: nobody else has it."""
+    with files.opened(folder / LOCK, os.O_RDWR | os.O_CREAT) as file:
+        yield _flock(file, fcntl.LOCK_EX)
 
 
 def require(root: Path, *, shared: bool) -> None:

@@ -143,7 +143,7 @@ class MachineOptions:
         "threads",
         1,
         (1, 1024),
-        "threads of one task, whatever the number of workers",
+        "threads of one task",
         significant=False,
     )
     device = _option(
@@ -175,7 +175,7 @@ class PlanOptions:
         "scribbles_root",
         luigi.Parameter,
         "",
-        "folder of <seq>/<set>.json, for a dataset that is not to be written",
+        "folder of <seq>/<set>.json, for a dataset that is not written",
     )
     requests = _number(SCRIBBLES, "requests", 7, (0, 10_000), "frames to ask scribbles for, beyond the first")
     placement = _option(
@@ -217,7 +217,7 @@ def _engine_option(group: str, option: spec.Option) -> Any:
 class AnchorOptions:
     """How anchor masks are made."""
 
-    segmenter = _engine(ANCHORS, "segmenter", "fbrs:lite", "makes anchor masks from scribbles")
+    segmenter = _engine(ANCHORS, "segmenter", "fbrs:lite", "anchor masks from scribbles")
 
 
 class TrackOptions(AnchorOptions):
@@ -235,7 +235,7 @@ class RefineOptions(TrackOptions):
         "guard_iou",
         0.7,
         (0.0, 1.0),
-        "least overlap (IoU) of a refined mask with its input; 0 accepts any",
+        "least IoU of a refined mask with its input; 0 accepts any",
     )
     guard_area = _number(
         REFINEMENT,
@@ -253,7 +253,7 @@ class ResultOptions(RefineOptions):
         SCRIBBLES,
         "provisional",
         True,
-        "while scribbles are missing, make provisional masks from those that are there: outputs/<seq>/provisional",
+        "provisional masks of every frame while scribbles are missing",
         significant=False,
     )
 
@@ -319,10 +319,19 @@ class ImportOptions:
 
 
 class BulkOptions:
-    """How many sequences are scheduled at once."""
+    """How a night goes."""
 
     chunk = _number(
         NIGHT, "chunk", 10, (1, 100), "sequences that one round of bulk work schedules at once", significant=False
+    )
+    reports = _switch(NIGHT, "reports", True, "a report page for every finished sequence", significant=False)
+    on_finish = _option(
+        NIGHT,
+        "on_finish",
+        luigi.Parameter,
+        "",
+        "command to call when a night is over, with its summary's path",
+        significant=False,
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,12 @@ import pytest
 
 from stages.core.errors import InputError, StageError
 from stages.core.plan import Plan
-from stages.core.states import Source, State
+from stages.core.states import Source
 from stages.formats.anchors_json import write_plan
 from stages.formats.evaluation import Evaluation, ScoredFrame, write_truth
 from stages.formats.frames_csv import FrameQuality, read_frames_csv
 from stages.formats.frames_json import FramesJson
 from stages.formats.masks import read_mask
-from stages.formats.night import Outcome, counted, night_folder, table, write_summary
 from stages.formats.own_network import OwnNetwork, own_folder, own_networks, read_own_network, write_own_network
 from stages.formats.refined import RefinedWriter, area_px, refined_masks
 
@@ -174,52 +172,3 @@ def test_refined_frames_come_back_in_order(tmp_path: Path) -> None:
     assert sorted(masks) == sorted(labels)
     for index, path in masks.items():
         np.testing.assert_array_equal(read_mask(path), labels[index])
-
-
-# --- a night ---------------------------------------------------------------------------------------------------------
-
-NIGHT = [
-    Outcome("gym", State.DONE, "", 12.25),
-    Outcome("bmx-trees", State.FAILED, "Frames: 00003.png is cut short\nmore of it", 0.5),
-    Outcome("idle", State.WAITING, "scribbles on 2 frames: 3, 9"),
-    Outcome("late", State.STOPPED, "not everything ran"),
-    Outcome("old", State.DONE),
-]
-
-
-def test_a_night_is_summed_up_for_people_and_for_programs(tmp_path: Path) -> None:
-    folder = tmp_path / "outputs" / "bulk" / "now"
-    path = write_summary(folder, NIGHT, 61.26)
-    assert path == folder / "summary.txt"
-    assert path.read_text().splitlines() == [
-        "5 of 5 sequences: 2 done, 1 waiting, 1 failed, 1 stopped in 61 s",
-        "gym        done         12.2 s  ",
-        "bmx-trees  failed        0.5 s  Frames: 00003.png is cut short",
-        "idle       waiting       0.0 s  scribbles on 2 frames: 3, 9",
-        "late       stopped       0.0 s  not everything ran",
-        "old        done          0.0 s  ",
-    ]
-    summary = json.loads((folder / "summary.json").read_text())
-    assert {name: summary[name] for name in ("done", "waiting", "failed", "stopped", "seconds")} == {
-        "done": 2,
-        "waiting": 1,
-        "failed": 1,
-        "stopped": 1,
-        "seconds": 61.3,
-    }
-    assert summary["sequences"][1] == {
-        "sequence": "bmx-trees",
-        "state": "failed",
-        "reason": "Frames: 00003.png is cut short\nmore of it",
-        "seconds": 0.5,
-    }
-
-
-def test_what_is_known_so_far_is_counted() -> None:
-    assert counted(NIGHT[:1], 9) == "1 of 9 sequences: 1 done"
-    assert table(NIGHT[:1]) == "gym  done         12.2 s  "
-
-
-def test_a_night_has_a_folder_by_the_time_that_it_began(tmp_path: Path) -> None:
-    began = time.mktime((2024, 2, 3, 4, 5, 6, 0, 0, -1))
-    assert night_folder(tmp_path, began) == tmp_path / "bulk" / "2024-02-03_040506"

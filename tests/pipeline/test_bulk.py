@@ -12,7 +12,7 @@ def write_list(project: Project, *names: str) -> str:
 
 
 def summary(project: Project) -> dict:
-    newest = max((project.folder / "outputs" / "bulk").glob("*/summary.json"))
+    newest = max((project.folder / "outputs" / "bulk").glob("*_*/summary.json"))
     return json.loads(newest.read_text())
 
 

@@ -161,8 +161,9 @@ def test_it_is_called_provisional_and_counts_as_waiting(waiting: Project) -> Non
     assert "provisional masks of every frame: outputs/toy/provisional" in lis.stderr
 
     waiting.run("BulkRefine", "--list", "", "--dataset", "set", expect=20)
-    summary = json.loads(next((waiting.folder / "outputs" / "bulk").glob("*/summary.json")).read_text())
-    assert summary["waiting"] == 1
+    summary = json.loads(next((waiting.folder / "outputs" / "bulk").glob("*_*/summary.json")).read_text())
+    assert (summary["provisional"], summary["waiting"], summary["scribbles_owed"]) == (1, 0, 2)
+    assert summary["doubt"] > 0, "of the provisional masks"
     assert "provisional masks" in summary["sequences"][0]["reason"]
 
     move_a_stroke(waiting, 8)

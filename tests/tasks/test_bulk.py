@@ -12,7 +12,7 @@ from stages.core.errors import StageError
 from stages.core.states import State
 from stages.formats import progress
 from stages.formats.night import Outcome
-from tasks import BulkRefine, RefineSequence
+from tasks import BulkRefine, RefineSequence, ReportSequence
 from tasks.bulk import PeoplesScribbles
 from tasks.runtime import locks, luigi_hooks
 from tests.conftest import CHEAP, Clip, Project, write_settings
@@ -32,7 +32,7 @@ class Night:
         self.progress: list[int] = []
         names = listed(folder, "\n".join(fate))
         roots = {"data_root": str(folder / "data"), "outputs_root": str(folder / "outputs")}
-        self.task = BulkRefine(list=names, chunk=chunk, requests=3, **roots, **CHEAP)
+        self.task = BulkRefine(list=names, chunk=chunk, requests=3, reports=False, **roots, **CHEAP)
         self.task.set_progress_percentage = self.progress.append
         monkeypatch.setattr(luigi_hooks, "schedule", self._round)
         monkeypatch.setattr(luigi_hooks, "may_schedule", lambda: None)
@@ -66,12 +66,12 @@ class Night:
 
     @property
     def summary(self) -> dict[str, Any]:
-        (path,) = (self.folder / "outputs" / "bulk").glob("*/summary.json")
+        (path,) = (self.folder / "outputs" / "bulk").glob("*_*/summary.json")
         return json.loads(path.read_text())
 
     @property
     def outcomes(self) -> list[Outcome]:
-        return [Outcome(**each) for each in self.summary["sequences"]]
+        return [Outcome(**{**each, "doubt": None}) for each in self.summary["sequences"]]
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_waiting_makes_the_night_owe_scribbles(folder: Path, monkeypatch: pytest
     assert not owed.complete()
     assert Path(owed.summary).name == "summary.txt"
     assert Path(owed.summary).is_file()
-    assert night.outcomes[1] == Outcome("idle", State.WAITING, "scribbles on 1 frame: 0", 0.0)
+    assert night.outcomes[1] == Outcome("idle", State.WAITING, "scribbles on 1 frame: 0", 0.0, owed=1)
 
 
 @pytest.mark.parametrize("fate", ["fails: 00003.png is cut short", "stops"])
@@ -241,3 +241,19 @@ def test_a_night_requires_nothing_of_its_own_scheduler_and_every_sequence_of_a_c
     assert not night.task.complete()
     night.fate["one"] = "done"
     assert night.task.complete()
+
+
+def test_a_night_makes_reports_and_one_that_cannot_be_made_fails_its_sequence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = Night(folder, monkeypatch, {"one": "done", "two": "done"})
+    night.task = night.task.clone(reports=True)
+    asked: list[type] = []
+    monkeypatch.setattr(ReportSequence, "complete", lambda task: task.seq == "one")
+    monkeypatch.setattr(luigi_hooks, "schedule", lambda tasks: asked.extend(map(type, tasks)) or {})
+    with pytest.raises(StageError, match="1 of 2"):
+        night.run()
+    assert asked == [ReportSequence]
+    one, two = night.outcomes
+    assert one == Outcome("one", State.DONE)
+    assert (two.state, two.reason) == (State.FAILED, "the masks are done, the report is not: run the command again")

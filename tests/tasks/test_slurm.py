@@ -63,6 +63,12 @@ def test_a_gpu_is_asked_for_unless_the_options_say_which() -> None:
     assert not [word for word in chosen.array() if word.startswith("--gres")]
 
 
+def test_what_is_said_of_the_night_alone_goes_to_the_verdict() -> None:
+    night = Night(["a"], Path("/night"), task="ReportSequence", options=["--brush-px", "4"], options_of_verdict=["--x"])
+    assert night.array()[-3:] == ["ReportSequence", "--brush-px", "4"]
+    assert night.last_job("1")[-1].endswith("night.txt --brush-px 4 --x")
+
+
 @pytest.mark.parametrize(("names", "each", "elements"), [(1, 1, 1), (6, 1, 6), (6, 4, 2), (8, 4, 2), (9, 4, 3)])
 def test_an_element_takes_so_many_sequences(names: int, each: int, elements: int) -> None:
     night = Night([str(number) for number in range(names)], Path("/night"), per_element=each, at_most=2)

@@ -19,7 +19,6 @@ from tasks.status import (
     Standing,
     Work,
     estimate,
-    how_long,
     seconds_since,
     standing,
     unfinished,
@@ -234,7 +233,3 @@ def test_what_was_published_since_a_moment_is_summed_up(finished: Project) -> No
     assert seconds_since(finished.root, now - 50) == 3.8
     (finished.root / "masks" / "00003.png").unlink()
     assert seconds_since(finished.root, now - 50) == 2.5, "what is incomplete was not published"
-
-
-def test_durations_are_said_as_people_say_them() -> None:
-    assert [how_long(seconds) for seconds in (0.4, 119.4, 120, 3725)] == ["0 s", "119 s", "00:02:00", "01:02:05"]

@@ -1,0 +1,9 @@
+"""How messages, summaries and pages say quantities."""
+
+
+def how_long(seconds: float) -> str:
+    """A duration as people say it: `40 s`, `01:02:05`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
