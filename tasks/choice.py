@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError
-from stages.formats.layout import SequencePaths, broken_link, datasets_in, datasets_with, sequences_in
+from stages.formats.layout import SequencePaths, datasets_in, datasets_with, sequences_in
+from stages.formats.links import broken_link
 from stages.formats.names import normal, shown
 from tasks.runtime.snapshot import Place, paths_of
 

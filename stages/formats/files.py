@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import psutil
 
+from stages.formats.links import followed
+
 _TEMPORARY: Final = ".tmp-"
 _DISCARDED: Final = ".old-"
 _PIECE_BYTES: Final = 1 << 20
@@ -75,11 +77,12 @@ def write(path: Path, content: Bytes | str) -> None:
 
 
 def replace(path: Path, content: Bytes | str) -> None:
-    """Write a file by one rename: readers see the old one or the new one, after a power loss, too.
+    """Write a file by one rename: readers see the old one or the new one, after a power loss, too. A link is followed.
 
     Raises:
         OSError: the disk refuses; the old one is still there.
     """
+    path = followed(path)
     temporary = beside(path)
     try:
         with opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
@@ -241,12 +244,15 @@ def beside(path: Path, prefix: str = _TEMPORARY) -> Path:
 
 @contextmanager
 def publishing(folder: Path) -> Iterator[Path]:
-    """Give a temporary sibling of `folder` to write into; it disappears if the block fails.
+    """Give a temporary sibling of `folder`, or of where its link leads, to write into; gone if the block fails.
 
     The block ends with `put_in_place`, so that a kill at any moment leaves the old folder, no folder, or the new one.
     """
-    make_folder(folder.parent)
-    temporary = beside(folder)
+    place = followed(folder)
+    make_folder(place.parent)
+    if place != folder:
+        sweep_beside(place)  # no `sweep` comes there
+    temporary = beside(place)
     delete_tree(temporary)
     disk.mkdir(temporary)
     try:
@@ -262,6 +268,7 @@ def put_in_place(temporary: Path, folder: Path) -> None:
     Raises:
         OSError: the disk refused; nothing was published.
     """
+    folder = followed(folder)
     inside = sorted(temporary.rglob("*"))
     for path in [*filter(Path.is_file, inside), *filter(Path.is_dir, inside), temporary]:
         sync(path)
@@ -273,7 +280,8 @@ def put_in_place(temporary: Path, folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder so that no half-deleted one is ever seen under its name."""
+    """Delete a folder, or the one that its link leads to, so that no half-deleted one is ever seen under its name."""
+    folder = followed(folder)
     discarded = beside(folder, _DISCARDED)
     try:
         disk.rename(folder, discarded)

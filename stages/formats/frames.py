@@ -5,7 +5,7 @@ Knowing the frames (`list_frames`) needs no picture library; decoding imports Pi
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, overload
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stages.core.errors import InputError
 from stages.core.progress import Progress, silent
 from stages.formats.frame_names import in_order
+from stages.formats.links import broken_link
 from stages.formats.pictures import as_rgb, load_picture
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -34,8 +35,11 @@ def list_frames(folder: Path) -> list[Path]:
             gap in their numbers, an order that is not certain, or a frame among them in a format that is not read.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: found no such folder, expected one that holds the frames; check the path")
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+        found = broken_link(folder) or "no such folder"
+        raise InputError(f"{folder}: found {found}, expected one that holds the frames; check the path")
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in entries if path.is_file()]
+    _check_links(set(entries) - set(files))
     paths = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise InputError(f"{folder}: found no picture, expected frames ({_suffixes()}); check the path")
@@ -126,6 +130,13 @@ class Frames(Sequence[NDArray[np.uint8]]):
             )
         frame.flags.writeable = False
         return frame
+
+
+def _check_links(paths: Iterable[Path]) -> None:
+    """Refuse a frame that is a broken link: without it the video would be another one."""
+    for path in sorted(paths):
+        if path.suffix.lower() in SUFFIXES and (broken := broken_link(path)):
+            raise InputError(f"{path}: found {broken}, expected a frame; mend or remove the link")
 
 
 def _check_left_out(folder: Path, frames: Sequence[Path], others: Sequence[Path]) -> None:

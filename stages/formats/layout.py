@@ -1,14 +1,13 @@
 """Where a sequence lies: data/<dataset>/{JPEGImages/480p,Annotations/480p,Scribbles}/<sequence>."""
 
 import difflib
-import errno
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from stages.core.errors import InputError
+from stages.formats.links import broken_link
 from stages.formats.names import check_name, doubles, in_folder, normal, why_unfit
 
 NOT_A_DATASET: Final = "weights"
@@ -125,19 +124,6 @@ def sequences_in(data_root: Path, dataset: str) -> Listing:
     if not folder.is_dir():
         return Listing([], {})
     return _listing(folder, frozenset(), dict.fromkeys(RESERVED, "is a name that other results lie under"))
-
-
-def broken_link(path: Path) -> str:
-    """What is wrong with a link, in words; empty if the path leads to something, or is no link."""
-    if not path.is_symlink():
-        return ""
-    try:
-        path.stat()
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return "a loop of links"
-        return f"a link to {os.readlink(path)}, which leads nowhere ({error.strerror})"  # noqa: PTH115
-    return ""
 
 
 def _listing(folder: Path, passed_over: frozenset[str], reserved: dict[str, str]) -> Listing:

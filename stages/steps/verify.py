@@ -11,10 +11,12 @@ from typing import Final
 
 from stages.core.errors import InputError, StageError
 from stages.formats import requests, results
+from stages.formats.dataset_json import DATASET_JSON
 from stages.formats.files import delete, delete_empty, is_litter, sha256
 from stages.formats.frames import list_frames, load_picture
 from stages.formats.frames_json import FramesJson
 from stages.formats.layout import SequencePaths
+from stages.formats.log import LOG
 from stages.formats.manifest import MANIFEST, Manifest, load_manifest
 from stages.formats.schema import NewerVersionError
 from stages.formats.scribbles import read_scribbles
@@ -63,7 +65,7 @@ _STAGES: Final = {
     results.EVALUATION,
 }
 _STAGES_OF_PARTS: Final = {results.ANCHOR_MASKS, results.TRACKS, results.REFINED}
-_LOOSE: Final = {requests.FOLDER, requests.REQUESTS_JSON, results.INTERACTIVE, "log.txt"}
+_LOOSE: Final = {requests.FOLDER, requests.REQUESTS_JSON, results.INTERACTIVE, LOG, DATASET_JSON}
 """What lies in a sequence's folder and belongs to no stage; names that begin with a dot do, too."""
 
 

@@ -9,6 +9,7 @@ import luigi.task_register
 
 from stages.core.errors import LisError
 from stages.formats.files import free_mib
+from stages.formats.links import broken_link
 
 _USERS: Final = (LisError, luigi.parameter.ParameterException, luigi.task_register.TaskClassException)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -37,7 +38,8 @@ def disk_refuses(error: OSError, target: Path | None = None) -> str:
             f"no room to write {target or where}: {error.strerror}{room}. Nothing half-written was kept. Make room, "
             "and run the same command again."
         )
-    what = f"{where}: {error.strerror or error}"
+    broken = broken_link(Path(place)) if place else ""
+    what = f"{where}: {f'found {broken}' if broken else error.strerror or error}"
     if target and str(target) != where:
         what += f", while writing {target}"
     if error.errno in _NOT_ALLOWED:
