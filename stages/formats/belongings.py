@@ -33,17 +33,17 @@ class Belongings:
         Raises:
             OSError: something cannot be moved; what was moved already lies in that folder.
         """
-        found = [(self.scribbles, ""), (self.annotations, "annotations"), (self.requests, "requests")]
-        moves = [(path, below) for folder, below in found for path in _inside(folder)]
+        moves = [(path, path.name) for path in _inside(self.scribbles)]
+        whole = ((self.annotations, "annotations"), (self.requests, "requests"))
+        moves += [(folder, name) for folder, name in whole if _inside(folder)]
         if not moves:
             return None
         aside = _unused(self.scribbles / f"{ASIDE}{datetime.now():%Y%m%d-%H%M%S}")
         files.make_folder(aside)
         if (frames / MANIFEST).is_file():
             files.copy(frames / MANIFEST, aside / "import.json")
-        for path, below in moves:
-            files.make_folder(aside / below)
-            _move(path, aside / below / path.name)
+        for path, name in moves:
+            _move(path, aside / name)
         return aside
 
 
@@ -54,6 +54,10 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _move(path: Path, target: Path) -> None:
+    if path.is_symlink():  # what it leads to is not ours to move
+        target.symlink_to(path.resolve())
+        files.delete(path)
+        return
     try:
         files.disk.rename(path, target)
     except OSError as error:

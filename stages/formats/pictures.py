@@ -176,10 +176,9 @@ def _smaller() -> str:
 
 def _pages(path: Path, picture: "Image.Image") -> Iterator[None]:
     """Turn to one page after the other."""
+    _check_page_count(path, picture)
     first_size = picture.size
     for number in count():
-        if number == MOST_PAGES:
-            raise InputError(f"{path}: found more than {MOST_PAGES:,} pages; expected fewer; cut the file into parts")
         try:
             with _without_warnings():
                 picture.seek(number)
@@ -189,6 +188,15 @@ def _pages(path: Path, picture: "Image.Image") -> Iterator[None]:
         _check_size(path, picture)
         if not _is_companion(picture, number, first_size):
             yield
+
+
+def _check_page_count(path: Path, picture: "Image.Image") -> None:
+    """Refuse what would never end, before anything is decoded."""
+    pages = 0
+    with suppress(Exception):  # the file is damaged, and reading its pages comes to where it is
+        pages = getattr(picture, "n_frames", 1)
+    if pages > MOST_PAGES:
+        raise InputError(f"{path}: found {pages:,} pages, expected {MOST_PAGES:,} at most; cut the file into parts")
 
 
 def _check_end(path: Path, picture: "Image.Image", found: int) -> None:

@@ -269,14 +269,23 @@ def _ranges(numbers: Sequence[int], most: int = 12) -> str:
 def _key(source: Path, short_side: int | None) -> Json:
     if short_side is not None and short_side < 1:
         raise InputError(f"found a short side of {short_side} pixels, expected a positive number")
+    try:
+        digest = _digest(source)
+    except OSError as error:
+        raise InputError(
+            f"{source}: found a source that cannot be read ({error.strerror}), expected a video or a folder of "
+            "pictures; allow it, or copy it"
+        ) from None
+    return {"source": digest, "short_side": short_side, "reader": READER}
+
+
+def _digest(source: Path) -> str:
     if source.is_dir():
         lines = [f"{path.name} {sha256(path)}" for path in list_frames(source)]
-        digest = hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
-    elif source.is_file():
-        digest = sha256(source)
-    else:
-        raise InputError(f"{source}: found neither a file nor a folder, expected a video or a folder of pictures")
-    return {"source": digest, "short_side": short_side, "reader": READER}
+        return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
+    if source.is_file():
+        return sha256(source)
+    raise InputError(f"{source}: found neither a file nor a folder, expected a video or a folder of pictures")
 
 
 def _by(size_wh: tuple[int, int]) -> str:

@@ -13,11 +13,12 @@ from stages.core.errors import InputError, StageError
 from stages.formats import requests, results
 from stages.formats.dataset_json import DATASET_JSON
 from stages.formats.files import delete, delete_empty, is_litter, sha256
-from stages.formats.frames import list_frames, load_picture
+from stages.formats.frames import list_frames
 from stages.formats.frames_json import FramesJson
 from stages.formats.layout import SequencePaths
 from stages.formats.log import LOG
 from stages.formats.manifest import MANIFEST, Manifest, load_manifest
+from stages.formats.pictures import load_picture
 from stages.formats.schema import NewerVersionError
 from stages.formats.scribbles import read_scribbles
 

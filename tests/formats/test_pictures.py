@@ -219,6 +219,16 @@ def two_gibibytes() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_too_many_pages_are_refused_before_the_first(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    animation(tmp_path / f"film.{suffix}")
+    monkeypatch.setattr("stages.formats.pictures.MOST_PAGES", 4)
+    with pytest.raises(InputError, match="found 5 pages, expected 4 at most"):
+        next(read_pages(tmp_path / f"film.{suffix}"))
+
+
 def test_a_large_picture_that_is_not_absurd_is_read_without_a_warning(tmp_path: Path) -> None:
     Image.new("1", (10_000, 9_000)).save(tmp_path / "large.png")  # Pillow warns above 89 million pixels
     assert load_picture(tmp_path / "large.png").size == (10_000, 9_000)

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
+from stages.formats import files
 from stages.formats.belongings import Belongings
 from stages.formats.frames import Frames, list_frames
 from stages.steps.demo import demo_clip
@@ -245,6 +247,32 @@ def test_other_frames_are_replaced_only_if_asked_and_peoples_work_is_set_aside(
     again = import_sequence(first, folder, None, replace=belongings)
     assert again.set_aside not in (None, done.set_aside)
     assert (done.set_aside / "001.json").read_text() == "drawn"
+
+
+def test_a_linked_truth_is_set_aside_and_not_touched(tmp_path: Path, belongings: Belongings) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    belongings.annotations.rename(elsewhere)
+    belongings.annotations.symlink_to(os.path.relpath(elsewhere, belongings.annotations.parent))
+    aside = belongings.set_aside(tmp_path / "nowhere")
+    assert aside is not None
+    assert not belongings.annotations.exists()
+    assert [path.read_text() for path in (elsewhere / "0.png", aside / "annotations" / "0.png")] == ["drawn"] * 2
+
+
+def test_work_on_another_disk_is_set_aside_too(
+    tmp_path: Path, belongings: Belongings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TwoDisks(files.Disk):
+        def rename(self, source: Path, target: Path) -> None:
+            if source == belongings.requests:
+                raise OSError(errno.EXDEV, "Invalid cross-device link")
+            super().rename(source, target)
+
+    monkeypatch.setattr(files, "disk", TwoDisks())
+    aside = belongings.set_aside(tmp_path / "nowhere")
+    assert aside is not None
+    assert (aside / "requests" / "0.strokes.png").read_text() == "drawn"
+    assert not belongings.requests.exists()
 
 
 def test_the_same_frames_are_no_others(tmp_path: Path, belongings: Belongings) -> None:
