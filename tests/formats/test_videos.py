@@ -4,7 +4,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -311,57 +311,82 @@ def test_a_picture_in_a_video_s_clothes_is_refused(made: Path, tmp_path: Path) -
 # Absurd sizes
 
 
-def claims(path: Path, kind: str, side: int = 20_000) -> None:
-    """A video whose head claims so many pixels on each side."""
-    if kind == "y4m":
-        path.write_bytes(f"YUV4MPEG2 W{side} H{side} F25:1 Ip A1:1 C420jpeg\nFRAME\n".encode() + bytes(1000))
-        return
+def raw(path: Path) -> Path:
+    """A picture stream whose head claims 20000 x 20000."""
+    path.write_bytes(b"YUV4MPEG2 W20000 H20000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000))
+    return path
+
+
+def container(path: Path) -> Path:
+    """A container that claims so, for a codec that says nothing of its own."""
     content = bytearray(make(path.with_name("a.avi"), range(2)).read_bytes())
     at = content.index(b"strf") + 8
-    content[at + 4 : at + 12] = side.to_bytes(4, "little") * 2
+    content[at + 4 : at + 12] = (20_000).to_bytes(4, "little") * 2
     content[at + 16 : at + 20] = b"MJPG"
     path.write_bytes(content)
+    return path
 
 
-def sixteen_k(path: Path) -> None:
-    """A stream whose own parameters, not its container's, claim 16384 x 16384."""
+def stream(path: Path) -> Path:
+    """An MPEG-2 stream whose own head claims 16383 x 16383."""
     content = bytearray(make(path.with_name("a.mpg"), range(2)).read_bytes())
     at = content.index(b"\x00\x00\x01\xb3") + 4
-    content[at : at + 3] = b"\xff\xff\xff"  # 4095 x 4095; an extension adds two bits to each
+    content[at : at + 3] = b"\xff\xff\xff"  # 4095 x 4095; the extension adds two bits to each
     extension = content.index(b"\x00\x00\x01\xb5") + 4
     content[extension + 1] |= 0x01
     content[extension + 2] |= 0xE0
     path.write_bytes(content)
+    return path
 
 
-@pytest.mark.parametrize("kind", ["y4m", "mjpg.avi", "mpg"])
-def test_absurd_videos_are_refused_before_memory(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"bomb.{kind}"
-    if kind == "mpg":
-        sixteen_k(path)
-    else:
-        claims(path, kind)
-    program = (
-        "import resource, sys; from pathlib import Path; from stages.core.errors import InputError\n"
-        "from stages.formats.videos import Video\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try:\n"
-        "    with Video(Path(sys.argv[1])) as video:\n"
-        "        count = sum(1 for _ in video.frames()); damage = video.damage()\n"
-        "        assert damage and not count, (count, damage)\n"
-        "except InputError: pass\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
-    )
+READ_IT = """
+import resource, sys
+from pathlib import Path
+from stages.core.errors import InputError
+from stages.formats.videos import Video
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    with Video(Path(sys.argv[1])) as video:
+        print({picture.size for picture in video.frames()}, bool(video.damage()))
+except InputError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    ("make_it", "name", "words"),
+    [
+        (raw, "bomb.y4m", "20000x20000 is invalid"),
+        (container, "bomb.avi", "set() True"),
+        (stream, "bomb.mpg", "16383x16383 pixels, expected 178,956,970"),
+    ],
+)
+def test_absurd_videos_are_refused_before_memory(
+    tmp_path: Path, make_it: Callable[[Path], Path], name: str, words: str
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path)],
+        [sys.executable, "-c", READ_IT, make_it(tmp_path / name)],
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
         preexec_fn=two_gibibytes,
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 100
+    said, grown_mib = done.stdout.splitlines()
+    assert words in said
+    assert int(grown_mib) < 100
 
 
 def two_gibibytes() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+
+
+def test_frames_that_grow_beyond_the_limit_later_are_never_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [several(tmp_path / f"{side}.h264", (side, 64, True)).read_bytes() for side in (96, 960)]
+    (tmp_path / "grows.h264").write_bytes(b"".join(parts))
+    monkeypatch.setattr("stages.formats.videos.MOST_PIXELS", 200 * 64)
+    with Video(tmp_path / "grows.h264") as video:
+        assert {picture.size for picture in video.frames()} == {(96, 64)}
+        assert video.damage()
