@@ -29,6 +29,7 @@ class RefineTask(options.RefineOptions, ScribbledTask, EngineTask):
     version = 2
     plug = "refiner"
     works_with = "stages.steps.refine"
+    reads_soft_masks = True
 
     def refinement(self) -> Json:
         """What a refined mask depends on besides pictures and what is refined."""
@@ -265,7 +266,7 @@ class RefineSequence(options.ResultOptions, ResultTask):
         if manifest is None or "anchor_frames" not in manifest.key:
             return False
         rests_on: Iterable[PublishedTask] = [*self.anchor_masks(), *self.segments()]
-        return all(task.complete() for task in rests_on) and manifest.key == self._former_key()
+        return all(task.is_up_to_date() for task in rests_on) and manifest.key == self._former_key()
 
     def _former_key(self) -> Json:
         anchors = self.plan.anchors

@@ -46,6 +46,7 @@ class TrackSegment(SegmentTask, EngineTask):
     version = 2
     plug = "propagator"
     works_with = "stages.steps.track"
+    reads_soft_masks = True
 
     def requires(self) -> list[luigi.Task]:
         """The masks of the one or two anchors."""

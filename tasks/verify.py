@@ -1,6 +1,7 @@
 """Every sequence's results and inputs, checked against what was written down about them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -84,30 +85,24 @@ def check(kept: Kept, *, repairs: bool, looked: Looked, found: Callable[[Finding
         found: is told of every finding at once.
     """
     checked = Checked(kept)
-    if kept.root.is_dir() and not _may_look(kept, repairs):
-        checked.verdict = Verdict.BUSY
-        return checked
 
     def count(path: Path) -> None:
         checked.files += 1
         checked.bytes += path.stat().st_size if path.is_file() else 0
         looked(path)
 
-    try:
-        for finding in _findings(kept, count):
+    with _alone(kept, repairs) as is_alone:
+        for finding in _findings(kept, count) if is_alone else []:
             if finding.folder is not None and not _still(finding):
                 continue  # a run has published another one meanwhile
             checked.findings.append(finding)
             found(finding)
         damage = [finding for finding in checked.findings if finding.fault.is_damage]
-        if damage and not repairs and locks.is_taken(kept.root):
+        if not is_alone or (damage and not repairs and locks.is_taken(kept.root)):
             checked.verdict = Verdict.BUSY
         elif damage:
             removed = [repair(each) for each in _one_a_folder(damage)] if repairs else [False]
             checked.verdict = Verdict.REPAIRED if all(removed) else Verdict.DAMAGED
-    finally:
-        if repairs:
-            locks.release_all()
     return checked
 
 
@@ -120,10 +115,13 @@ def _findings(kept: Kept, looked: Looked) -> Iterator[Finding]:
         yield from verify_inputs(kept.paths, kept.root, looked)
 
 
-def _may_look(kept: Kept, repairs: bool) -> bool:
+def _alone(kept: Kept, repairs: bool) -> AbstractContextManager[bool]:
+    """Whether no run works on it; who only looks leaves no trace, and keeps no run from beginning."""
     if not kept.is_sequence:  # the lock of a training lies beside its result
-        return not locks.is_taken(kept.root.parent)
-    return locks.claim(kept.root, shared=False) if repairs else not locks.is_taken(kept.root)
+        return nullcontext(not locks.is_taken(kept.root.parent))
+    if repairs and kept.root.is_dir():
+        return locks.held(kept.root)
+    return nullcontext(not locks.is_taken(kept.root))
 
 
 def _still(finding: Finding) -> bool:

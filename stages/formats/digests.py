@@ -12,6 +12,9 @@ SETTLED_AFTER_S: Final = 2.0
 """The coarsest clock among file systems in use (FAT): two changes within this time may bear one time of change."""
 
 
+_BYTES_OF_AN_ENTRY: Final = 160
+
+
 class Stamp(NamedTuple):
     """What tells, without reading it, that a file is the one seen before.
 
@@ -75,6 +78,17 @@ class DigestCache:
             self._known[str(file)] = (stamp, digest)
             self._changed = True
         return digest
+
+    def bytes_of_gone(self) -> int:
+        """About how many bytes are spent on files that are not there any more."""
+        return sum(len(file) + _BYTES_OF_AN_ENTRY for file in self._known if not Path(file).exists())
+
+    def forget_gone(self) -> None:
+        """Drop what is known of files that are not there any more, and save."""
+        kept = {file: known for file, known in self._known.items() if Path(file).exists()}
+        self._changed |= len(kept) < len(self._known)
+        self._known = kept
+        self.save()
 
     def save(self) -> None:
         """Write what was learnt; a disk that refuses costs time at the next run, no more."""

@@ -5,13 +5,14 @@
 
 `key` says what the result was made from, `content` what came out (a digest of `files` and `objects`), `run` how the run
 went; only `run` differs between two runs on the same input. `run` also holds `manifest_sha256`, a digest of everything
-else in the manifest: one that rotted is as good as none. Version 1 had no such digest.
+else in the manifest: one that rotted is as good as none. Version 1 had no such digest. `files.cleaned` names those of
+the files that were deleted later, to make room.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -53,6 +54,11 @@ class Manifest:
         found: Mapping[str, str] = self.files["sha256"]
         return found
 
+    @property
+    def cleaned(self) -> frozenset[str]:
+        """Those of them that were deleted since, to make room; what needs them has them made again."""
+        return frozenset(self.files.get("cleaned", ()))
+
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a complete folder, or None: nothing published, unreadable, or files missing.
@@ -66,7 +72,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise
     except (StageError, OSError):
         return None
-    return manifest if _present(folder, manifest.digests) else None
+    return manifest if _present(folder, manifest.digests.keys() - manifest.cleaned) else None
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -107,7 +113,7 @@ def _digest(manifest: Json) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _present(folder: Path, names: Mapping[str, str]) -> bool:
+def _present(folder: Path, names: Iterable[str]) -> bool:
     """Whether every listed file is still there: one directory listing per folder, no stat per file."""
     listed: dict[str, set[str]] = {}
     for name in names:
@@ -147,5 +153,26 @@ def publish(
         "files": listed,
         "run": run,
     }
-    files.write(temporary / MANIFEST, files.json_text({**described, "run": {**run, _DIGEST: _digest(described)}}))
+    files.write(temporary / MANIFEST, _text(described))
     files.put_in_place(temporary, folder)
+
+
+def record_cleaned(folder: Path, names: Iterable[str]) -> None:
+    """Note in a folder's manifest that some of its files are deleted now; their digests stay.
+
+    Raises:
+        StageError: the folder has no such manifest, or never had such files.
+        OSError: the disk refuses.
+    """
+    manifest = load_manifest(folder)
+    cleaned = sorted({*manifest.cleaned, *names})
+    if unknown := set(cleaned) - manifest.digests.keys():
+        raise StageError(
+            f"{folder}: found no {', '.join(sorted(unknown))} in its manifest. This is a fault of the program."
+        )
+    listed = {**manifest.files, "cleaned": cleaned}
+    files.replace(folder / MANIFEST, _text({"schema": SCHEMA, **vars(manifest), "files": listed}))
+
+
+def _text(described: Json) -> str:
+    return files.json_text({**described, "run": {**described["run"], _DIGEST: _digest(described)}})

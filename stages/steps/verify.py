@@ -169,6 +169,10 @@ def _stage(folder: Path, looked: Looked) -> Iterator[Finding]:
 def _files(folder: Path, manifest: Manifest, looked: Looked) -> Iterator[Finding]:
     for name, written in manifest.digests.items():
         path = folder / name
+        if name in manifest.cleaned:
+            if path.exists():
+                yield Finding(Fault.LITTER, path, "cleaned away, and still there: the cleaning was killed")
+            continue
         looked(path)
         try:
             found = sha256(path)

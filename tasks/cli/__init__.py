@@ -10,7 +10,7 @@ import rich_click as click
 from click.exceptions import Exit, NoArgsIsHelpError
 from luigi.parameter import ParameterException
 
-from tasks.cli.keeping import verify
+from tasks.cli.keeping import clean, verify
 from tasks.cli.looking import doctor, engines, options, version, weights
 from tasks.cli.status import status
 from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, submit_, train
@@ -21,7 +21,7 @@ from tasks.runtime.settings import check_settings, unknown_settings
 _PANELS = {
     "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
-    "Keeping": ("verify",),
+    "Keeping": ("verify", "clean"),
     "Training": ("train",),
 }
 
@@ -45,7 +45,7 @@ def lis() -> None:
 for _command in (
     *(import_, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
-    *(verify, train),
+    *(verify, clean, train),
 ):
     lis.add_command(_command)
 

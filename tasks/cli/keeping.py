@@ -10,7 +10,10 @@ from typing import Any
 import rich_click as click
 from tqdm import tqdm
 
+from stages.steps.clean import Why
 from stages.steps.verify import Finding
+from tasks.clean import Cleaned
+from tasks.clean import clean as clean_one
 from tasks.runtime.options import setting
 from tasks.runtime.snapshot import Place
 from tasks.verify import Checked, Kept, Verdict, check, everything_kept, kept_of
@@ -78,6 +81,54 @@ def verify(
             checked.append(one)
     sys.stdout.write(json.dumps([_fields(one) for one in checked], indent=1) + "\n" if as_json else _summary(checked))
     return 30 if any(one.verdict in (Verdict.DAMAGED, Verdict.BUSY) for one in checked) else 0
+
+
+@click.command
+@_about_results
+@click.option("--yes", is_flag=True, help="delete it; without, it is only shown")
+def clean(
+    seq: str | None,
+    named_seq: str | None,
+    everything: bool,
+    dataset: str,
+    data_root: str,
+    outputs_root: str,
+    as_json: bool,
+    yes: bool,
+) -> int:
+    """Show, or with --yes delete, what a finished sequence no longer needs: soft masks above all.
+
+    A finished sequence stays finished; should something need its soft masks again (a changed stroke, another refiner),
+    the run makes them again. Results, pictures, scribbles and foreign files are never touched.
+    """
+    found = []
+    for kept in _chosen(seq or named_seq, everything, dataset, data_root, outputs_root):
+        found.append(clean_one(kept, data_root, outputs_root, really=yes))
+    if as_json:
+        sys.stdout.write(json.dumps([_fields_of_cleaned(one) for one in found], indent=1) + "\n")
+        return 0
+    for one in found:
+        if one.busy:
+            sys.stdout.write(f"{one.kept.name}  busy: a run works on it; not looked at\n")
+        for why in Why:
+            of_kind = [each for each in one.removable if each.why is why]
+            if of_kind:
+                size = sum(each.bytes for each in of_kind) / 2**20
+                sys.stdout.write(f"{one.kept.name}  {size:,.1f} MiB  {why} ({len(of_kind)})\n")
+    total = sum(one.bytes for one in found) / 2**20
+    sys.stdout.write(f"{total:,.1f} MiB freed\n" if yes else f"{total:,.1f} MiB can be freed; --yes deletes them\n")
+    return 0
+
+
+def _fields_of_cleaned(one: Cleaned) -> dict[str, Any]:
+    return {
+        "name": one.kept.name,
+        "dataset": one.kept.paths.dataset if one.kept.paths else "",
+        "folder": str(one.kept.root),
+        "busy": one.busy,
+        "bytes": one.bytes,
+        "removable": [{"why": each.why, "path": str(each.path), "bytes": each.bytes} for each in one.removable],
+    }
 
 
 def _fields(one: Checked) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextvars
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -23,6 +24,8 @@ from tasks.runtime.targets import StageFolder
 
 T = TypeVar("T")
 
+_wanted_whole: set[Path] = set()
+"""Folders that count as complete only with what was cleaned away in them: a task is to be made that reads it."""
 _answers: contextvars.ContextVar[dict[tuple[Any, ...], Any] | None] = contextvars.ContextVar("answers", default=None)
 
 
@@ -64,18 +67,28 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
         raise NotImplementedError
 
     def complete(self) -> bool:
-        """Whether the result and everything it rests on are up to date; each task is looked at once per question."""
+        """Whether nothing of it is to be made: it is up to date, and nothing that it should hold was cleaned away."""
         if _answers.get() is not None:
-            return once_a_question(("complete", self.task_id), self._look)
+            return self.is_up_to_date() and self.is_whole()
         token = _answers.set({})
         try:
             return self.complete()
         finally:
             _answers.reset(token)
 
+    def is_up_to_date(self) -> bool:
+        """Whether the result and everything it rests on are right; each task is looked at once per question."""
+        return once_a_question(("up to date", self.task_id), self._look)
+
+    def is_whole(self) -> bool:
+        """Whether everything is there that tasks want of it which are to be made."""
+        return True
+
     def _look(self) -> bool:
         try:
-            return all(task.complete() for task in flatten(self.requires())) and self.is_complete()
+            # All of them are asked, even behind one that is not up to date: each says what it wants of others.
+            below = [task.is_up_to_date() for task in flatten(self.requires())]
+            return all(below) and self.is_complete()
         except (LisError, OSError):
             return False  # run() meets the same error and tells it
 
@@ -101,6 +114,8 @@ class PublishedTask(LisTask):
     stage: ClassVar[str]
     version: ClassVar[int] = 1
     """Raise it when the stage's code gives another result, beyond rounding."""
+    reads_soft_masks: ClassVar[bool] = False
+    """Whether its work reads those files of what it requires that `lis clean` deletes."""
 
     def target(self) -> Path:
         """Where the result lies."""
@@ -156,6 +171,27 @@ class PublishedTask(LisTask):
             return False
         return manifest.key == self.key() or any(manifest.key == key for key in self.former_keys())
 
+    def is_whole(self) -> bool:
+        """Whether it still has the soft masks, if a task is to be made that reads them."""
+        manifest = self._published()
+        if manifest is None or not manifest.cleaned:
+            _wanted_whole.discard(self.target())
+        return self.target() not in _wanted_whole
+
+    def _look(self) -> bool:
+        is_right = super()._look()
+        if not is_right:
+            with suppress(LisError, OSError):
+                self._want_soft_masks()
+        return is_right
+
+    def _want_soft_masks(self) -> None:
+        """This task is to be made: where soft masks that it reads were cleaned away, they are to be made, too."""
+        for task in flatten(self.requires()) if self.reads_soft_masks else []:
+            if isinstance(task, PublishedTask) and (manifest := task._published()) and manifest.cleaned:
+                _wanted_whole.add(task.target())
+                task._want_soft_masks()
+
     def _published(self) -> Manifest | None:
         return once_a_question(("manifest", self.task_id), lambda: read_manifest(self.target()))
 
@@ -191,7 +227,7 @@ class PublishedTask(LisTask):
                         f"what {target} is made from changed while it was made; nothing was published. Run the command "
                         "again; workers of one central scheduler must be started with the same options."
                     )
-                if self.is_complete():
+                if self.is_complete() and self.is_whole():
                     return  # another worker, given up meanwhile, has published the same after all
                 options = self.to_str_params(only_significant=True)
                 run = {**watch.run_block(self.threads), "options": options, **self.remarks(folder)}

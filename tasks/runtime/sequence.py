@@ -15,6 +15,7 @@ from stages.core.plan import Plan
 from stages.engines import registry
 from stages.engines.registry import Engine
 from stages.engines.spec import Plug
+from stages.formats import results
 from stages.formats.dataset_json import write_owner
 from stages.formats.digests import DigestCache
 from stages.formats.log import BEGINS, FAILED, write_log
@@ -198,7 +199,7 @@ class StageTask(SequenceTask, PublishedTask):
         if engine.network is None:
             return {}
         path = registry.locate(engine, root)
-        cache = DigestCache(Path(self.outputs_root) / ".digests.json")
+        cache = DigestCache(Path(self.outputs_root) / results.DIGESTS)
         was_known, digest = cache.knows(path), cache.digest(path)
         if not was_known and digest != engine.network.checkpoint.sha256:
             with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
