@@ -8,6 +8,7 @@ import luigi
 from stages.core.errors import InputError
 from stages.formats import results
 from stages.formats.manifest import Json
+from stages.formats.scribbles import check_video
 from tasks.inputs import Frames, ImportScribbles, Scribbles
 from tasks.runtime import options
 from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
@@ -94,6 +95,7 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         from stages.steps.segment_anchor import segment_anchor
 
         now = self.snapshot
+        check_video(now.scribble_file, now.scribbles, now.video, [self.frame])
         scribbles = now.scribbles.frame(self.frame)
         segment_anchor(folder, now.video[self.frame], scribbles, self.engine())
         return list(scribbles.object_ids)

@@ -14,6 +14,8 @@ from stages.core.errors import LisError, StageError
 from stages.core.words import how_long
 from stages.formats.files import free_mib
 from stages.formats.frames import read_frame
+from stages.formats.paintings import check_names
+from stages.formats.scribbles import check_video
 from tasks.anchors import AnchorMask
 from tasks.refine import RefineAnchor, RefineSequence
 from tasks.status import estimate, unfinished
@@ -58,11 +60,19 @@ def _frames(task: RefineSequence) -> str:
 
 
 def _scribbles(task: RefineSequence) -> str:
-    drawn, waiting = task.snapshot.scribbles, task.snapshot.plan.requested
+    from stages.steps.ask import look_at_painted
+
+    now = task.snapshot
+    check_names(task.root, now.frame_count)
+    check_video(now.scribble_file, now.scribbles, now.video, now.scribbles.annotated)
+    painted = look_at_painted(task.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+    drawn, waiting = painted.scribbles, now.plan.requested
     objects = ", ".join(str(object_id) for object_id in drawn.object_ids) or "none yet"
-    found = f"{task.snapshot.scribble_file}: {len(drawn.annotated)} frames annotated, objects: {objects}"
+    found = f"{now.scribble_file}: {len(drawn.annotated)} frames annotated, objects: {objects}"
     if waiting:
         found += f"; waiting for {len(waiting)} frames: {', '.join(str(index) for index in waiting)} (exit code 20)"
+    if now.painted:
+        found += f"; painted, to be read by the next run: {'; '.join(painted.said)}"
     return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import luigi
 
-from stages.formats import requests, results
+from stages.formats import paintings, results
 from stages.formats.belongings import Belongings
 from stages.formats.digests import DigestCache
 from stages.formats.frames import inspect_frames
@@ -81,7 +81,7 @@ class ImportSequence(options.ImportOptions, LisTask):
         root = root_of(Place(self.data_root, self.outputs_root, self.dataset, self.seq))
         if root.is_dir():
             locks.require(root, shared=False)
-        return Belongings(self.paths.scribbles, self.paths.annotations, root / requests.FOLDER)
+        return Belongings(self.paths.scribbles, self.paths.annotations, root / paintings.FOLDER)
 
 
 class Frames(StageTask):
@@ -124,8 +124,11 @@ class ImportScribbles(ScribbledTask):
         return ("stages.steps.ask",)
 
     def is_complete(self) -> bool:
-        """Whether no painted picture waits to be read."""
-        return not self.snapshot.painted
+        """Whether no painted picture waits to be read, and none lies there under a name that nobody reads."""
+        now = self.snapshot
+        if not now.is_held:
+            paintings.check_names(self.root, now.frame_count)
+        return not now.painted
 
     def run(self) -> None:
         """Read every painted picture that has changed since it was last read."""
@@ -134,8 +137,11 @@ class ImportScribbles(ScribbledTask):
         luigi_hooks.end_with_parent()
         self.enter()
         now = self.snapshot
-        frames = read_painted(self.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
-        self.note(f"scribbles of {len(frames)} painted frame{'s' * (len(frames) > 1)} merged into {now.scribble_file}")
+        paintings.check_names(self.root, now.frame_count)
+        found = read_painted(self.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+        for line in found.said:
+            self.note(line)
+        self.note(f"{len(now.painted)} painted frame{'s' * (len(now.painted) > 1)} merged into {now.scribble_file}")
 
 
 class Scribbles(luigi.ExternalTask, ScribbledTask):
@@ -160,12 +166,14 @@ def _ask(task: Scribbles) -> None:
     try:
         now = task.snapshot
         waiting = now.plan.requested
-        ask(task.root, now.request_terms, now.plan, now.frame_files)
+        painted = ask(task.root, now.request_terms, now.plan, now.frame_files)
         frames = "frame " if len(waiting) == 1 else f"{len(waiting)} frames: "
         task.note(
             f"waiting for scribbles on {frames}{', '.join(str(index) for index in waiting)}; paint over "
-            f"{task.root}/requests/<frame>.png, save as <frame>.strokes.png, and run the command again"
+            f"{task.root}/requests/<frame>.png, save in place or as <frame>.strokes.png, and run the command again"
         )
+        if painted:
+            task.note(f"painted on meanwhile: {', '.join(map(str, painted))}; the next run reads what was painted")
     except OSError as error:
         logger.error("%s: nothing could be laid out to paint on: %s", task.seq, explain(error))
 

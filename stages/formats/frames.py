@@ -3,6 +3,7 @@
 Knowing the frames (`list_frames`) needs no picture library; decoding imports Pillow when the first frame is read.
 """
 
+import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -79,6 +80,13 @@ def inspect_frames(paths: Sequence[Path], progress: Progress = silent) -> tuple[
     for index in progress(range(len(frames)), len(frames)):
         frames[index]
     return frames.size_wh
+
+
+def pixel_digest(frame: NDArray[np.uint8]) -> str:
+    """Hex SHA-256 of a decoded frame (H, W, 3) uint8 RGB: of `<height>x<width>x3` and a line break, then its bytes."""
+    height, width, channels = frame.shape
+    head = f"{height}x{width}x{channels}\n".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(frame).tobytes()).hexdigest()
 
 
 class Frames(Sequence[NDArray[np.uint8]]):

@@ -6,16 +6,18 @@
 x and y are fractions of the picture: column / width and row / height. Object 0 is background, objects count from 1.
 `annotated_frames` is our own optional key: it also names frames on which, by a person's word, there is nothing.
 Files of the DAVIS challenge have neither it nor, always, its older form `annotated_frame`; times are read by nobody.
+`frame_digests` is another one, {"12": "<digest of frame 12>"}, and says which pictures the strokes were drawn on (see
+`pixel_digest` in `stages/formats/frames.py`). Keys that nobody here knows are kept.
 """
 
 import codecs
 import hashlib
 import json
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -23,7 +25,9 @@ from pydantic_core import ErrorDetails
 from stages.core.errors import InputError, StageError
 from stages.core.palette import MAX_OBJECT_ID
 from stages.core.strokes import FrameScribbles, Line, Point
+from stages.core.types import Frame
 from stages.formats import files
+from stages.formats.frames import pixel_digest
 from stages.formats.names import normal
 
 MAX_FILE_BYTES: Final = 32 * 2**20
@@ -42,6 +46,10 @@ class ScribbleSet:
     frame_count: int
     frames: Mapping[int, FrameScribbles] = field(default_factory=dict)
     """The annotated frames by index; one without lines says that nothing is there."""
+    frame_digests: Mapping[int, str] = field(default_factory=dict)
+    """The pictures that frames were drawn on, by index, as far as the file says."""
+    other_keys: Mapping[str, Any] = field(default_factory=dict)
+    """What else the file says."""
 
     @property
     def annotated(self) -> tuple[int, ...]:
@@ -101,12 +109,43 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
                 f"{path}: found the annotated frame {index}, expected frames in 0..{frame_count - 1}; "
                 "correct the key 'annotated_frames'"
             )
+    for index in content.frame_digests:
+        if index >= frame_count:
+            raise InputError(
+                f"{path}: found the digest of a frame {index}, expected frames in 0..{frame_count - 1}; "
+                "correct the key 'frame_digests'"
+            )
     drawn = {index for index, lines in enumerate(content.scribbles) if lines}
     frames = {
         index: FrameScribbles(tuple(_canonical(line.object_id, line.path) for line in content.scribbles[index]))
         for index in sorted(named | drawn)
     }
-    return ScribbleSet(sequence, frame_count, frames)
+    return ScribbleSet(sequence, frame_count, frames, content.frame_digests, content.model_extra or {})
+
+
+def check_video(path: Path, scribbles: ScribbleSet, video: Sequence[Frame], frames: Iterable[int]) -> None:
+    """Check that frames are the pictures that their strokes were drawn on, as far as the file says which those were.
+
+    Args:
+        path: the file.
+        scribbles: what it says.
+        video: the frames of the video, (H, W, 3) uint8 RGB each.
+        frames: the indices in question.
+
+    Raises:
+        InputError: one is another picture; the message names all of which that is so.
+    """
+
+    def differs(index: int) -> bool:
+        return scribbles.frame_digests.get(index) not in (None, pixel_digest(video[index]))
+
+    if any(differs(index) for index in frames):
+        others = [str(index) for index in scribbles.annotated if differs(index)]
+        raise InputError(
+            f"{path}: found strokes of another video: on the frames {', '.join(others)} they were drawn over other "
+            f"pictures than those of {scribbles.sequence!r}, expected the same. Bring back the video, take its own "
+            "scribbles, or, if they fit all the same, remove the key 'frame_digests' from the file"
+        )
 
 
 def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
@@ -122,7 +161,10 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
             for object_id, path_xy in _plain_lines(scribbles.frame(index))
         ]
         rows.append("[\n" + ",\n".join(lines) + "\n]" if lines else "[]")
-    head = f'"sequence":{json.dumps(scribbles.sequence)},"annotated_frames":{json.dumps(scribbles.annotated)}'
+    keys: dict[str, Any] = {"sequence": scribbles.sequence, "annotated_frames": scribbles.annotated}
+    if scribbles.frame_digests:
+        keys["frame_digests"] = dict(sorted(scribbles.frame_digests.items()))
+    head = ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in {**keys, **scribbles.other_keys}.items())
     text = f'{{{head},"scribbles":[\n' + ",\n".join(rows) + "\n]}\n"
     try:
         files.make_folder(path.parent)
@@ -134,10 +176,11 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
         ) from error
 
 
-def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line]) -> ScribbleSet:
+def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line], frame_digest: str = "") -> ScribbleSet:
     """The set with these lines as all that is drawn on a frame; no line: annotated, and nothing is there.
 
     They take the place of the frame's former lines, so that a picture may be painted again, or read twice.
+    `frame_digest` is that of the picture that they were drawn on, if it is known.
 
     Raises:
         InputError: the sequence has no such frame.
@@ -148,7 +191,12 @@ def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line]) -> Scribble
             f"0..{scribbles.frame_count - 1}; rename or remove the file they come from"
         )
     drawn = FrameScribbles(tuple(_canonical(line.object_id, line.path) for line in lines))
-    return replace(scribbles, frames=dict(sorted({**scribbles.frames, frame: drawn}.items())))
+    digests = {index: digest for index, digest in scribbles.frame_digests.items() if index != frame}
+    return replace(
+        scribbles,
+        frames=dict(sorted({**scribbles.frames, frame: drawn}.items())),
+        frame_digests={**digests, frame: frame_digest} if frame_digest else digests,
+    )
 
 
 class _Strict(BaseModel):
@@ -157,6 +205,7 @@ class _Strict(BaseModel):
 
 _Fraction = Annotated[float, Field(ge=-OVERSHOOT, le=1 + OVERSHOOT, allow_inf_nan=False)]
 _FrameIndex = Annotated[int, Field(ge=0)]
+_Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class _ScribbleLine(_Strict):
@@ -165,10 +214,13 @@ class _ScribbleLine(_Strict):
 
 
 class _ScribbleFile(_Strict):
+    model_config = ConfigDict(extra="allow")
+
     scribbles: list[list[_ScribbleLine]]
     sequence: str
     annotated_frames: list[_FrameIndex] = []
     annotated_frame: _FrameIndex | None = None
+    frame_digests: dict[_FrameIndex, _Digest] = {}
 
 
 _EXPECTED: Final = {
@@ -178,6 +230,7 @@ _EXPECTED: Final = {
     "sequence": "the name of the sequence",
     "annotated_frames": "a list of frame numbers, counted from 0",
     "annotated_frame": "a frame number, counted from 0",
+    "frame_digests": "digests of frames by their number, {'12': '<64 hexadecimal digits>'}",
 }
 
 
@@ -198,7 +251,7 @@ def _explain(error: ErrorDetails) -> str:
     location = error["loc"]
     if error["type"] == "json_invalid":
         return f"found {error['msg']}; expected a scribble file in the DAVIS JSON format; save or export it again"
-    keys = [part for part in location if isinstance(part, str)]
+    keys = [part for part in location if isinstance(part, str) and part in _EXPECTED]
     counters = [part for part in location if isinstance(part, int)]
     names = ("frame", "line", "point", "coordinate") if keys[:1] == ["scribbles"] else ("entry",)
     where = ", ".join(f"{name} {index}" for name, index in zip(names, counters, strict=False))

@@ -1,73 +1,163 @@
 """Asking people for scribbles, and reading what they painted."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from stages.core.errors import InputError
 from stages.core.plan import Plan
+from stages.core.strokes import FrameScribbles
 from stages.formats import files
-from stages.formats.frames import read_frame
+from stages.formats.frames import Frames, pixel_digest, read_frame
 from stages.formats.manifest import Json
-from stages.formats.pictures import encoded
-from stages.formats.requests import (
+from stages.formats.objects_json import OBJECTS_JSON, listed_ids
+from stages.formats.paintings import (
+    clear_away,
     contradiction,
+    digests_of,
     is_declared_empty,
+    lay_out,
     note_read,
-    note_requests,
-    picture_to_paint_on,
+    painted_pictures,
 )
-from stages.formats.scribbles import ScribbleSet, merge, write_scribbles
+from stages.formats.pictures import encoded
+from stages.formats.requests import note_requests
+from stages.formats.scribbles import ScribbleSet, check_video, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
 
 
-def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path]) -> None:
-    """Say which frames wait for scribbles, and lay out the pictures to paint on.
+@dataclass(frozen=True)
+class Reading:
+    """What painted pictures say."""
+
+    scribbles: ScribbleSet
+    """The set with them."""
+    said: tuple[str, ...]
+    """A line for each frame that was read, and for what a person may have meant otherwise."""
+
+
+def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path]) -> list[int]:
+    """Say which frames wait for scribbles, and lay out the pictures to paint on; nobody's painting is touched.
 
     Args:
         root: the sequence's folder of results.
         terms: what the requests hold under, see `stages.formats.requests.issued_anchors`.
         plan: the anchors.
         frames: the video's pictures, in order.
+
+    Returns:
+        The frames of which no clean picture could be laid out, since a person has just painted on it.
     """
-    for index in plan.requested:
-        picture = picture_to_paint_on(root, index)
-        files.make_folder(picture.parent)
-        files.replace(picture, encoded(Image.fromarray(read_frame(frames[index])), "PNG", compress_level=1))
+    painted = [
+        index
+        for index in plan.requested
+        if not lay_out(root, index, encoded(Image.fromarray(read_frame(frames[index])), "PNG", compress_level=1))
+    ]
+    clear_away(root, still_asked=plan.anchors)  # what was painted may have to be painted again
     note_requests(root, terms, plan, [path.name for path in frames])
+    return painted
 
 
-def read_painted(
-    root: Path, scribble_file: Path, scribbles: ScribbleSet, painted: Mapping[int, Path], frames: Sequence[Path]
-) -> list[int]:
-    """Merge every painted picture that waits into the scribble set; its strokes replace the frame's former ones.
+def look_at_painted(
+    root: Path,
+    scribble_file: Path,
+    scribbles: ScribbleSet,
+    painted: Mapping[int, Sequence[Path]],
+    frames: Sequence[Path],
+) -> Reading:
+    """Read every painted picture that waits, and change nothing; its strokes replace the frame's former ones.
 
     Args:
         root: the sequence's folder of results.
-        scribble_file: where the set is written; its stem is the set's name.
+        scribble_file: the file of the set; beside it, objects.json says which objects there are.
         scribbles: the set as it is.
-        painted: frame index -> the picture.
+        painted: frame index -> its painted pictures, the one that counts first.
         frames: the video's pictures, in order.
 
-    Returns:
-        The frame indices that were read.
-
     Raises:
-        InputError: a picture of another size, without any stroke, for a frame that does not exist, or both painted and
-            declared empty. Nothing is merged then.
+        InputError: a picture cannot be read (see `stages.formats.strokes`), is for a frame that does not exist, is both
+            painted and declared empty, or the set was drawn on another video.
     """
-    for index, path in painted.items():
+    said: list[str] = []
+    before = scribbles.annotated
+    check_video(scribble_file, scribbles, Frames(frames), [index for index in before if index not in painted])
+    everything = painted_pictures(root, before, frames)
+    for index, (path, *others) in painted.items():
         if index >= len(frames):
             raise InputError(f"{path}: the video has the frames 0 to {len(frames) - 1}. Rename or delete the picture.")
-        if other := contradiction(path):
+        if contrary := contradiction(everything.get(index, [])):
             raise InputError(
-                f"{path} and {other.name} contradict each other: a frame has strokes or holds nothing. "
+                f"{contrary[0]} and {contrary[1].name} contradict each other: a frame has strokes or holds nothing. "
                 "Delete one of them."
             )
-        lines = () if is_declared_empty(path) else strokes_from_png(path, frames[index])
-        scribbles = merge(scribbles, index, lines)
+        lines = () if is_declared_empty(path) else strokes_from_png(path, frames[index], said.append)
+        scribbles = merge(scribbles, index, lines, pixel_digest(read_frame(frames[index])))
+        said.append(f"frame {index}: {_listed(scribbles.frame(index))}, from {path.name}")
+        said += [
+            f"frame {index}: {other.name} was painted, too, but not saved last: it is kept, and not read"
+            for other in others
+        ]
+    said += _doubts(scribble_file.parent, scribbles, [*painted], is_first=not before)
+    return Reading(scribbles, tuple(said))
+
+
+def read_painted(
+    root: Path,
+    scribble_file: Path,
+    scribbles: ScribbleSet,
+    painted: Mapping[int, Sequence[Path]],
+    frames: Sequence[Path],
+) -> Reading:
+    """Merge every painted picture that waits into the scribble set; arguments and errors as of `look_at_painted`.
+
+    If one of them cannot be read, none is merged. What is saved meanwhile, in a picture or in the set, is not lost: the
+    picture is read by the next run, and the frames are merged into the set as it is then.
+    """
+    digests = digests_of(path for paths in painted.values() for path in paths)
+    found = look_at_painted(root, scribble_file, scribbles, painted, frames)
+    merged = scribbles
+    if scribble_file.exists():
+        merged = read_scribbles(scribble_file, scribbles.sequence, len(frames))
+    for index in painted:
+        merged = merge(merged, index, found.scribbles.frame(index).lines, found.scribbles.frame_digests[index])
     files.sweep_beside(scribble_file)
-    write_scribbles(scribble_file, scribbles)
-    note_read(root, scribble_file.stem, list(painted.values()))
-    return sorted(painted)
+    write_scribbles(scribble_file, merged)
+    note_read(root, scribble_file.stem, digests)
+    return Reading(merged, found.said)
+
+
+def _listed(drawn: FrameScribbles) -> str:
+    """`object 1 (2 strokes), background (1 stroke)`."""
+    counts = sorted(Counter(line.object_id for line in drawn.lines).items(), key=lambda item: (item[0] == 0, item[0]))
+    named = [
+        f"{f'object {object_id}' if object_id else 'background'} ({count} stroke{'s' * (count > 1)})"
+        for object_id, count in counts
+    ]
+    return ", ".join(named) or "nothing is there"
+
+
+def _doubts(folder: Path, scribbles: ScribbleSet, painted: Sequence[int], *, is_first: bool) -> list[str]:
+    """What a person may have meant otherwise: an id that is nowhere else, a gap among the first ids."""
+    try:
+        listed = listed_ids(folder)
+    except InputError as error:
+        return [f"warning: {error}; the ids of strokes are not compared with it"]
+    known = Counter(object_id for drawn in scribbles.frames.values() for object_id in drawn.object_ids)
+    comparable = listed is not None or len(scribbles.frames) > 1
+    doubts = [
+        f"warning: object {object_id} of frame {index} is on no other frame"
+        + f", nor in {OBJECTS_JSON}" * (listed is not None)
+        + "; is it meant?"
+        for index in painted
+        for object_id in scribbles.frame(index).object_ids
+        if comparable and known[object_id] == 1 and object_id not in (listed or ())
+    ]
+    gaps = sorted(set(range(1, max(known, default=0))) - set(known))
+    if is_first and listed is None and gaps:
+        missing = ", ".join(str(gap) for gap in gaps[:5]) + ", ..." * (len(gaps) > 5)
+        found = ", ".join(str(object_id) for object_id in sorted(known))
+        doubts.append(f"warning: the first strokes are of the objects {found}, and none of {missing}; is it meant?")
+    return doubts

@@ -18,6 +18,7 @@ from stages.formats.frames_json import FramesJson
 from stages.formats.layout import SequencePaths
 from stages.formats.log import LOG
 from stages.formats.manifest import MANIFEST, Manifest, load_manifest
+from stages.formats.paintings import FOLDER
 from stages.formats.pictures import load_picture
 from stages.formats.schema import NewerVersionError
 from stages.formats.scribbles import read_scribbles
@@ -66,7 +67,7 @@ _STAGES: Final = {
     results.EVALUATION,
 }
 _STAGES_OF_PARTS: Final = {results.ANCHOR_MASKS, results.TRACKS, results.REFINED}
-_LOOSE: Final = {requests.FOLDER, requests.REQUESTS_JSON, results.INTERACTIVE, LOG, DATASET_JSON}
+_LOOSE: Final = {FOLDER, requests.REQUESTS_JSON, results.INTERACTIVE, LOG, DATASET_JSON}
 """What lies in a sequence's folder and belongs to no stage; names that begin with a dot do, too."""
 
 
@@ -121,7 +122,7 @@ def verify_inputs(paths: SequencePaths, root: Path, looked: Looked) -> Iterator[
             read_scribbles(path, paths.name, len(pictures))
         except InputError as error:
             yield Finding(Fault.INPUT, path, str(error))
-    for path in sorted((root / requests.FOLDER).glob("*.strokes.png")):
+    for path in sorted((root / FOLDER).glob("*.strokes.png")):
         looked(path)
         try:
             load_picture(path)

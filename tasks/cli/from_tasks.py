@@ -19,7 +19,7 @@ from stages.core.errors import LisError
 from stages.core.states import State
 from stages.core.words import how_long
 from stages.engines import registry
-from stages.formats import requests, results
+from stages.formats import paintings, results
 from stages.formats.layout import list_datasets, list_sequences
 from stages.formats.night import summary_of_command
 from tasks.bulk import BulkRefine
@@ -220,7 +220,7 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
                 "waiting_for": list(found.waiting_for),
                 "provisional": str(task.root / results.PROVISIONAL) if found.state == State.PROVISIONAL else "",
                 "empty": emptiness(refine, found),
-                "requests": str(task.root / requests.FOLDER) if found.waiting_for else "",
+                "requests": str(task.root / paintings.FOLDER) if found.waiting_for else "",
                 "result": str(task.target()) if isinstance(task, PublishedTask) and not outcome.exit_code else "",
             }
     except LisError:

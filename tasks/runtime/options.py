@@ -177,6 +177,13 @@ class PlanOptions:
         "",
         "folder of <seq>/<set>.json, for a dataset that is not written",
     )
+    new_set = _switch(
+        SCRIBBLES,
+        "new_set",
+        False,
+        "begin a scribble set of this name beside others",
+        significant=False,
+    )
     requests = _number(SCRIBBLES, "requests", 7, (0, 10_000), "frames to ask scribbles for, beyond the first")
     placement = _option(
         SCRIBBLES,

@@ -26,7 +26,7 @@ from tasks.runtime.luigi_hooks import abstract, logger
 from tasks.runtime.mistakes import explain
 from tasks.runtime.options import ENGINE_OPTIONS, NameParameter, PlanOptions
 from tasks.runtime.published import LisTask, PublishedTask, once_a_question
-from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, home_of, paths_of, root_of, snapshot_of
+from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, hold_still, home_of, paths_of, root_of, snapshot_of
 
 _SECONDS_BETWEEN_PARTS: Final = 1.0
 
@@ -112,7 +112,12 @@ class ScribbledTask(PlanOptions, SequenceTask):
     @cached_property
     def terms(self) -> Terms:
         """What anchors are chosen from."""
-        return Terms(self.scribbles, self.scribbles_root, self.requests, self.placement)
+        return Terms(self.scribbles, self.scribbles_root, self.requests, self.placement, self.new_set)
+
+    def scheduled(self) -> None:
+        """What is painted from now on waits for the next run."""
+        super().scheduled()
+        hold_still(self.place, self.terms)
 
     @property
     def plan(self) -> Plan:

@@ -4,23 +4,29 @@ A snapshot is made once, and once more whenever a file that it was made from has
 stamps. Its parts are found when they are asked for, since not every task needs all of them.
 """
 
+import multiprocessing
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from stages.core.errors import InputError
 from stages.core.plan import Plan
-from stages.formats import requests
+from stages.formats import paintings, requests
 from stages.formats.digests import Stamp
 from stages.formats.frames import Frames, list_frames
 from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.manifest import Json
 from stages.formats.names import check_name, in_folder
+from stages.formats.objects_json import OBJECTS_JSON
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.place_anchors import plan
 from tasks.runtime.home import Home, find_home
+
+_NO_SETS: Final = (OBJECTS_JSON, ".review.json")
+"""How files end that lie beside scribble sets."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Terms:
     """Empty: the dataset's own."""
     requests: int
     placement: str
+    new_set: bool = False
+    """Whether a set of this name may be founded beside others."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class SequenceSnapshot:
     """None for tasks that know nothing of scribbles."""
     fingerprint: tuple[Any, ...]
     """Of the files that it was made from."""
+    is_held: bool = False
+    """Whether it is that of a run's task, and pictures have changed since the run began: see `hold_still`."""
 
     @cached_property
     def paths(self) -> SequencePaths:
@@ -93,13 +103,40 @@ class SequenceSnapshot:
     def scribbles(self) -> ScribbleSet:
         """The scribbles drawn so far; none if there is no file yet."""
         if not self.scribble_file.exists():
+            self._check_founding()
             return ScribbleSet(self.paths.name, self.frame_count, {})
         return read_scribbles(self.scribble_file, self.paths.name, self.frame_count)
 
+    def _check_founding(self) -> None:
+        """A name that was never used, beside other sets, is more often misspelt than new."""
+        file, terms = self.scribble_file, self._terms
+        others = sorted(path.stem for path in file.parent.glob("*.json") if not path.name.endswith(_NO_SETS))
+        if others and not terms.new_set and not requests.has_asked_for(self.root, terms.scribbles):
+            raise InputError(
+                f"{file}: found no such scribble set, expected one of those that are there: {', '.join(others)}; give "
+                f"--scribbles {others[0]}, or --new-set to begin a set named {terms.scribbles!r}"
+            )
+
     @cached_property
-    def painted(self) -> Mapping[int, Path]:
-        """Painted pictures that are still to be read into the scribble set, by frame index."""
-        return requests.pending_strokes(self.root, self._terms.scribbles, self.scribbles.annotated)
+    def painted(self) -> Mapping[int, tuple[Path, ...]]:
+        """Painted pictures that are still to be read into the scribble set: frame index -> the one that counts first.
+
+        For the tasks of a run, those that lay there when it began: what is painted meanwhile waits for the next run.
+        """
+        annotated = self.scribbles.annotated
+        found = paintings.pending(self.root, self._terms.scribbles, annotated, self.frame_files)
+        if not self.is_held:
+            return found
+        _, held = _held[self.place, self._terms]
+        kept = {
+            index: tuple(
+                path
+                for path in paths
+                if path.name in held and (index not in annotated or _seen(path) == held[path.name])
+            )
+            for index, paths in found.items()
+        }
+        return {index: paths for index, paths in kept.items() if paths}
 
     @cached_property
     def plan(self) -> Plan:
@@ -164,14 +201,36 @@ def snapshot_of(place: Place, terms: Terms | None) -> SequenceSnapshot:
     Raises:
         InputError: see `paths_of`.
     """
-    return _snapshot(place, terms, _fingerprint(place, terms))
+    fingerprint = _fingerprint(place, terms)
+    began_with = _held.get((place, terms)) if multiprocessing.parent_process() is not None else None
+    return _snapshot(place, terms, fingerprint, began_with is not None and began_with[0] != fingerprint[-1])
 
 
 _snapshot = lru_cache(maxsize=1024)(SequenceSnapshot)
 
 
+def hold_still(place: Place, terms: Terms) -> None:
+    """Note which painted pictures wait now, so that the processes forked from this one see no others.
+
+    Raises:
+        LisError: see `SequenceSnapshot`.
+    """
+    if multiprocessing.parent_process() is None or (place, terms) not in _held:
+        now = snapshot_of(place, terms)
+        pictures = [path for paths in now.painted.values() for path in paths]
+        _held[place, terms] = now.fingerprint[-1], {path.name: _seen(path) for path in pictures}
+
+
+_held: dict[tuple[Place, Terms | None], tuple[Any, Mapping[str, Stamp | None]]] = {}
+"""What a run began with: the stamps of everything in the folder of requests, and of the paintings that wait there."""
+
+
 def _scribble_file(place: Place, terms: Terms) -> Path:
     name = check_name(terms.scribbles, "scribble set")
+    if f"{name}.json".endswith(_NO_SETS):
+        raise InputError(
+            f"found {terms.scribbles!r} as the name of a scribble set, expected another: its file is something else"
+        )
     paths = paths_of(place)
     folder = in_folder(Path(terms.scribbles_root), paths.name) if terms.scribbles_root else paths.scribbles
     return in_folder(folder, f"{name}.json")
@@ -184,8 +243,9 @@ def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:
         return (_seen(frames),)
     root = root_of(place)
     try:
-        with os.scandir(root / requests.FOLDER) as entries:
-            painted = tuple(sorted((entry.name, _seen(entry)) for entry in entries))
+        with os.scandir(root / paintings.FOLDER) as entries:
+            shown = (entry for entry in entries if not entry.name.startswith("."))
+            painted = tuple(sorted((entry.name, _seen(entry)) for entry in shown))
     except OSError:
         painted = ()
     return _seen(frames), _seen(_scribble_file(place, terms)), _seen(root / requests.REQUESTS_JSON), painted

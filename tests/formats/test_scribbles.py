@@ -1,5 +1,6 @@
 """Scribble files: what can be is read and comes back the same, what cannot is refused with its place."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -8,11 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stages.core.errors import InputError, StageError
 from stages.core.strokes import FrameScribbles, Line
-from stages.formats.scribbles import MAX_FILE_BYTES, MAX_POINTS, ScribbleSet, merge, read_scribbles, write_scribbles
+from stages.formats.frames import pixel_digest
+from stages.formats.scribbles import (
+    MAX_FILE_BYTES,
+    MAX_POINTS,
+    ScribbleSet,
+    check_video,
+    merge,
+    read_scribbles,
+    write_scribbles,
+)
 from stages.steps.demo import demo_scribbles
 
 DEMO = demo_scribbles()
@@ -245,6 +256,55 @@ def test_merging_replaces_one_frame_and_leaves_the_set_alone() -> None:
 def test_a_frame_that_does_not_exist_takes_no_lines(frame: int) -> None:
     with pytest.raises(InputError, match=r"0\.\.2"):
         merge(ScribbleSet("gym", 3), frame, [])
+
+
+# The pictures that were drawn on
+
+DIGEST = "0123456789abcdef" * 4
+
+
+def video(*greys: int) -> list[np.ndarray]:
+    return [np.full((3, 4, 3), grey, np.uint8) for grey in greys]
+
+
+def test_the_digest_of_a_picture_is_that_of_its_size_and_pixels() -> None:
+    (frame,) = video(7)
+    assert pixel_digest(frame) == hashlib.sha256(b"3x4x3\n" + bytes([7] * 36)).hexdigest()
+    assert pixel_digest(frame[::2]) == pixel_digest(frame[:2]) != pixel_digest(frame)
+
+
+def test_digests_of_frames_and_keys_that_nobody_knows_are_kept(file: Path, tmp_path: Path) -> None:
+    keys = {"frame_digests": {"1": DIGEST}, "author": "anna", "corrects": {"1": [2]}, "score": None}
+    scribbles = read(file, document([], [LINE], **keys))
+    assert scribbles.frame_digests == {1: DIGEST}
+    write_scribbles(tmp_path / "again.json", merge(scribbles, 0, [], "f" * 64))
+    written = json.loads((tmp_path / "again.json").read_text())
+    assert written["frame_digests"] == {"0": "f" * 64, "1": DIGEST}
+    assert {name: written[name] for name in ("author", "corrects", "score")} == {
+        "author": "anna", "corrects": {"1": [2]}, "score": None
+    }  # fmt: skip
+    assert merge(scribbles, 1, []).frame_digests == {}, "other strokes, drawn on who knows what"
+    assert scribbles.strokes_digest(1) == read(file, document([], [LINE])).strokes_digest(1)
+
+
+@pytest.mark.parametrize(
+    ("digests", "words"),
+    [({"2": DIGEST}, "a frame 2"), ({"1": "abc"}, "abc"), ({"one": DIGEST}, "one"), ({"-1": DIGEST}, "-1"), (3, "3")],
+)
+def test_digests_that_cannot_be_are_refused(file: Path, digests: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read(file, document([], [LINE], frame_digests=digests))
+
+
+def test_strokes_of_another_video_are_told_with_the_frames(file: Path) -> None:
+    frames = video(7, 8)
+    scribbles = merge(ScribbleSet("gym", 2), 0, [], pixel_digest(frames[0]))
+    scribbles = merge(scribbles, 1, [], pixel_digest(frames[1]))
+    check_video(file, scribbles, frames, [0, 1])
+    with pytest.raises(InputError, match=r"001\.json: found strokes of another video: on the frames 0, 1 they"):
+        check_video(file, scribbles, video(8, 7), [1])
+    check_video(file, scribbles, video(7, 9), [0])
+    check_video(file, merge(scribbles, 1, []), video(7, 9), [0, 1])
 
 
 # The project around it

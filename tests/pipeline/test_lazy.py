@@ -1,21 +1,27 @@
 """Waiting for people, and picking up what they painted."""
 
 import json
+import os
+import subprocess
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stages.formats.frames import pixel_digest
 from tests.conftest import Project
 
 
-def paint(project: Project, frame: int) -> None:
+def paint(project: Project, frame: int, name: str = "{:05d}.strokes.png") -> Path:
     """Paint a stroke over the requested picture as a person would, and save it under the name that is picked up."""
-    folder = project.root / "requests"
-    picture = np.array(Image.open(folder / f"{frame:05d}.png"))
+    picture = project.clip.frame(frame)
     (x, y), _ = project.clip.centres(frame)
     picture[y - 1 : y + 2, x - 9 : x + 10] = (128, 0, 0)
-    Image.fromarray(picture).save(folder / f"{frame:05d}.strokes.png")
+    path = project.root / "requests" / name.format(frame)
+    Image.fromarray(picture).save(path)
+    return path
 
 
 def test_a_run_without_scribbles_asks_for_them_and_says_so_in_one_line(project: Project) -> None:
@@ -54,6 +60,69 @@ def test_painted_frames_are_picked_up(project: Project) -> None:
     project.ran()
     project.run()
     assert project.ran() == []
+
+
+def test_a_picture_painted_in_place_is_read_and_never_overwritten(project: Project) -> None:
+    project.run(expect=20)
+    painted = {paint(project, frame, "{:05d}.png") for frame in (2, 5)}
+    before = {path: path.read_bytes() for path in painted}
+    output = project.run(expect=20)
+    assert "frame 2: object 1 (1 stroke), from 00002.png" in output
+    assert "2 painted frames merged" in output
+    assert json.loads(project.scribble_file.read_text())["annotated_frames"] == [2, 5]
+    Image.fromarray(project.clip.frame(0)).save(project.frames / "00002.png")
+    project.run(expect=30)  # the strokes know that this is another picture
+    assert {path: path.read_bytes() for path in painted} == before
+
+
+def test_names_that_are_nearly_right_are_told_with_the_right_one(project: Project) -> None:
+    project.run(expect=20)
+    for name in ("{:05d}.strokes.jpg", "{:05d}_strokes.png", "{}.strokes.png"):
+        paint(project, 5, name)
+    output = project.run(expect=30)
+    for name in ("00005.strokes.jpg", "00005_strokes.png", "5.strokes.png"):
+        assert f"{name} (expected 00005.strokes.png)" in output
+    assert "waiting for scribbles on 4 frames" in output
+
+
+def test_what_is_painted_while_a_run_works_is_read_by_the_next(project: Project) -> None:
+    project.run(expect=20)
+    early = paint(project, 5)
+    run = subprocess.Popen(
+        project.command("RefineSequence"), cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 60
+    while not project.scribble_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.utime(early)
+    late = [paint(project, frame, name) for frame, name in ((2, "{:05d}.png"), (8, "{:05d}.strokes.png"))]
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 20, output
+    assert json.loads(project.scribble_file.read_text())["annotated_frames"] == [5]
+    assert all(path.exists() for path in late)
+    project.run(expect=20)
+    assert json.loads(project.scribble_file.read_text())["annotated_frames"] == [2, 5, 8]
+
+
+def test_a_misspelt_set_founds_none(finished: Project) -> None:
+    before = finished.snapshot()
+    output = finished.run("RefineSequence", "--scribbles", "002", expect=30)
+    assert "002.json: found no such scribble set, expected one of those that are there: 001" in output
+    assert finished.snapshot() == before
+    finished.run("RefineSequence", "--scribbles", "002", "--new-set", expect=20)
+
+
+def test_strokes_of_another_video_are_told_before_anything_is_made_of_them(finished: Project) -> None:
+    content = json.loads(finished.scribble_file.read_text())
+    digests = {str(index): pixel_digest(finished.clip.frame(index)) for index in (2, 5)}
+    finished.scribble_file.write_text(json.dumps({**content, "frame_digests": digests}))
+    finished.run()
+    assert finished.ran() == []
+    for index in (2, 5):
+        Image.fromarray(finished.clip.frame(index)[::-1]).save(finished.frames / f"{index:05d}.png")
+    output = finished.run(expect=30)
+    assert "001.json: found strokes of another video: on the frames 2, 5 they were drawn over other pictures" in output
+    assert not {"anchor_masks/00002", "anchor_masks/00005"} & set(finished.ran())
 
 
 def test_issued_requests_do_not_move_when_another_frame_is_annotated(project: Project) -> None:

@@ -1,9 +1,11 @@
 """Asking people for scribbles, and reading what they painted: all of it, or nothing."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ from PIL import Image
 from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles, Line
-from stages.formats.requests import pending_strokes
-from stages.formats.scribbles import ScribbleSet, read_scribbles, write_scribbles
-from stages.steps.ask import ask, read_painted
+from stages.formats.frames import pixel_digest, read_frame
+from stages.formats.paintings import pending, picture_to_paint_on
+from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
+from stages.formats.strokes import strokes_from_png
+from stages.steps.ask import Reading, ask, look_at_painted, read_painted
 
 TERMS = {"scribbles": "001", "requests": 2, "placement": "eq1", "frame_count": 4}
 HEIGHT, WIDTH = 24, 32
@@ -39,20 +43,27 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def read(root: Path, frames: list[Path], tmp_path: Path) -> Callable[[], list[int]]:
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "scribbles" / "toy" / "001.json"
+
+
+@pytest.fixture
+def read(root: Path, frames: list[Path], file: Path) -> Callable[[], Reading]:
     """Read everything that is painted."""
 
-    def act() -> list[int]:
-        painted = pending_strokes(root, "001", DRAWN.annotated)
-        return read_painted(root, tmp_path / "scribbles" / "toy" / "001.json", DRAWN, painted, frames)
+    def act() -> Reading:
+        now = read_scribbles(file, "toy", 4) if file.exists() else DRAWN
+        return read_painted(root, file, now, pending(root, "001", now.annotated, frames), frames)
 
     return act
 
 
-def paint(root: Path, frame: Path, index: int, row: int = 12) -> Path:
+def paint(
+    root: Path, frame: Path, index: int, name: str = "", row: int = 12, colour: tuple[int, int, int] = RED
+) -> Path:
     picture = np.array(Image.open(frame))
-    picture[row - 1 : row + 2, 4:20] = RED
-    path = root / "requests" / f"{index:05d}.strokes.png"
+    picture[row - 1 : row + 2, 4:20] = colour
+    path = root / "requests" / (name or f"{index:05d}.strokes.png")
     Image.fromarray(picture).save(path)
     return path
 
@@ -73,7 +84,7 @@ def row_of(line: Line) -> float:
 def test_the_frames_that_wait_are_laid_out_to_paint_on(frames: list[Path], tmp_path: Path) -> None:
     root = tmp_path / "results" / "toy"
     ask(root, TERMS, Plan(4, (0, 1, 3), (1, 3)), frames)
-    assert sorted(path.name for path in (root / "requests").iterdir()) == ["00001.png", "00003.png"]
+    assert sorted(path.name for path in (root / "requests").iterdir()) == [".laid_out.json", "00001.png", "00003.png"]
     for index in (1, 3):
         picture = np.array(Image.open(root / "requests" / f"{index:05d}.png"))
         np.testing.assert_array_equal(picture, np.array(Image.open(frames[index])))
@@ -91,35 +102,170 @@ def test_asking_again_shows_the_video_as_it_is_now_and_leaves_what_was_painted(r
     assert (root / "requests" / "00001.strokes.png").read_bytes() == painted
 
 
+def test_asking_again_leaves_what_was_painted_in_place_and_takes_away_what_is_asked_no_more(
+    root: Path, frames: list[Path]
+) -> None:
+    assert ask(root, TERMS, Plan(4, (1, 2, 3), (1, 2, 3)), frames) == []
+    painted = paint(root, frames[1], 1, "00001.png").read_bytes()
+    assert ask(root, TERMS, Plan(4, (1, 3), (1, 3)), frames) == [1]
+    assert (root / "requests" / "00001.png").read_bytes() == painted
+    ask(root, TERMS, Plan(4, (0, 1, 3), (0,)), frames)
+    assert (root / "requests" / "00003.png").exists(), "what was painted for it may not be readable"
+    assert sorted(path.name for path in (root / "requests").glob("*.png")) == ["00000.png", "00001.png", "00003.png"]
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def test_what_was_painted_joins_the_set_and_is_read_once(
-    root: Path, frames: list[Path], read: Callable, tmp_path: Path
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path
 ) -> None:
     paint(root, frames[3], 3)
     declare_empty(root, 1)
-    assert read() == [1, 3]
-    merged = read_scribbles(tmp_path / "scribbles" / "toy" / "001.json", "toy", 4)
+    said = read().said
+    assert "frame 1: nothing is there, from 00001.empty.png" in said
+    assert "frame 3: object 1 (1 stroke), from 00003.strokes.png" in said
+    merged = read_scribbles(file, "toy", 4)
     assert merged.annotated == (0, 1, 3)
     assert merged.frame(0) == DRAWN.frame(0)
     assert merged.frame(1).lines == ()
     (line,) = merged.frame(3).lines
     assert line.object_id == 1
     assert row_of(line) == pytest.approx(12, abs=1)
-    assert pending_strokes(root, "001", merged.annotated) == {}
+    assert pending(root, "001", merged.annotated, frames) == {}
+
+
+def test_a_picture_painted_in_place_is_read_like_one_under_a_name_of_its_own(
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path
+) -> None:
+    ask(root, TERMS, Plan(4, (0, 1, 3), (1, 3)), frames)
+    paint(root, frames[1], 1, "00001.png")
+    assert "frame 1: object 1 (1 stroke), from 00001.png" in read().said
+    assert read_scribbles(file, "toy", 4).annotated == (0, 1)
+    assert pending(root, "001", (0, 1), frames) == {}
+    assert picture_to_paint_on(root, 1).exists()
+
+
+def test_of_two_paintings_of_a_frame_the_last_is_read_and_the_other_is_named_and_kept(
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path
+) -> None:
+    ask(root, TERMS, Plan(4, (0, 1, 3), (1, 3)), frames)
+    earlier = paint(root, frames[1], 1, "00001.png", row=6)
+    os.utime(earlier, (1, 1))
+    paint(root, frames[1], 1, row=18)
+    said = read().said
+    assert "frame 1: 00001.png was painted, too, but not saved last: it is kept, and not read" in said
+    (line,) = read_scribbles(file, "toy", 4).frame(1).lines
+    assert row_of(line) == pytest.approx(18, abs=1)
+    assert pending(root, "001", (0, 1), frames) == {}
+    assert earlier.exists()
 
 
 def test_a_frame_that_is_painted_again_has_the_new_strokes_alone(
-    root: Path, frames: list[Path], read: Callable, tmp_path: Path
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path
 ) -> None:
-    file = tmp_path / "scribbles" / "toy" / "001.json"
     for row in (6, 18):
-        paint(root, frames[0], 0, row)
+        paint(root, frames[0], 0, row=row)
         read()
     (line,) = read_scribbles(file, "toy", 4).frame(0).lines
     assert line.object_id == 1
     assert row_of(line) == pytest.approx(18, abs=1)
+
+
+def test_what_is_saved_while_pictures_are_read_is_not_lost(
+    root: Path, frames: list[Path], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor saves the set, and a person paints the picture anew, both before the strokes are merged."""
+    file.parent.mkdir(parents=True)
+    write_scribbles(file, DRAWN)
+    paint(root, frames[3], 3)
+    edited = Line(5, ((0.25, 0.25), (0.5, 0.25)))
+
+    def meanwhile(*arguments: Any) -> tuple[Line, ...]:
+        lines = strokes_from_png(*arguments)
+        write_scribbles(file, merge(DRAWN, 2, [edited]))
+        paint(root, frames[3], 3, row=18)
+        return lines
+
+    monkeypatch.setattr("stages.steps.ask.strokes_from_png", meanwhile)
+    read_painted(root, file, DRAWN, pending(root, "001", DRAWN.annotated, frames), frames)
+    now = read_scribbles(file, "toy", 4)
+    assert now.annotated == (0, 2, 3)
+    assert now.frame(2).lines == (edited,)
+    assert list(pending(root, "001", now.annotated, frames)) == [3]
+
+
+def test_looking_changes_nothing(root: Path, frames: list[Path], file: Path) -> None:
+    paint(root, frames[3], 3)
+    waiting = pending(root, "001", DRAWN.annotated, frames)
+    found = look_at_painted(root, file, DRAWN, waiting, frames)
+    assert found.scribbles.annotated == (0, 3)
+    assert not file.exists()
+    assert pending(root, "001", DRAWN.annotated, frames) == waiting
+
+
+# --- what a person may have meant otherwise --------------------------------------------------------------------------
+
+
+def warnings(said: tuple[str, ...]) -> list[str]:
+    return [line for line in said if line.startswith("warning")]
+
+
+def test_an_object_that_is_nowhere_else_is_asked_about(
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path
+) -> None:
+    paint(root, frames[3], 3)
+    assert warnings(read().said) == ["warning: object 1 of frame 3 is on no other frame; is it meant?"]
+    paint(root, frames[2], 2)
+    assert warnings(read().said) == []
+    paint(root, frames[1], 1, colour=(0, 0, 128))
+    (file.parent / "objects.json").write_text('{"objects": [{"id": 4}]}')
+    assert warnings(read().said) == []
+    paint(root, frames[1], 1, colour=(128, 0, 128))
+    expected = "warning: object 5 of frame 1 is on no other frame, nor in objects.json; is it meant?"
+    assert warnings(read().said) == [expected]
+    (file.parent / "objects.json").write_text("{")
+    paint(root, frames[1], 1)
+    (line,) = warnings(read().said)
+    assert "objects.json: found no readable list" in line
+
+
+@pytest.mark.parametrize(
+    ("colours", "warning"),
+    [
+        ([(128, 0, 0), (0, 128, 0)], None),
+        ([(128, 0, 0), (128, 128, 0)], "the first strokes are of the objects 1, 3, and none of 2; is it meant?"),
+        ([(255, 255, 255)], None),
+    ],
+)
+def test_a_gap_among_the_first_objects_is_asked_about(
+    root: Path, frames: list[Path], file: Path, colours: list[tuple[int, int, int]], warning: str | None
+) -> None:
+    picture = np.array(Image.open(frames[1]))
+    for number, colour in enumerate(colours):
+        picture[4 + 6 * number : 7 + 6 * number, 4:20] = colour
+    path = root / "requests" / "00001.strokes.png"
+    Image.fromarray(picture).save(path)
+    said = look_at_painted(root, file, ScribbleSet("toy", 4), {1: [path]}, frames).said
+    assert warnings(said) == ([f"warning: {warning}"] if warning else [])
+
+
+def test_strokes_know_the_picture_that_they_were_drawn_on(
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path
+) -> None:
+    paint(root, frames[3], 3)
+    read()
+    assert read_scribbles(file, "toy", 4).frame_digests == {3: pixel_digest(read_frame(frames[3]))}
+    Image.new("RGB", (WIDTH, HEIGHT), (1, 2, 3)).save(frames[3])
+    paint(root, frames[1], 1)
+    with pytest.raises(InputError, match="found strokes of another video: on the frames 3 they were drawn"):
+        read()
+    paint(root, frames[3], 3)
+    read()
+    assert set(read_scribbles(file, "toy", 4).frame_digests) == {1, 3}
+
+
+# --- what cannot be read ---------------------------------------------------------------------------------------------
 
 
 def damage_size(path: Path) -> None:
@@ -148,9 +294,13 @@ def damage_agreement(path: Path) -> None:
     ],
 )
 def test_one_picture_that_cannot_be_read_keeps_all_of_them_waiting(
-    root: Path, frames: list[Path], read: Callable, tmp_path: Path, damage: Callable[[Path], None], words: str
+    root: Path,
+    frames: list[Path],
+    read: Callable[[], Reading],
+    file: Path,
+    damage: Callable[[Path], None],
+    words: str,
 ) -> None:
-    file = tmp_path / "scribbles" / "toy" / "001.json"
     file.parent.mkdir(parents=True)
     write_scribbles(file, DRAWN)
     before = file.read_bytes()
@@ -159,5 +309,5 @@ def test_one_picture_that_cannot_be_read_keeps_all_of_them_waiting(
     with pytest.raises(InputError, match=words):
         read()
     assert file.read_bytes() == before
-    assert 1 in pending_strokes(root, "001", DRAWN.annotated)
+    assert 1 in pending(root, "001", DRAWN.annotated, frames)
     assert not (root / "requests" / "read.json").exists()

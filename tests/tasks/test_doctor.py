@@ -7,6 +7,7 @@ import shutil
 from typing import NamedTuple
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from tasks import doctor
@@ -54,6 +55,28 @@ def test_scribbles_that_are_missing_are_told_and_are_no_problem(project: Project
         "0 frames annotated, objects: none yet; waiting for 4 frames: 2, 5, 8, 11 (exit code 20)" in rows["scribbles"]
     )
     assert rows["scribbles"].startswith("ok")
+
+
+def test_what_was_painted_is_looked_at_and_left_as_it_is(project: Project) -> None:
+    folder = project.root / "requests"
+    folder.mkdir(parents=True)
+    picture = project.clip.frame(2)
+    picture[30:34, 20:40] = (128, 0, 0)
+    for name in ("00002.png", "00005.strokes.png"):
+        Image.fromarray(picture if name == "00002.png" else picture // 2).save(folder / name)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    well, rows = diagnose(project)
+    assert not well
+    assert "00005.strokes.png: 100 % of the picture differs from the frame 00005.png" in rows["scribbles"]
+    (folder / "00005.strokes.png").rename(folder / "00005.strokes.jpg")
+    assert "00005.strokes.jpg (expected 00005.strokes.png)" in diagnose(project).rows["scribbles"]
+    (folder / "00005.strokes.jpg").unlink()
+    well, rows = diagnose(project)
+    assert well
+    assert "waiting for 3 frames: 5, 8, 11" in rows["scribbles"]
+    assert rows["scribbles"].endswith("to be read by the next run: frame 2: object 1 (1 stroke), from 00002.png")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"00002.png": before["00002.png"]}
+    assert not project.scribble_file.exists()
 
 
 def test_an_engine_that_nobody_measured_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,19 @@
 """A run's view of a sequence: made once, and again as soon as a file that it was made from has changed."""
 
+import multiprocessing
 import os
 import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stages.core.errors import InputError, LisError
 from stages.formats.files import write_json
-from stages.formats.requests import note_read, note_requests
-from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, root_of, snapshot_of
+from stages.formats.paintings import digests_of, note_read
+from stages.formats.requests import note_requests
+from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, hold_still, root_of, snapshot_of
 from tests.conftest import Project
 
 TERMS = Terms("001", "", 3, "eq1")
@@ -71,10 +75,10 @@ def test_a_painted_picture_counts_as_annotated_until_it_was_read(project: Projec
     look(project)
     painted = paint(project, "00002.strokes.png")
     now = look(project)
-    assert now.painted == {2: painted}
+    assert now.painted == {2: (painted,)}
     assert (now.plan.anchors, now.plan.requested) == ((2, 5, 8, 11), (11,))
     project.scribble(2, 5, 8)
-    note_read(project.root, "001", [painted])
+    note_read(project.root, "001", digests_of([painted]))
     assert look(project).painted == {}
     assert look(project).plan.requested == (11,)
 
@@ -96,6 +100,53 @@ def test_what_was_asked_for_does_not_move(project: Project) -> None:
     (project.root / "requests.json").unlink()
     assert 6 in look(project).plan.anchors
     assert len(look(project).plan.anchors) == 4
+
+
+def test_a_name_that_no_set_has_is_told_unless_a_new_one_is_meant(project: Project) -> None:
+    project.scribble(5)
+    for name in ("objects.json", "001.review.json"):
+        project.scribble_file.with_name(name).write_text("{}")
+    misspelt = Terms("002", "", 3, "eq1")
+    with pytest.raises(InputError, match=r"002\.json: found no such scribble set, .* are there: 001; .*--new-set"):
+        _ = look(project, misspelt).scribbles
+    founded = look(project, replace(misspelt, new_set=True))
+    assert founded.scribbles.annotated == ()
+    project.root.mkdir(parents=True)
+    note_requests(project.root, founded.request_terms, founded.plan, [path.name for path in founded.frame_files])
+    assert look(project, misspelt).scribbles.annotated == (), "people were asked for it"
+    project.scribble_file.unlink()
+    assert look(project, Terms("003", "", 3, "eq1")).scribbles.annotated == (), "the first set needs no word"
+
+
+@pytest.mark.parametrize("name", ["objects", "001.review"])
+def test_what_lies_beside_the_sets_is_none(project: Project, name: str) -> None:
+    with pytest.raises(InputError, match=f"found '{name}' as the name of a scribble set"):
+        _ = look(project, Terms(name, "", 3, "eq1")).scribbles
+
+
+def test_what_is_painted_while_a_run_works_waits_for_the_next(project: Project) -> None:
+    """In the processes of its tasks; whoever looks from outside sees it at once."""
+    project.scribble(5)
+    first = paint(project, "00002.strokes.png")
+    hold_still(place(project), TERMS)
+    paint(project, "00008.strokes.png")
+    assert sorted(look(project).painted) == [2, 8]
+
+    def seen_by_a_task() -> list[int]:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            return pool.submit(_painted_frames, project).result()
+
+    assert seen_by_a_task() == [2]
+    first.write_text("another stroke")
+    assert seen_by_a_task() == [2], "as long as it was not read"
+    project.scribble(2, 5)
+    assert seen_by_a_task() == []
+    hold_still(place(project), TERMS)
+    assert seen_by_a_task() == [2, 8]
+
+
+def _painted_frames(project: Project) -> list[int]:
+    return sorted(look(project).painted)
 
 
 def test_scribbles_may_lie_elsewhere(project: Project) -> None:

@@ -1,0 +1,271 @@
+"""`outputs/<seq>/requests/`: pictures to paint on, and what people made of them.
+
+    00012.png           a frame, laid out to paint on; painted over in place, it is a person's
+    00012.strokes.png   what was painted on frame 12, under a name of its own
+    00012.empty.png     says that nothing is on frame 12, whatever it shows
+    read.json           digests of the painted pictures that were read into a scribble set
+    .laid_out.json      digests of the pictures that LIS has laid out: any other content is a person's
+
+What a person painted is never overwritten and never deleted.
+"""
+
+import hashlib
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from stages.core.errors import InputError, StageError
+from stages.formats import files
+from stages.formats.files import sha256, write_json
+from stages.formats.frames import read_frame
+from stages.formats.json_files import read_json
+
+FOLDER: Final = "requests"
+_READ_JSON: Final = "read.json"
+_LAID_OUT_JSON: Final = ".laid_out.json"
+_NAME: Final = re.compile(r"(?P<index>\d{5,})(?P<kind>|\.strokes|\.empty)\.png", re.IGNORECASE)
+_PICTURE: Final = re.compile(r"\.(a?png|jpe?g|webp|bmp|tiff?|gif)$", re.IGNORECASE)
+_PERHAPS: Final = re.compile(r"stroke|empty|^\d+$|^\d{5,}", re.IGNORECASE)
+_MOST_NAMED: Final = 6
+
+
+def picture_to_paint_on(root: Path, index: int) -> Path:
+    """The picture of a frame that a person copies, or paints over."""
+    return root / FOLDER / f"{index:05d}.png"
+
+
+def is_declared_empty(painted: Path) -> bool:
+    """Whether a picture says that nothing is on its frame, whatever it shows."""
+    return painted.name.lower().endswith(".empty.png")
+
+
+# --- laying out ------------------------------------------------------------------------------------------------------
+
+
+def lay_out(root: Path, index: int, content: bytes | memoryview) -> bool:
+    """Lay out a picture to paint on; one that a person has painted on stays as it is.
+
+    Args:
+        root: the sequence's folder of results.
+        index: the frame.
+        content: the picture as a PNG.
+
+    Returns:
+        Whether the picture shows this content now.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    picture = picture_to_paint_on(root, index)
+    files.make_folder(picture.parent)
+    laid_out, digest = _laid_out(root), hashlib.sha256(content).hexdigest()
+    known = laid_out.get(picture.name, [])
+    if digest not in known:  # noted first: a picture of ours that is not noted would look like a person's
+        write_json(picture.parent / _LAID_OUT_JSON, {**laid_out, picture.name: [*known, digest]})
+    if picture.exists():
+        if sha256(picture) == digest:
+            return True
+        if not _take_away(picture, known):
+            return False
+    files.replace(picture, content)
+    return True
+
+
+def clear_away(root: Path, still_asked: Container[int] = ()) -> None:
+    """Delete the pictures that were laid out and that nobody is asked for any more, but for those painted on.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    for name, digests in _laid_out(root).items():
+        picture = root / FOLDER / name
+        if picture.exists() and int(picture.stem) not in still_asked:
+            _take_away(picture, digests)
+
+
+def _take_away(picture: Path, ours: Sequence[str]) -> bool:
+    """Delete a picture if its content is ours; looked at under another name, so that no saving comes in between."""
+    if sha256(picture) not in ours:
+        return False
+    aside = files.beside(picture)
+    files.disk.rename(picture, aside)
+    if sha256(aside) in ours:
+        files.delete(aside)
+        return True
+    files.disk.rename(aside, picture)
+    return False
+
+
+def _laid_out(root: Path) -> dict[str, list[str]]:
+    """What LIS has laid out, by name; damage is as good as none, since a picture that equals its frame is clean."""
+    try:
+        noted = read_json(root / FOLDER / _LAID_OUT_JSON)
+        return {
+            name: [str(digest) for digest in digests]
+            for name, digests in noted.items()
+            if (match := _NAME.fullmatch(name)) and not match["kind"]
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _is_clean(picture: Path, laid_out: Mapping[str, list[str]], frames: Sequence[Path]) -> bool:
+    """Whether nobody has painted on a picture: it is as it was laid out, or equals its frame."""
+    if sha256(picture) in laid_out.get(picture.name, ()):
+        return True
+    index = int(picture.stem)
+    try:
+        return index < len(frames) and (read_frame(picture) == read_frame(frames[index])).all()
+    except (InputError, ValueError):  # unreadable, or of another size
+        return False
+
+
+# --- what people painted ---------------------------------------------------------------------------------------------
+
+
+def painted_pictures(root: Path, annotated: Container[int], frames: Sequence[Path]) -> dict[int, list[Path]]:
+    """Everything that people painted or declared empty, by frame index, the picture that was saved last first.
+
+    Args:
+        root: the sequence's folder of results.
+        annotated: the frames that the scribbles annotate. A picture that the first version, which kept no note of it,
+            laid out for one of them is passed over.
+        frames: the video's pictures, in order.
+
+    Raises:
+        InputError: a picture is there twice, under names that differ in capitals only.
+    """
+    found: dict[int, list[Path]] = {}
+    laid_out = None
+    for path in sorted((root / FOLDER).glob("*.[pP][nN][gG]")):
+        match = _NAME.fullmatch(path.name)
+        if match is None or path.name.lower() != _name(int(match["index"]), match["kind"].lower()):
+            continue
+        index, same = int(match["index"]), found.get(int(match["index"]), [])
+        if not match["kind"]:
+            laid_out = _laid_out(root) if laid_out is None else laid_out
+            is_old = index in annotated and path.name not in laid_out
+            if path.suffix != ".png" or is_old or _is_clean(path, laid_out, frames):
+                continue
+        if twin := [other.name for other in same if other.name.lower() == path.name.lower()]:
+            raise InputError(
+                f"{path.parent}: found {twin[0]} and {path.name}, expected one of them; remove or rename one"
+            )
+        found[index] = [*same, path]
+    return {index: sorted(paths, key=_saved_last_first) for index, paths in sorted(found.items())}
+
+
+def _name(index: int, kind: str) -> str:
+    return f"{index:05d}{kind}.png"
+
+
+def _saved_last_first(path: Path) -> tuple[int, int]:
+    return -path.stat().st_mtime_ns, -len(path.name)
+
+
+def pending(
+    root: Path, scribble_set: str, annotated: Container[int], frames: Sequence[Path]
+) -> dict[int, tuple[Path, ...]]:
+    """Painted pictures that were not read into this scribble set yet, or have changed since.
+
+    Args:
+        root: the sequence's folder of results.
+        scribble_set: the set's name.
+        annotated: the frames that the set annotates; a picture of another frame is read (again) in any case.
+        frames: the video's pictures, in order.
+
+    Returns:
+        Frame index -> its pictures, the one that counts first.
+
+    Raises:
+        InputError: see `painted_pictures`.
+        StageError: it cannot be told what was read before.
+    """
+    painted = painted_pictures(root, annotated, frames)
+    read = _read_before(root / FOLDER).get(scribble_set, {}) if painted else {}
+    waiting = {
+        index: tuple(path for path in paths if index not in annotated or read.get(path.name) != sha256(path))
+        for index, paths in painted.items()
+    }
+    return {index: paths for index, paths in waiting.items() if paths}
+
+
+def contradiction(paths: Sequence[Path]) -> tuple[Path, Path] | None:
+    """Two pictures among those of a frame that say the contrary of one another, if there are any."""
+    empty = [path for path in paths if is_declared_empty(path)]
+    strokes = [path for path in paths if not is_declared_empty(path)]
+    return (strokes[0], empty[0]) if strokes and empty else None
+
+
+def digests_of(pictures: Iterable[Path]) -> dict[str, str]:
+    """Name -> digest of painted pictures; taken before they are read, so that what is saved meanwhile counts as new."""
+    return {path.name: sha256(path) for path in pictures}
+
+
+def note_read(root: Path, scribble_set: str, digests: Mapping[str, str]) -> None:
+    """Remember that these painted pictures are in a scribble set.
+
+    Raises:
+        OSError: the disk refuses.
+        StageError: it cannot be told what was read before.
+    """
+    folder = root / FOLDER
+    read = _read_before(folder)
+    read.setdefault(scribble_set, {}).update(digests)
+    write_json(folder / _READ_JSON, read)
+
+
+def _read_before(folder: Path) -> dict[str, dict[str, str]]:
+    path = folder / _READ_JSON
+    try:
+        read: Mapping[str, Mapping[str, str]] = read_json(path)
+        return {str(name): dict(files) for name, files in read.items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise StageError(
+            f"{path}: found no readable list of the painted pictures that are in the scribbles already ({error}); "
+            "delete it to have all of them read again, in the place of what the scribbles say of their frames"
+        ) from None
+
+
+# --- names that nobody reads -----------------------------------------------------------------------------------------
+
+
+def check_names(root: Path, frame_count: int) -> None:
+    """Refuse pictures whose names are nearly those of painted ones: they would be passed over.
+
+    Raises:
+        InputError: names them, and what was expected.
+    """
+    try:
+        names = sorted(path.name for path in (root / FOLDER).iterdir() if path.is_file())
+    except OSError:
+        return
+    misnamed = [f"{name} (expected {_expected(name)})" for name in names if _is_near_miss(name)]
+    if misnamed:
+        more = f" and {len(misnamed) - _MOST_NAMED} more" if len(misnamed) > _MOST_NAMED else ""
+        raise InputError(
+            f"{root / FOLDER}: found {', '.join(misnamed[:_MOST_NAMED])}{more}, which nobody would read; frames are "
+            f"00000 to {frame_count - 1:05d}. Save what was painted under the expected name, as PNG (other forms "
+            "change colours, or are not read), or move it out of the folder"
+        )
+
+
+def _is_near_miss(name: str) -> bool:
+    suffix = _PICTURE.search(name)
+    stem = name[: suffix.start()] if suffix else name
+    if name.startswith(".") or not (suffix or re.search(r"\.(strokes?|empty)$", name, re.IGNORECASE)):
+        return False
+    if not _PERHAPS.search(stem):
+        return False
+    match = _NAME.fullmatch(name)
+    read = match is not None and name.lower() == _name(int(match["index"]), match["kind"].lower())
+    return not read or (match is not None and not match["kind"] and not name.endswith(".png"))
+
+
+def _expected(name: str) -> str:
+    number = re.search(r"\d+", name)
+    kind = ".empty" if re.search("empty", name, re.IGNORECASE) else ".strokes"
+    return _name(int(number[0]), kind) if number else f"<frame>{kind}.png"
