@@ -5,12 +5,13 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stages.core.errors import LisError, StageError
+from stages.core.errors import InputError, LisError, StageError
 from stages.core.words import how_long
 from stages.formats.files import free_mib
 from stages.formats.frames import read_frame
@@ -18,8 +19,13 @@ from stages.formats.paintings import check_names
 from stages.formats.scribbles import check_video
 from tasks.anchors import AnchorMask
 from tasks.refine import RefineAnchor, RefineSequence
+from tasks.runtime import machine
+from tasks.runtime.sequence import EngineTask
 from tasks.status import estimate, unfinished
 from tasks.tracks import TrackSegment
+
+if TYPE_CHECKING:
+    from stages.steps.ask import Reading
 
 _BYTES_PER_PIXEL = 0.25  # all stages together, generous: measured 0.05 to 0.15 on 480p clips
 
@@ -53,19 +59,35 @@ def examine(task: RefineSequence, console: Console) -> bool:
 
 
 def _frames(task: RefineSequence) -> str:
+    from stages.steps.examine_frames import decoders, examine_frames
+
     files = task.snapshot.frame_files
-    height, width = read_frame(files[0]).shape[:2]
-    where = task.snapshot.paths.frames
-    return f"{len(files)} in {where}, {width}x{height} ({files[0].name} to {files[-1].name})"
+    with decoders(machine.processors()) as pool:
+        checked = examine_frames(files, pool)
+    if checked.faults:
+        others = f" (and {len(checked.faults) - 1} more frames)" * (len(checked.faults) > 1)
+        raise InputError(f"{checked.faults[0]}{others}")
+    width, height = checked.size_wh
+    return f"{len(files)} in {task.snapshot.paths.frames}, {width}x{height} ({files[0].name} to {files[-1].name})"
 
 
-def _scribbles(task: RefineSequence) -> str:
+def look_at_strokes(task: RefineSequence) -> "Reading":
+    """Read the scribble set and what people painted, as the next run would, and keep nothing of it.
+
+    Raises:
+        InputError: something of it cannot be used.
+    """
     from stages.steps.ask import look_at_painted
 
     now = task.snapshot
     check_names(task.root, now.frame_count)
     check_video(now.scribble_file, now.scribbles, now.video, now.scribbles.annotated)
-    painted = look_at_painted(task.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+    return look_at_painted(task.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+
+
+def _scribbles(task: RefineSequence) -> str:
+    now = task.snapshot
+    painted = look_at_strokes(task)
     drawn, waiting = painted.scribbles, now.plan.requested
     objects = ", ".join(str(object_id) for object_id in drawn.object_ids) or "none yet"
     found = f"{now.scribble_file}: {len(drawn.annotated)} frames annotated, objects: {objects}"
@@ -76,30 +98,48 @@ def _scribbles(task: RefineSequence) -> str:
     return found
 
 
-def _engines(task: RefineSequence) -> str:
-    task.checkpoint("segmenter", task.segmenter)
-    task.checkpoint("propagator", task.propagator)
-    task.checkpoint("refiner", task.refiner)
-    for engine in (
-        task.clone(AnchorMask, frame=0),
-        task.clone(TrackSegment, start=0, stop=0),
-        task.clone(RefineAnchor, frame=0),
-    ):
-        engine.engine()
-    return f"{task.segmenter} + {task.propagator} + {task.refiner}"
+def engine_tasks(task: RefineSequence) -> list[EngineTask]:
+    """One task of each kind whose work an engine does."""
+    anchor, segment = {"frame": 0}, {"start": 0, "stop": 0}
+    return [task.clone(AnchorMask, **anchor), task.clone(TrackSegment, **segment), task.clone(RefineAnchor, **anchor)]
+
+
+def engines_of(task: RefineSequence) -> str:
+    """The engines that a run works with, built once to see that they can be.
+
+    Raises:
+        LisError: weights are missing, damaged or another network's.
+    """
+    others = []
+    for each in engine_tasks(task):
+        network = each.found_engine.network
+        published = network.checkpoint.sha256 if network else ""
+        others += [name for name, digest in each.weights().items() if published and digest != published]
+        each.engine()
+    found = f"{task.segmenter} + {task.propagator} + {task.refiner}"
+    return found + "".join(f"; {name} fits its network, but is not the published file" for name in others)
 
 
 def _disk(task: RefineSequence) -> str:
+    height, width = read_frame(task.snapshot.frame_files[0]).shape[:2]
+    return room_for(task, height * width * task.snapshot.frame_count)
+
+
+def room_for(task: RefineSequence, pixels: int) -> str:
+    """Whether the disk has room for the results of so many pixels, all frames together.
+
+    Raises:
+        StageError: it has not, or its folder cannot be written.
+    """
     root = Path(task.outputs_root).absolute()
     existing = next(path for path in (root, *root.parents) if path.exists())
-    free = free_mib(root)
-    height, width = read_frame(task.snapshot.frame_files[0]).shape[:2]
-    needed_mib = height * width * task.snapshot.frame_count * _BYTES_PER_PIXEL / 2**20
+    free, needed_mib = free_mib(root), pixels * _BYTES_PER_PIXEL / 2**20
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise StageError(f"{existing} is no folder that can be written; give another --outputs-root")
+    needed = f"about {needed_mib:,.0f} MiB needed ({_BYTES_PER_PIXEL} bytes for each pixel of each frame)"
     if free < needed_mib:
-        raise StageError(f"{free:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed: make room")
-    return f"{free:.0f} MiB free below {existing}, about {needed_mib:.0f} MiB needed"
+        raise StageError(f"{free:,.0f} MiB free below {existing}, {needed}: make room")
+    return f"{free:,.0f} MiB free below {existing}, {needed}"
 
 
 def _tasks(task: RefineSequence) -> str:
@@ -120,7 +160,7 @@ def _time(task: RefineSequence) -> str:
 _CHECKS: dict[str, Callable[[RefineSequence], str]] = {
     "frames": _frames,
     "scribbles": _scribbles,
-    "engines": _engines,
+    "engines": engines_of,
     "disk": _disk,
     "tasks": _tasks,
     "time": _time,

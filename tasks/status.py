@@ -173,10 +173,19 @@ class Estimate:
     """Whether all of it comes from earlier runs with the same results' folder."""
 
 
-def estimate(stages: list[StageTask]) -> Estimate:
-    """How long stages will take: as they took with the same engines before, or by the figures of the engines."""
+Known = dict[tuple[str, str], float | None]
+"""Stage and engine -> seconds a frame in earlier runs, if there were any."""
+
+
+def estimate(stages: Sequence[StageTask], earlier: Known | None = None) -> Estimate:
+    """How long stages will take: as they took with the same engines before, or by the figures of the engines.
+
+    Args:
+        stages: what is still to be made.
+        earlier: what former questions found out, and this one adds to: all earlier results are read for it.
+    """
     seconds, learnt = 0.0, True
-    earlier: dict[tuple[str, str], float | None] = {}
+    earlier = {} if earlier is None else earlier
     for stage in stages:
         if not isinstance(stage, EngineTask):
             continue

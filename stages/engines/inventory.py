@@ -57,7 +57,12 @@ def _look(engine: Engine, weights_root: Path) -> Status:
         registry.load_network(engine.name, weights_root)
     except WeightsError as error:
         return Status(engine, "wrong", path, size_mib, wanted.licence, str(error), download)
-    detail = ""
-    if wanted.md5 and file_digest(path, "md5") != wanted.md5:
-        detail = "fits the network, but is not the published file (another model, or a damaged download)"
-    return Status(engine, "present", path, size_mib, wanted.licence, detail, download)
+    return Status(engine, "present", path, size_mib, wanted.licence, worth_knowing(engine, path), download)
+
+
+def worth_knowing(engine: Engine, path: Path) -> str:
+    """What is to be said of a file that holds an engine's network; empty if nothing is."""
+    published = engine.network.checkpoint.md5 if engine.network else None
+    if published and file_digest(path, "md5") != published:
+        return "fits the network, but is not the published file (another model, or a damaged download)"
+    return ""

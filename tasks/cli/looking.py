@@ -1,6 +1,7 @@
 """Commands that look and change nothing."""
 
 import sys
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from rich.console import Console
 
 from stages.engines import inventory, registry
 from stages.engines.spec import PLUGS
+from stages.formats.layout import datasets_in
+from tasks.checkup import check_night
+from tasks.choice import Chosen, choose, of_dataset
 from tasks.cli.from_tasks import command, luigi_words
 from tasks.cli.output import as_json_option, print_json, print_table
 from tasks.cli.pages import luigi_cfg, options_page
@@ -24,19 +28,41 @@ _weights_root = click.option(
 )
 
 
-def _examine(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> int:
-    words = luigi_words(RefineSequence, {name: value for name, value in values.items() if value is not None})
-    task = luigi_hooks.task_of(words)
+def _examine(_task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int:
+    options = {name: value for name, value in values.items() if value is not None}
+    seq, listed, everything = options.pop(argument, None), options.pop("list", ""), options.pop("all")
+    if (seq is not None) + bool(listed) + everything != 1:
+        raise click.UsageError("expected one of them: SEQ, --list FILE, --all")
+    if seq is not None:
+        return 0 if examine(_refine(seq, options), Console(soft_wrap=False)) else 30
+    dataset, data_root = options.pop("dataset", ""), str(options.get("data_root", setting("data_root")))
+    chosen = choose(listed, dataset, data_root) if listed else [*_every_sequence(dataset, data_root)]
+    # What is asked for is the same for all; the name of one of them stands for any.
+    return 0 if check_night(chosen, _refine("any", options), click.echo) else 30
+
+
+def _refine(seq: str, options: Mapping[str, Any]) -> RefineSequence:
+    task = luigi_hooks.task_of(luigi_words(RefineSequence, {**options, "seq": seq}))
     assert isinstance(task, RefineSequence)
-    return 0 if examine(task, Console(soft_wrap=False)) else 30
+    return task
+
+
+def _every_sequence(dataset: str, data_root: str) -> Iterator[Chosen]:
+    for name in [dataset] if dataset else datasets_in(Path(data_root)).names:
+        yield from of_dataset(name, data_root)
 
 
 doctor = command(
     "doctor",
     RefineSequence,
+    optional=True,
     runs=False,
     work=_examine,
-    help="Examine a sequence before the night: frames, scribbles, engines, disk, and what is still to be made.",
+    own=[
+        click.Option(["--list"], metavar="FILE", help="a night instead: text file, one sequence a line"),
+        click.Option(["--all"], is_flag=True, help="every sequence, of one --dataset or of all"),
+    ],
+    help="Examine a sequence, or a night, before it begins: every frame, scribbles, engines, disk, memory, hours.",
 )
 
 

@@ -1,8 +1,11 @@
 """`lis status`: every sequence, and how far it is."""
 
+import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +22,11 @@ from tasks.cli.output import as_json_option, print_json, print_table
 from tasks.night import close_killed_nights
 from tasks.overview import Overview, overview, usage
 from tasks.refine import RefineSequence
+from tasks.runtime import machine
 from tasks.runtime.options import setting
 from tasks.status import Standing, seconds_since
 
+_MANY: Final = 40
 _COLUMNS: Final = ("sequence", "dataset", "state", "doubt", "took", "size", "changed", "why")
 
 
@@ -44,7 +49,7 @@ def status(
     roots = {"data_root": data_root or setting("data_root"), "outputs_root": outputs_root or setting("outputs_root")}
     close_killed_nights(Path(roots["outputs_root"]))
     chosen = list(_chosen(roots["data_root"], dataset, seq))
-    found = [(one, _look(one, roots)) for one in chosen]
+    found = [*zip(chosen, _looks(chosen, roots), strict=True)]
     if everything:
         found += _orphans(Path(roots["outputs_root"]), chosen, roots)
     if as_json:
@@ -67,6 +72,15 @@ def _chosen(data_root: str, dataset: str | None, wanted: Sequence[str]) -> Itera
         yield from (Chosen("", "", shown(name), f"{name!r} {why}") for name, why in datasets.unfit.items())
     if missing:
         raise InputError(f"found no sequence {', '.join(sorted(missing))}; `lis status` lists what is there")
+
+
+def _looks(chosen: Sequence[Chosen], roots: Mapping[str, str]) -> list[Overview]:
+    """All of them; where they are many, on all processors."""
+    look = partial(_look, roots=roots)
+    if len(chosen) < _MANY:
+        return [*map(look, chosen)]
+    with ProcessPoolExecutor(machine.processors(), multiprocessing.get_context("fork")) as pool:
+        return [*pool.map(look, chosen, chunksize=8)]
 
 
 def _look(one: Chosen, roots: Mapping[str, str]) -> Overview:

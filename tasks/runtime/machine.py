@@ -1,6 +1,7 @@
 """The machine that tasks run on: how much memory they share, how many threads they take, what a run took."""
 
 import ctypes
+import os
 import platform
 import resource
 import sys
@@ -26,6 +27,11 @@ def memory_to_share_mib() -> int:
     """
     available = min([psutil.virtual_memory().total, *_limits_of_container()])
     return int(_SHARE_OF_MEMORY * available / 2**20)
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _limits_of_container() -> Iterator[int]:
