@@ -260,7 +260,7 @@ class ResultOptions(RefineOptions):
         SCRIBBLES,
         "provisional",
         True,
-        "provisional masks of every frame while scribbles are missing",
+        "provisional masks while scribbles are missing",
         significant=False,
     )
 

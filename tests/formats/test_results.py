@@ -19,7 +19,7 @@ def test_what_the_plan_no_longer_has_is_swept_and_nothing_else(tmp_path: Path) -
     for name in (*kept, *gone, "refined/notes"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "file").touch()
-    results.sweep_unplanned(tmp_path, Plan(10, (4,), ()))
+    results.sweep_parts(tmp_path, results.parts_of_plan(Plan(10, (4,), ())))
     left = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("file")}
     assert left == {*kept, "refined/notes"}
     assert not list(tmp_path.rglob(".*"))
