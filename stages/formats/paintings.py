@@ -110,13 +110,11 @@ def _laid_out(root: Path) -> dict[str, list[str]]:
         return {}
 
 
-def _is_clean(picture: Path, laid_out: Mapping[str, list[str]], frames: Sequence[Path]) -> bool:
-    """Whether nobody has painted on a picture: it is as it was laid out, or equals its frame."""
-    if sha256(picture) in laid_out.get(picture.name, ()):
-        return True
+def _equals_frame(picture: Path, frames: Sequence[Path]) -> bool:
+    """Whether a picture shows its frame and nothing else, however it was saved."""
     index = int(picture.stem)
     try:
-        return index < len(frames) and (read_frame(picture) == read_frame(frames[index])).all()
+        return index < len(frames) and bool((read_frame(picture) == read_frame(frames[index])).all())
     except (InputError, ValueError):  # unreadable, or of another size
         return False
 
@@ -135,29 +133,50 @@ def painted_pictures(root: Path, annotated: Container[int], frames: Sequence[Pat
 
     Raises:
         InputError: a picture is there twice, under names that differ in capitals only.
+        StageError: it cannot be told what was read before.
     """
+    named = _named(root / FOLDER)
+    clean = _clean([path for _, kind, path in named if not kind], root, annotated, frames)
     found: dict[int, list[Path]] = {}
-    laid_out = None
-    for path in sorted((root / FOLDER).glob("*.[pP][nN][gG]")):
-        match = _NAME.fullmatch(path.name)
-        if match is None or path.name.lower() != _name(int(match["index"]), match["kind"].lower()):
+    for index, _, path in named:
+        if path in clean:
             continue
-        index, same = int(match["index"]), found.get(int(match["index"]), [])
-        if not match["kind"]:
-            laid_out = _laid_out(root) if laid_out is None else laid_out
-            is_old = index in annotated and path.name not in laid_out
-            if path.suffix != ".png" or is_old or _is_clean(path, laid_out, frames):
-                continue
+        same = found.setdefault(index, [])
         if twin := [other.name for other in same if other.name.lower() == path.name.lower()]:
             raise InputError(
                 f"{path.parent}: found {twin[0]} and {path.name}, expected one of them; remove or rename one"
             )
-        found[index] = [*same, path]
+        same.append(path)
     return {index: sorted(paths, key=_saved_last_first) for index, paths in sorted(found.items())}
 
 
-def _name(index: int, kind: str) -> str:
-    return f"{index:05d}{kind}.png"
+def _named(folder: Path) -> list[tuple[int, str, Path]]:
+    """The pictures of frames: index, kind (nothing, `.strokes` or `.empty`) and file, by name."""
+    found = [(_NAME.fullmatch(path.name), path) for path in sorted(folder.glob("*.[pP][nN][gG]"))]
+    return [(int(match["index"]), match["kind"].lower(), path) for match, path in found if match and _is_read(match)]
+
+
+def _is_read(match: re.Match[str]) -> bool:
+    """Whether a name counts: no zero too many, and capitals only where the name alone says that it is a painting."""
+    right = f"{int(match['index']):05d}{match['kind']}.png"
+    return match[0] == right or bool(match["kind"] and match[0].lower() == right.lower())
+
+
+def _clean(pictures: Sequence[Path], root: Path, annotated: Container[int], frames: Sequence[Path]) -> frozenset[Path]:
+    """Those of the pictures to paint on that nobody has painted on: as they were laid out, or equal to their frames."""
+    if not pictures:
+        return frozenset()
+    laid_out = _laid_out(root)
+    paintings = {digest for read in _read_before(root / FOLDER).values() for digest in read.values()}
+
+    def is_clean(picture: Path) -> bool:
+        if picture.name not in laid_out and int(picture.stem) in annotated:
+            return True
+        digest = sha256(picture)
+        ours = digest in laid_out.get(picture.name, ())
+        return ours or (digest not in paintings and _equals_frame(picture, frames))
+
+    return frozenset(picture for picture in pictures if is_clean(picture))
 
 
 def _saved_last_first(path: Path) -> tuple[int, int]:
@@ -180,14 +199,20 @@ def pending(
 
     Raises:
         InputError: see `painted_pictures`.
-        StageError: it cannot be told what was read before.
+        StageError: a picture cannot be opened, or it cannot be told what was read before.
     """
-    painted = painted_pictures(root, annotated, frames)
-    read = _read_before(root / FOLDER).get(scribble_set, {}) if painted else {}
-    waiting = {
-        index: tuple(path for path in paths if index not in annotated or read.get(path.name) != sha256(path))
-        for index, paths in painted.items()
-    }
+    try:
+        painted = painted_pictures(root, annotated, frames)
+        read = _read_before(root / FOLDER).get(scribble_set, {}) if painted else {}
+        waiting = {
+            index: tuple(path for path in paths if index not in annotated or read.get(path.name) != sha256(path))
+            for index, paths in painted.items()
+        }
+    except OSError as error:
+        raise StageError(
+            f"{error.filename or root / FOLDER}: what was painted cannot be read: {error.strerror or error}; allow it, "
+            "or, if it was just being saved, run the command again"
+        ) from None
     return {index: paths for index, paths in waiting.items() if paths}
 
 
@@ -261,11 +286,10 @@ def _is_near_miss(name: str) -> bool:
     if not _PERHAPS.search(stem):
         return False
     match = _NAME.fullmatch(name)
-    read = match is not None and name.lower() == _name(int(match["index"]), match["kind"].lower())
-    return not read or (match is not None and not match["kind"] and not name.endswith(".png"))
+    return match is None or not _is_read(match)
 
 
 def _expected(name: str) -> str:
     number = re.search(r"\d+", name)
     kind = ".empty" if re.search("empty", name, re.IGNORECASE) else ".strokes"
-    return _name(int(number[0]), kind) if number else f"<frame>{kind}.png"
+    return f"{int(number[0]):05d}{kind}.png" if number else f"<frame>{kind}.png"

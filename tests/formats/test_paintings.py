@@ -224,6 +224,12 @@ def test_one_name_in_small_letters_and_in_capitals_is_refused(root: Path, frames
         painted_pictures(root, (), frames)
 
 
+def test_a_painting_that_cannot_be_opened_is_told(root: Path, frames: list[Path]) -> None:
+    (root / "requests" / "00005.strokes.png").mkdir()
+    with pytest.raises(StageError, match=r"00005\.strokes\.png: what was painted cannot be read: Is a directory"):
+        pending(root, "001", [5], frames)
+
+
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
