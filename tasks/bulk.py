@@ -7,7 +7,7 @@ from pathlib import Path
 
 import luigi
 
-from stages.core.errors import StageError
+from stages.core.errors import InputError, StageError
 from stages.core.states import State
 from stages.formats.night import SUMMARY_JSON, Outcome, counted, table
 from tasks.choice import Chosen, choose
@@ -38,13 +38,15 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
         return super().complete() if luigi_hooks.has_central_scheduler() else self.finished
 
     def is_complete(self) -> bool:
-        """For the workers of a central scheduler: the sequences are all there is, if all can be taken."""
-        return not any(one.refused for one in self.chosen)
+        """For the workers of a central scheduler: the sequences are all there is."""
+        return True
 
     def requires(self) -> Sequence[luigi.Task]:
         """Nothing at first: it runs its own rounds. In the end, what people still owe, so that Luigi says so."""
         if luigi_hooks.has_central_scheduler():
-            return [self.wanted(one) for one in self.chosen if not one.refused]
+            refused = [f"{one.name}: {one.refused}" for one in self.chosen if one.refused]
+            tasks: Sequence[luigi.Task] = [self.wanted(one) for one in self.chosen if not one.refused]
+            return [*tasks, *([LeftOut(reasons=tuple(refused))] if refused else [])]
         return [*_owed]
 
     @cached_property
@@ -118,6 +120,20 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
                 State.FAILED, f"the masks are done, the report is not: {failure or 'run the command again'}"
             )
         return outcome_of(one.name, self.refine(one), found, started)
+
+
+class LeftOut(luigi_hooks.HookedTask):
+    """What a central scheduler's night cannot take: so it fails, and says why, whatever becomes of the others."""
+
+    reasons = luigi.TupleParameter()
+
+    def complete(self) -> bool:
+        """Never."""
+        return False
+
+    def run(self) -> None:
+        """Tell the reasons."""
+        raise InputError("; ".join(self.reasons))
 
 
 class PeoplesScribbles(luigi.ExternalTask):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stages.core.errors import StageError
+from stages.core.errors import InputError, StageError
 from stages.core.states import State
 from stages.formats import progress
 from stages.formats.night import Outcome
@@ -241,6 +241,17 @@ def test_a_night_requires_nothing_of_its_own_scheduler_and_every_sequence_of_a_c
     assert not night.task.complete()
     night.fate["one"] = "done"
     assert night.task.complete()
+
+
+def test_with_a_central_scheduler_what_cannot_be_taken_fails_whatever_the_others_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = Night(folder, monkeypatch, {"one": "done", "no/where": "is nowhere"})
+    monkeypatch.setattr(luigi_hooks, "has_central_scheduler", lambda: True)
+    one, left_out = night.task.requires()
+    assert isinstance(one, RefineSequence) and not night.task.complete()
+    with pytest.raises(InputError, match=r"^no/where: found no dataset 'no'"):
+        left_out.run()
 
 
 def test_a_night_makes_reports_and_one_that_cannot_be_made_fails_its_sequence(
