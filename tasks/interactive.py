@@ -222,6 +222,11 @@ class EvaluateInteractive(options.EvaluationOptions, options.RefineOptions, opti
         chosen = choose(self.list, self.dataset, self.data_root)
         if refused := next((each for each in chosen if each.refused), None):
             raise InputError(f"{refused.name}: {refused.refused}")
+        if len({one.seq for one in chosen}) < len(chosen):
+            raise InputError(
+                "found two sequences of one name, of several datasets, expected each name once; evaluate one dataset "
+                "at a time"
+            )
         return [
             self.clone(InteractiveSession, seq=one.seq, dataset=one.dataset, scribbles=each)
             for one in chosen

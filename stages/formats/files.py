@@ -282,6 +282,8 @@ def put_in_place(temporary: Path, folder: Path) -> None:
 def remove(folder: Path) -> None:
     """Delete a folder, or the one that its link leads to, so that no half-deleted one is ever seen under its name."""
     folder = followed(folder)
+    if folder.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))  # somebody else's
     discarded = beside(folder, _DISCARDED)
     try:
         disk.rename(folder, discarded)

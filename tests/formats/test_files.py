@@ -160,6 +160,41 @@ def test_a_tree_is_copied_without_what_is_left_out(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_put_in_the_place_of_a_link_lies_where_it_leads(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "masks").mkdir(parents=True)
+    (elsewhere / "masks" / "old").touch()
+    (elsewhere / "001.json").write_text("old")
+    (tmp_path / "masks").symlink_to(elsewhere / "masks")
+    (tmp_path / "001.json").symlink_to(elsewhere / "001.json")
+    files.replace(tmp_path / "001.json", "new")
+    with files.publishing(tmp_path / "masks") as temporary:
+        assert temporary.parent == elsewhere
+        (temporary / "new").touch()
+        files.put_in_place(temporary, tmp_path / "masks")
+    assert (elsewhere / "001.json").read_text() == "new"
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["001.json", "masks"]
+    assert [path.name for path in (elsewhere / "masks").iterdir()] == ["new"]
+    assert (tmp_path / "masks").is_symlink() and (tmp_path / "001.json").is_symlink()
+
+
+def test_a_file_in_the_place_of_a_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a person's")
+    with (
+        pytest.raises(NotADirectoryError, match="report"),
+        files.publishing(tmp_path / "report") as temporary,
+    ):
+        (temporary / "index.html").touch()
+        files.put_in_place(temporary, tmp_path / "report")
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert (tmp_path / "report").read_text() == "a person's"
+
+
+def test_a_text_with_a_name_that_is_not_utf8_is_written_escaped(tmp_path: Path) -> None:
+    files.write(tmp_path / "table", "bild_\udcfc.png, Müller\n")
+    assert (tmp_path / "table").read_text(encoding="utf-8") == "bild_\\udcfc.png, Müller\n"
+
+
 ANOTHER_WAY = re.compile(
     r"(?<!files\.disk)\.(write_text|write_bytes|mkdir|rmdir|unlink|rename|touch|symlink_to|hardlink_to|tofile|to_csv)\("
     r"|\bshutil\.(copy|move|rmtree)|\bos\.(open|write|fsync|rename|replace|remove|unlink|mkdir|makedirs|rmdir)\("
