@@ -227,7 +227,7 @@ def test_a_result_is_not_published_if_what_it_is_made_from_was_replaced_meanwhil
 # --- a luigid and its workers ----------------------------------------------------------------------------------------
 
 NAMES = ("toy", "second", "third")
-STAGES = 9  # of one toy sequence: frames, anchors, two anchor masks, tracks, three refined, masks
+STAGES = 10  # of one toy sequence: frames, anchors, two anchor masks, tracks, three refined, masks, report
 HURRIED = {
     "worker_disconnect_delay": "8",
     "retry_delay": "1",
