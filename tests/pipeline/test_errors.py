@@ -100,10 +100,18 @@ def test_impossible_setting_is_refused_before_work(project: Project, setting: st
 
 @pytest.mark.parametrize("content", ["[1]", '{"schema": "x", "files": {}}', '{"issued": [{"anchors": ["x"]}]}', "{"])
 def test_damaged_state_is_made_again(finished: Project, content: str) -> None:
-    for file in (".digests.json", "requests.json", "frames/manifest.json"):
+    for file in (".digests.json", "frames/manifest.json"):
         (finished.root / file).write_text(content)
     finished.run()
     assert finished.ran() == ["frames"]
+    finished.run()
+    assert finished.ran() == []
+
+
+def test_a_damaged_list_of_requests_is_told_since_anchors_must_not_move(finished: Project) -> None:
+    (finished.root / "requests.json").write_text("{")
+    check(finished.run(expect=30), "requests.json: found no readable list", "delete it to be asked anew")
+    (finished.root / "requests.json").unlink()
     finished.run()
     assert finished.ran() == []
 
