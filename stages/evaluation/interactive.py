@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from stages.core.errors import InputError
@@ -29,9 +28,9 @@ from stages.core.strokes import Line
 from stages.core.types import LabelMap
 from stages.evaluation.truth import Masks, Truth
 from stages.formats.files import publishing, put_in_place, write_json
+from stages.formats.hdf5 import read_hdf5, write_hdf5
 from stages.formats.json_files import read_json
 from stages.formats.scribbles import ScribbleSet, merge
-from stages.formats.soft_masks import write_hdf5
 
 Robot = Callable[[str, LabelMap, LabelMap, int], Sequence[Line]]
 """(sequence, prediction (H, W), truth (H, W), number of objects) -> what a person would draw there."""
@@ -184,7 +183,7 @@ class Session:
             for _ in range(len(self._truth)):
                 yield self._nothing
             return
-        with h5py.File(labels, "r") as file:
+        with read_hdf5(labels) as file:
             for index in range(len(self._truth)):
                 yield self._nothing if index == requested else file["labels"][index]
 

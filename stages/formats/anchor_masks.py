@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import h5py
 import numpy as np
 
 from stages.core.fusion import label_map
@@ -14,9 +13,9 @@ from stages.core.soft import from_uint8, to_uint8
 from stages.core.strokes import Clicks
 from stages.core.types import Probability
 from stages.formats import files
+from stages.formats.hdf5 import read_hdf5, read_object_ids, write_hdf5
 from stages.formats.masks import write_mask
 from stages.formats.schema import check_schema
-from stages.formats.soft_masks import write_hdf5
 
 MASK: Final = "mask.png"
 PROBABILITIES: Final = "probabilities.h5"
@@ -53,12 +52,14 @@ class AnchorMasks:
         """Read the soft masks.
 
         Raises:
-            StageError: a newer version of LIS has written them.
+            StageError: the file is missing or damaged, or a newer version of LIS has written it.
         """
-        with h5py.File(folder / PROBABILITIES, "r") as file:
+        with read_hdf5(folder / PROBABILITIES) as file:
             check_schema(folder / PROBABILITIES, int(file.attrs.get("schema", 1)), SCHEMA)
-            ids = tuple(int(value) for value in file["object_ids"])
-            return cls(ids, from_uint8(file["probability"][()]))
+            ids, values = read_object_ids(file), file["probability"]
+            if values.ndim != 3 or len(values) != len(ids) or values.dtype != np.uint8:
+                raise ValueError(f"soft masks of {len(ids)} objects as {values.dtype} of shape {values.shape}")
+            return cls(ids, from_uint8(values[()]))
 
 
 def mask_file(folder: Path) -> Path:

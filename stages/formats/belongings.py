@@ -55,7 +55,7 @@ def _inside(folder: Path) -> list[Path]:
 
 def _move(path: Path, target: Path) -> None:
     if path.is_symlink():  # what it leads to is not ours to move
-        target.symlink_to(path.resolve())
+        files.disk.symlink(target, str(path.resolve()))
         files.delete(path)
         return
     try:

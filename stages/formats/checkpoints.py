@@ -42,8 +42,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         content = content["state_dict"]
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds {_describe(content)}, no state dict; expected names with tensors.")
+    size = path.stat().st_size
     for name, value in content.items():
-        _check_tensor(path, name, value)
+        _check_tensor(path, name, value, size)
     return dict(content)
 
 
@@ -87,6 +88,8 @@ def _read_pickled(path: Path) -> object:
     zipped = zipfile.is_zipfile(path)  # torch < 1.6 wrote another format, which cannot be mapped
     if zipped:
         with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise zipfile.BadZipFile("packed entries, which torch never writes")
             damaged = archive.testzip()  # torch reads over a wrong checksum
         if damaged:
             raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
@@ -95,13 +98,17 @@ def _read_pickled(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
 
 
-def _check_tensor(path: Path, name: object, value: object) -> None:
+def _check_tensor(path: Path, name: object, value: object, file_bytes: int) -> None:
     import torch  # noqa: PLC0415
 
     if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
         raise WeightsError(f"{path}: the entry {name!r} is {_describe(value)}; expected a name with a dense tensor.")
     if value.is_complex() or value.is_quantized or value.is_meta:
         raise WeightsError(f"{path}: the entry {name} has the type {value.dtype}; expected real numbers.")
+    if value.numel() * value.element_size() > file_bytes:  # one number can be stretched to any shape
+        raise WeightsError(
+            f"{path}: the entry {name} claims the shape {tuple(value.shape)}; the file is smaller than that."
+        )
     if not torch.isfinite(value).all():
         raise WeightsError(f"{path}: the entry {name} holds infinite or undefined numbers: the file is damaged.")
 

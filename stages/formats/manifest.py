@@ -113,6 +113,27 @@ def _digest(manifest: Json) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """See that a folder's files are those that were published: whoever builds on them reads them first.
+
+    Raises:
+        StageError: one is not, or is gone.
+    """
+    for name, written in manifest.digests.items():
+        path = folder / name
+        if name in manifest.cleaned and not path.exists():
+            continue
+        try:
+            is_right = files.sha256(path) == written
+        except OSError:
+            is_right = False
+        if not is_right:
+            raise StageError(
+                f"{path}: found another content than was published, or none; `lis verify --repair` removes what is "
+                "damaged, and the next run makes it again"
+            )
+
+
 def _present(folder: Path, names: Iterable[str]) -> bool:
     """Whether every listed file is still there: one directory listing per folder, no stat per file."""
     listed: dict[str, set[str]] = {}

@@ -1,29 +1,10 @@
-"""Soft masks in HDF5: uint8 probabilities, cropped to what they hold.
-
-Files are put together in memory and then written at once: a disk that fills up raises an ordinary OSError, where the
-HDF5 library would leave a damaged file open (and may crash on the next one).
-"""
-
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+"""Soft masks in HDF5: uint8 probabilities, cropped to what they hold."""
 
 import h5py
 import numpy as np
 
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.types import Probability
-from stages.formats import files
-
-
-@contextmanager
-def write_hdf5(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file to fill; it is written when the block ends well."""
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        yield file
-    files.write(path, buffer.getbuffer())
 
 
 class SoftMaskWriter:
@@ -69,9 +50,17 @@ class SoftMaskWriter:
 
 
 def read_soft_mask(group: h5py.Group, position: int, height: int, width: int) -> Probability:
-    """The mask at a position of the list, (height, width) float32 in [0, 1]."""
+    """The mask at a position of the list, (height, width) float32 in [0, 1].
+
+    Raises:
+        ValueError: its box reaches beyond the picture, or is not what its values fill.
+    """
     left, top, right, bottom = (int(value) for value in group["box_xyxy"][position])
     start, stop = (int(value) for value in group["offset"][position : position + 2])
+    if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
+        raise ValueError(f"a box {left, top, right, bottom} in a picture of {width}x{height}")
+    if stop - start != (bottom - top) * (right - left):
+        raise ValueError(f"{stop - start} values for a box of {right - left}x{bottom - top}")
     probability = np.zeros((height, width), dtype=np.float32)
     crop = group["values"][start:stop].reshape(bottom - top, right - left)
     probability[top:bottom, left:right] = from_uint8(crop)

@@ -21,9 +21,10 @@ from stages.core.fusion import label_map
 from stages.core.states import Gone, Source
 from stages.core.types import Direction, Probability, SegmentFrame
 from stages.formats import files
+from stages.formats.hdf5 import read_hdf5, read_object_ids, read_size, write_hdf5
 from stages.formats.masks import write_mask
 from stages.formats.schema import check_schema
-from stages.formats.soft_masks import SoftMaskWriter, read_soft_mask, write_hdf5
+from stages.formats.soft_masks import SoftMaskWriter, read_soft_mask
 
 TRACKS: Final = "tracks.h5"
 MASKS: Final = "masks"
@@ -113,8 +114,12 @@ def writing_tracks(
 
 
 def count_frames(folder: Path) -> int:
-    """How many frames a stretch has."""
-    with h5py.File(folder / TRACKS, "r") as file:
+    """How many frames a stretch has.
+
+    Raises:
+        StageError: the file is missing or damaged.
+    """
+    with read_hdf5(folder / TRACKS) as file:
         return len(file["frames"])
 
 
@@ -122,13 +127,13 @@ def read_tracks(folder: Path) -> Iterator[TrackedFrame]:
     """The frames of a stretch, in order.
 
     Raises:
-        StageError: a newer version of LIS has written them.
+        StageError: the file is missing or damaged, or a newer version of LIS has written it.
     """
-    with h5py.File(folder / TRACKS, "r") as file:
+    with read_hdf5(folder / TRACKS) as file:
         schema = check_schema(folder / TRACKS, int(file.attrs.get("schema", 1)), SCHEMA)
-        object_ids = tuple(int(value) for value in file["object_ids"])
+        object_ids = read_object_ids(file)
         groups = [file[f"objects/{object_id}"] for object_id in object_ids]
-        width, height = (int(value) for value in file.attrs["size_wh"])
+        width, height = read_size(file)
         gone = [_gone(group, schema) for group in groups]
         for position, index in enumerate(file["frames"]):
             masks = [read_soft_mask(group, position, height, width) for group in groups]

@@ -14,7 +14,7 @@ from PIL import Image
 from stages.core.errors import InputError, StageError
 from stages.formats import files
 from stages.formats.belongings import Belongings
-from stages.formats.files import publishing, sha256, sweep_beside
+from stages.formats.files import opened, publishing, sha256, sweep_beside
 from stages.formats.frames import Frames, list_frames
 from stages.formats.manifest import Json, Manifest, publish, read_manifest
 from stages.formats.pictures import is_picture, read_pages, write_picture
@@ -201,13 +201,10 @@ def _holds_the_same(former: Manifest | None, temporary: Path) -> bool:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """No other import publishes into the folder meanwhile; file systems that lock no folders leave it to chance."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with opened(folder, os.O_RDONLY) as descriptor:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 # Pictures

@@ -188,7 +188,8 @@ class HookedTask(luigi.Task):
         """What the scheduler keeps as the reason; called in the task's own process."""
         reason = explain(exception) or str(super().on_failure(exception))
         if _failures:
-            files.append_line(_failures[-1], json.dumps(reason))
+            with suppress(OSError):  # the log, and Luigi's summary, have it, too
+                files.append_line(_failures[-1], json.dumps(reason))
         return reason
 
 

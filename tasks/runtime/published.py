@@ -15,7 +15,7 @@ from tqdm import tqdm
 from stages.core.errors import InputError, LisError, StageError
 from stages.engines import registry
 from stages.formats.files import publishing
-from stages.formats.manifest import Json, Manifest, publish, read_manifest
+from stages.formats.manifest import Json, Manifest, check_files, publish, read_manifest
 from tasks.runtime import luigi_hooks, machine
 from tasks.runtime.luigi_hooks import HookedTask, abstract, logger
 from tasks.runtime.mistakes import disk_refuses
@@ -221,6 +221,9 @@ class PublishedTask(LisTask):
             machine.keep_freed_memory()
             machine.limit_threads(self.threads)
             with self.workplace() as folder:
+                for task in flatten(self.requires()):
+                    if isinstance(task, PublishedTask):
+                        check_files(task.target(), task.manifest())
                 objects = self.work(folder)
                 if self.key() != key:
                     raise StageError(

@@ -12,7 +12,7 @@ import pytest
 from stages.core.errors import StageError
 from stages.formats import files
 from stages.formats.files import beside, publishing
-from stages.formats.manifest import publish, read_manifest
+from stages.formats.manifest import check_files, publish, read_manifest
 from stages.formats.schema import NewerVersionError
 
 
@@ -207,3 +207,16 @@ def test_a_manifest_of_version_1_has_the_kinds_that_belong_there(tmp_path: Path,
     del fields["run"]["manifest_sha256"]
     path.write_text(json.dumps({**fields, "schema": 1, field: 7}))
     assert read_manifest(tmp_path / "stage") is None
+
+
+def test_files_are_those_that_were_published_or_named(tmp_path: Path) -> None:
+    put(tmp_path / "stage", "one")
+    manifest = read_manifest(tmp_path / "stage")
+    assert manifest is not None
+    check_files(tmp_path / "stage", manifest)
+    (tmp_path / "stage" / "sub" / "a.txt").write_text("two")
+    with pytest.raises(StageError, match=r"sub/a\.txt: found another content"):
+        check_files(tmp_path / "stage", manifest)
+    (tmp_path / "stage" / "sub" / "a.txt").unlink()
+    with pytest.raises(StageError, match=r"sub/a\.txt: found another content than was published, or none"):
+        check_files(tmp_path / "stage", manifest)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from stages.core.soft import from_uint8, to_uint8
-from stages.formats.soft_masks import SoftMaskWriter, read_soft_mask, write_hdf5
+from stages.formats.hdf5 import write_hdf5
+from stages.formats.soft_masks import SoftMaskWriter, read_soft_mask
 
 
 def test_masks_come_back_rounded_to_one_in_255_and_empty_ones_stay_empty(tmp_path: Path) -> None:

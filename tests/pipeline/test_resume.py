@@ -168,3 +168,21 @@ def test_each_stage_runs_alone(project: Project, task: str, arguments: tuple[str
     project.scribble(2, 5, 8, 11)
     project.run(task, *arguments)
     assert project.ran() == made
+
+
+@pytest.mark.parametrize("name", ["tracks/00002-00005/tracks.h5", "refined/00002-00005/masks/00003.png"])
+def test_nothing_is_built_on_what_rotted(finished: Project, name: str) -> None:
+    """The file has its name, its size and its manifest; only its content is another one."""
+    before = finished.snapshot()
+    path = finished.root / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    following = {"tracks": "refined/00002-00005", "refined": "masks"}[name.partition("/")[0]]
+    shutil.rmtree(finished.root / following)
+    output = finished.run(expect=30)
+    assert f"{name}: found another content than was published" in output
+    assert "Traceback" not in output
+    shutil.rmtree(path.parents[1] if name.endswith(".png") else path.parent)  # as `lis verify --repair` does
+    finished.run("ReportSequence")
+    assert finished.snapshot() == before
