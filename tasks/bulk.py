@@ -122,12 +122,12 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
         return outcome_of(one.name, self.refine(one), found, started)
 
 
-class LeftOut(luigi_hooks.HookedTask):
+class LeftOut(LisTask):
     """What a central scheduler's night cannot take: so it fails, and says why, whatever becomes of the others."""
 
     reasons = luigi.TupleParameter()
 
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Never."""
         return False
 

@@ -36,7 +36,8 @@ class Night:
         self.task.set_progress_percentage = self.progress.append
         monkeypatch.setattr(luigi_hooks, "schedule", self._round)
         monkeypatch.setattr(luigi_hooks, "may_schedule", lambda: None)
-        monkeypatch.setattr(RefineSequence, "complete", self._is_complete(fate))
+        for question in ("complete", "is_up_to_date"):
+            monkeypatch.setattr(RefineSequence, question, self._is_complete(fate))
 
     @staticmethod
     def _is_complete(fate: dict[str, str]) -> Any:
