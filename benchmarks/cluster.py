@@ -134,7 +134,7 @@ def scheduler_table(numbers: Sequence[int]) -> Table:
     table = Table("tasks waiting", "sequences", "held, MiB", "given, ms a task", "one question, s", box=SIMPLE)
     for number in numbers:
         before, started = _memory_mib(), time.perf_counter()
-        scheduler = luigi.scheduler.Scheduler()
+        scheduler = luigi.scheduler.Scheduler()  # type: ignore[no-untyped-call]
         for index in range(number):
             sequence, stage = divmod(index, STAGES)
             name = f"Stage{stage}_s{sequence:05d}_0123456789"
