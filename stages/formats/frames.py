@@ -4,6 +4,7 @@ Knowing the frames (`list_frames`) needs no picture library; decoding imports Pi
 """
 
 import hashlib
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -38,9 +39,17 @@ def list_frames(folder: Path) -> list[Path]:
     if not folder.is_dir():
         found = broken_link(folder) or "no such folder"
         raise InputError(f"{folder}: found {found}, expected one that holds the frames; check the path")
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [path for path in entries if path.is_file()]
-    _check_links(set(entries) - set(files))
+    files, links = [], []
+    with os.scandir(folder) as listing:  # it knows what is a file, without another question to the disk for each
+        for entry in listing:
+            if not entry.name.startswith("."):
+                path = folder / entry.name
+                if path.is_file() if entry.is_symlink() else entry.is_file():
+                    files.append(path)
+                elif entry.is_symlink():
+                    links.append(path)
+    _check_links(links)
+    files.sort()
     paths = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise InputError(f"{folder}: found no picture, expected frames ({_suffixes()}); check the path")
