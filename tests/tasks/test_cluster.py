@@ -271,9 +271,10 @@ class Cluster:
             )
         return log
 
-    def work(self, name: str) -> Worker:
+    def work(self, name: str, *night: str) -> Worker:
         """Start a worker."""
-        log = self.start(name, *self.project.command("BulkRefine", "--list", "night.txt", "--placement", "given"))
+        night = night or ("BulkRefine", "--list", "night.txt", "--placement", "given")
+        log = self.start(name, *self.project.command(*night))
         return Worker(self.processes[-1], log)
 
     def sequences(self) -> list[Project]:
@@ -400,3 +401,16 @@ def test_a_worker_does_not_wait_for_scribbles_for_ever(cluster: Cluster) -> None
     log = cluster.start("waiting", *command)
     assert cluster.processes[-1].wait(timeout=TIMEOUT_S) == 20, log.read_text()
     assert json.loads((cluster.project.root / "requests.json").read_text())["waiting"]
+
+
+@pytest.mark.slow
+def test_two_workers_make_provisional_masks_once(cluster: Cluster) -> None:
+    night = ("BulkRefine", "--list", "night.txt", "--reports", "false")
+    hurried = ("--worker-max-keep-alive-idle-duration", "1 seconds")
+    workers = [cluster.work(name, *night, *hurried) for name in "ab"]
+    told = "".join(worker.log.read_text() for worker in workers if worker.end() in (20, 25))
+    made = re.findall(r"^\S+: (?:tracks|refined|provisional).* done in ", told, flags=re.MULTILINE)
+    assert len(made) == len(set(made)) == 5 * len(NAMES), told  # a stretch and two anchors, tracked, refined, assembled
+    for sequence in cluster.sequences():
+        assert len(list((sequence.root / "provisional").glob("*.png"))) == 6
+    assert " done in " not in cluster.project.run(*night, "--local-scheduler", expect=20)
