@@ -212,13 +212,14 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
             failed = outcome.exit_code == State.FAILED.exit_code
             refine = task.clone(RefineSequence)
             found = standing(refine, "; ".join(outcome.errors) or "failed" if failed else "")
+            meanwhile = refine.provisional_result()  # also beside a result that was made with other options
             made = Counter(manifest.stage for manifest in results.published_since(task.root, started))
             said |= {
                 "sequence": task.seq,
                 "state": str(found.state),
                 "made": dict(made),
                 "waiting_for": list(found.waiting_for),
-                "provisional": str(task.root / results.PROVISIONAL) if found.state == State.PROVISIONAL else "",
+                "provisional": str(meanwhile.target()) if meanwhile is not None and meanwhile.complete() else "",
                 "empty": emptiness(refine, found),
                 "requests": str(task.root / paintings.FOLDER) if found.waiting_for else "",
                 "result": str(task.target()) if isinstance(task, PublishedTask) and not outcome.exit_code else "",

@@ -109,7 +109,10 @@ def test_the_result_takes_what_is_there_and_the_place_of_what_was_provisional(
 
 def test_a_result_that_is_there_stays_as_it_is(finished: Project) -> None:
     before, folders = masks(finished, "masks"), stretches(finished)
-    finished.run("RefineSequence", "--requests", "5", expect=20)
+    lis = [sys.executable, "-m", "tasks", "refine", "toy", "--requests", "5"]
+    ended = subprocess.run(lis, cwd=finished.folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 20
+    assert "toy: provisional, waiting for scribbles" in ended.stderr
     assert finished.ran() == ["anchors", "provisional"], "from the same strokes the same stretches"
     assert masks(finished, "masks") == before
     assert masks(finished, "provisional") == before
