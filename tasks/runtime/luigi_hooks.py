@@ -47,6 +47,8 @@ TaskClass = TypeVar("TaskClass", bound=type[luigi.Task])
 
 # --- the life of a process -------------------------------------------------------------------------------------------
 
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+
 
 def is_luigis_command() -> bool:
     """Whether this process is `luigi --module tasks ...`: then it is ours; a program that imports us is not."""
@@ -62,6 +64,7 @@ def prepare() -> None:
         # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         os.register_at_fork(after_in_child=_leave_when_told)
+        luigi.worker.fork_lock = _ForkLock()  # type: ignore[assignment]
     sys.excepthook = _explain
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -99,10 +102,26 @@ def end_with_parent() -> None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 
+class _ForkLock:
+    """Luigi's lock around a fork. It holds signals back, too: Python drops what their handlers raise while it forks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
 def _leave_when_told() -> None:
     """A task's process goes at once and in silence; what it leaves half-written is swept by the next run."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         signal.signal(number, lambda number, _frame: os._exit(128 + number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _exit_after(sentinel: int) -> None:
@@ -243,7 +262,7 @@ def schedule(tasks: list[luigi.Task]) -> Failures:
 
 def may_schedule() -> None:
     """Called in a task's process before `schedule`: the lock was held when it was forked, never to be released here."""
-    luigi.worker.fork_lock = threading.Lock()
+    luigi.worker.fork_lock = _ForkLock()  # type: ignore[assignment]
     logging.getLogger("luigi-interface").setLevel(logging.ERROR)  # the schedule's own summaries
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.faults PART`: a campaign; a line of JSON for each case, then a summary. Exit code 1: faults found."""
+"""`python -m tests.faults PART`: a campaign: a line of JSON a case, then a summary. Exit code 1: faults were found."""
 
 import argparse
 import json

@@ -97,7 +97,8 @@ def _files(folder: Path, base: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(base).as_posix()
-        if path.is_dir() or path.name.startswith(".") or path.name == "log.txt" or "/report/" in name:
+        is_hidden = any(part.startswith(".") for part in name.split("/"))
+        if path.is_dir() or is_hidden or path.name == "log.txt" or "/report/" in name:
             continue
         content = path.read_bytes()
         if path.name == "manifest.json":

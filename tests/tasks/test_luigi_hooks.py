@@ -261,3 +261,23 @@ def test_a_stopped_run_leaves_no_children(project: Project) -> None:
         cwd=project.folder, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert int(done.stdout) in (-signal.SIGTERM, -signal.SIGINT, 130, 0)
+
+
+def test_a_signal_that_comes_while_a_process_forks_is_not_lost() -> None:
+    """Python drops what a handler raises in the hooks of `fork`; a run that was told to stop would go on."""
+    program = """if True:
+        import os, signal, luigi.worker
+        from tasks.runtime import luigi_hooks
+
+        luigi_hooks.prepare()
+        os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        try:
+            with luigi.worker.fork_lock:
+                child = os.fork()
+                if not child:
+                    os._exit(0)
+        except KeyboardInterrupt:
+            print("stopped")
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("stopped\n", "")
