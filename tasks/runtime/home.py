@@ -14,6 +14,7 @@ from stages.formats.digests import DigestCache
 from stages.formats.frames import list_frames
 from stages.formats.frames_json import FramesJson
 from stages.formats.layout import RESERVED, SequencePaths, find_sequence
+from stages.formats.links import broken_link
 from stages.formats.log import LOG
 
 
@@ -29,9 +30,12 @@ def find_home(data_root: Path, outputs_root: Path, paths: SequencePaths) -> Home
     """Look where the results of a sequence lie, or will lie; leaves no trace.
 
     Raises:
-        InputError: there is no place for them.
+        InputError: there is no place for them, or a link to it is broken.
     """
     plain, below = outputs_root / paths.name, outputs_root / paths.dataset / paths.name
+    for folder in (outputs_root, plain, below):
+        if broken := broken_link(folder):
+            raise InputError(f"{folder}: found {broken}, expected a folder for results; mend or remove the link")
     if _is_made(below):
         return Home(below)
     owner, told = _owner(plain, data_root, paths)

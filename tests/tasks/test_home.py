@@ -86,6 +86,15 @@ def test_if_it_matches_nobody_it_is_the_firsts_who_is_told(recordless: Project) 
     assert lies_in(recordless, "zoo") == "zoo/toy"
 
 
+def test_a_note_wins_over_frames_that_match(finished: Project) -> None:
+    """The frames of the first were exchanged; the second brought those of before."""
+    bring_in(finished, "a_first", other_frames=False)
+    for path in finished.frames.iterdir():
+        path.write_bytes(path.read_bytes() + b"exported anew")
+    assert lies_in(finished, "set") == "toy"
+    assert lies_in(finished, "a_first") == "a_first/toy"
+
+
 def test_a_dataset_that_was_renamed_keeps_its_results(finished: Project) -> None:
     (finished.folder / "data" / "set").rename(finished.folder / "data" / "renamed")
     assert home(finished, "renamed") == Home(finished.root)
