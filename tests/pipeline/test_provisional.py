@@ -120,7 +120,7 @@ def test_a_result_that_is_there_stays_as_it_is(finished: Project) -> None:
     assert finished.ran() == ["anchors"]
     assert not (finished.root / "provisional").exists()
     finished.scribble(2, 8, 11)
-    finished.run(expect=20)
+    finished.run("RefineSequence", "--requests", "4", expect=20)  # asks for 3 and 6, no longer for 5
     assert masks(finished, "masks") == before
     assert stretches(finished) == [*folders[:2], "00002-00008", *folders[2:]], "the result rests on the others"
 

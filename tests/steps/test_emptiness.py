@@ -44,6 +44,7 @@ def test_where_people_say_that_it_is_absent_nothing_is_missing() -> None:
 def test_a_scribble_without_a_mask_is_told_and_so_is_what_rests_on_it() -> None:
     rows = [row(2, 0, Source.LOST), row(3, 0, Source.ABSENT), row(5, 0, Source.ABSENT), row(7, 0, Source.ABSENT)]
     assert told(rows) == ["object 3: empty on every frame, though scribbled on 2"]
+    assert told([*rows, row(0, 4, Source.BACKWARD)]) == ["object 3: empty on frames 2-3, 5, though scribbled on 2"]
     assert told([*rows[:1], row(6, 4, Source.ANCHOR)]) == ["object 3: empty on frame 2, though scribbled on 2"]
 
 
