@@ -21,7 +21,7 @@ from contextlib import suppress
 from functools import cache, cached_property
 from multiprocessing.connection import wait
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final, NamedTuple, TypeVar
 
 import luigi
@@ -47,8 +47,6 @@ TaskClass = TypeVar("TaskClass", bound=type[luigi.Task])
 
 # --- the life of a process -------------------------------------------------------------------------------------------
 
-_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-
 
 def is_luigis_command() -> bool:
     """Whether this process is `luigi --module tasks ...`: then it is ours; a program that imports us is not."""
@@ -62,9 +60,12 @@ def prepare() -> None:
     """Make this process behave when it is told to stop, when it forks, and when it reports a user's mistake; once."""
     if threading.current_thread() is threading.main_thread():
         # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        forking = _ForkLock()
+        luigi.worker.fork_lock = forking  # type: ignore[assignment]
+        signal.signal(signal.SIGTERM, forking.stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background is deaf to it
+            signal.signal(signal.SIGINT, forking.stop)
         os.register_at_fork(after_in_child=_leave_when_told)
-        luigi.worker.fork_lock = _ForkLock()  # type: ignore[assignment]
     sys.excepthook = _explain
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -103,25 +104,36 @@ def end_with_parent() -> None:
 
 
 class _ForkLock:
-    """Luigi's lock around a fork. It holds signals back, too: Python drops what their handlers raise while it forks."""
+    """Luigi's lock around a fork; a signal waits for its end, since Python drops what a handler raises while it forks.
+
+    To block signals is not enough: another thread may take them, and the handler runs in this one all the same.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._forks = self._told_to_stop = False
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Handles a signal."""
+        self._told_to_stop = self._forks
+        if not self._forks:
+            raise KeyboardInterrupt
 
     def __enter__(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
         self._lock.acquire()
+        self._forks = threading.current_thread() is threading.main_thread()
 
     def __exit__(self, *_: object) -> None:
+        told_to_stop, self._forks, self._told_to_stop = self._told_to_stop, False, False
         self._lock.release()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        if told_to_stop:
+            raise KeyboardInterrupt
 
 
 def _leave_when_told() -> None:
     """A task's process goes at once and in silence; what it leaves half-written is swept by the next run."""
-    for number in _STOPS:
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: os._exit(128 + number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _exit_after(sentinel: int) -> None:

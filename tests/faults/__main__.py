@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PARTS = ("exhaust", "rot", "rerun", "kills")
+PARTS = ("exhaust", "rot", "rerun", "kills", "power", "room", "held", "two", "clock", "fuzz")
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def _cases(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
 
     scene.write_settings(folder)
     os.chdir(folder)
-    from tests.faults import exhaust, kills, rot, runs
+    from tests.faults import exhaust, fuzz, kills, power, rot, runs, weather
 
     runs.warm_up()
     start = scene.write_case(folder / "start")
@@ -55,8 +55,14 @@ def _cases(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
         yield from rot.rot(reference, folder, given.seed)
     elif given.part == "rerun":
         yield from rot.rerun(reference, expected, folder, given.count, given.seed)
-    else:
+    elif given.part == "kills":
         yield from kills.kills(start, expected, folder, given.count, given.seed)
+    elif given.part == "power":
+        yield from power.power(start, folder)
+    elif given.part == "fuzz":
+        yield from fuzz.fuzz(reference, folder, given.count, given.seed)
+    else:
+        yield from getattr(weather, given.part)(start, expected, folder, given.count, given.seed)
 
 
 def _limited(cases: Iterator[dict[str, Any]], seconds: float) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,8 @@ from stages.formats.anchor_masks import AnchorMasks
 from stages.formats.frames_json import FramesJson
 from stages.formats.manifest import read_manifest
 from stages.formats.masks import read_mask
-from stages.formats.requests import issued_anchors, pending_strokes
+from stages.formats.paintings import pending
+from stages.formats.requests import issued_anchors
 from stages.formats.tracks import read_tracks
 from stages.steps.verify import verify_results
 from tests.faults.judge import differences
@@ -88,7 +89,8 @@ def _read(case: Case, path: Path) -> Any:
     if path.name == "requests.json":
         return issued_anchors(case.root, _TERMS) or None
     if path.name == "read.json":
-        return sorted(pending_strokes(case.root, "001", {1, 3})) and None  # read once more: strokes replace themselves
+        pending(case.root, "001", {1, 3}, sorted(case.pictures.iterdir()))
+        return None  # what is read once more replaces itself
     return None  # written for people: read by nobody
 
 

@@ -65,10 +65,11 @@ def test_importing_tasks_changes_nothing_in_a_program_that_is_not_luigi() -> Non
 
 def test_a_task_that_is_scheduled_by_another_program_makes_the_process_ready(project: Project) -> None:
     code = """
-        import signal, luigi, tasks
+        import signal, luigi, luigi.worker, tasks
         before = signal.getsignal(signal.SIGTERM)
         luigi.build([tasks.Frames(seq="toy")], local_scheduler=True)
-        print(before == signal.SIG_DFL, signal.getsignal(signal.SIGTERM) is signal.default_int_handler)
+        after = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+        print(before == signal.SIG_DFL, after == [luigi.worker.fork_lock.stop] * 2)
     """
     assert run_python(code, project.folder).splitlines()[-1] == "True True"
 
