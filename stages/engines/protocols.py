@@ -5,10 +5,13 @@ gives the same bytes, whatever was asked before, and whatever random numbers wer
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from stages.core.strokes import Clicks, FrameScribbles
 from stages.core.types import Anchor, Frame, Probability, SegmentFrame, TrackResult
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Segmenter(Protocol):
@@ -88,4 +91,13 @@ class Refiner(Protocol):
 
     def refine(self, frame: Frame, probability: Probability) -> Probability:
         """Refine a soft mask (H, W) float32 in [0, 1] to another of the same shape; an empty mask stays empty."""
+        ...
+
+
+@runtime_checkable
+class AdaptsCheckpoints(Protocol):
+    """A network that can be filled from what former versions of it were stored as."""
+
+    def adapted(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+        """A normalised state dict of whichever version as one of today's; what is unknown stays as it is."""
         ...

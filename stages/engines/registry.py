@@ -21,6 +21,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
 
 from stages.core.errors import InputError, StageError, WeightsError
+from stages.engines.protocols import AdaptsCheckpoints
 from stages.engines.spec import PLUGS, Checkpoint, Cost, Network, Plug, Spec
 from stages.formats.checkpoints import file_digest, misfits, normalise, read_checkpoint
 from stages.formats.own_network import WEIGHTS, own_folder, own_networks, read_own_network
@@ -306,6 +307,8 @@ def load_network(name: str, weights_root: Path | None, device: str = "cpu") -> n
         raise WeightsError(f"{path} has the sha256 {found}, expected {wanted.sha256}. {remedy}")
     built = build_network(network.key)
     state = normalise(read_checkpoint(path), wanted.ignored)
+    if isinstance(built, AdaptsCheckpoints):
+        state = built.adapted(state)
     problems = misfits(built, state)
     if problems:
         raise WeightsError(f"{path} does not fit the network {network.key}: {'; '.join(problems)}. {remedy}")

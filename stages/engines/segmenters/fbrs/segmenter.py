@@ -11,7 +11,8 @@ Strokes give many clicks at once, where the method was made for one after the ot
    third one zooms in on what that found.
 4. A single click is not optimised (neither is it in the original); it zooms in if the object turns out to be small.
 
-A network that was trained on strokes is shown all of them instead, as rows of clicks (`line_spacing_px`).
+A network that was trained on strokes is shown all of them instead, as rows of clicks (`line_spacing_px`). One that has
+learnt to heed masks, too, decides all objects together, and corrects what they were before (`together.py`).
 """
 
 from dataclasses import replace
@@ -26,7 +27,9 @@ from stages.core.strokes import Clicks, FrameScribbles, clicks
 from stages.core.types import Frame, Probability
 from stages.engines.segmenters.fbrs.clicks import Click
 from stages.engines.segmenters.fbrs.fast import rearranged
+from stages.engines.segmenters.fbrs.lite import LiteClicks
 from stages.engines.segmenters.fbrs.predictor import MODES, NET_CLICKS_LIMIT, Mode, Predictor
+from stages.engines.segmenters.fbrs.together import Together
 from stages.engines.segmenters.fbrs.zoom import OFFICIAL_ZOOM
 from stages.nn.prepare import prepare
 
@@ -45,6 +48,9 @@ class FBRS:
         look_px: int = 1024,
         crop_px: int = 600,
         line_spacing_px: float | None = None,
+        together: bool = True,
+        closer: int = 1,
+        flip: bool = True,
     ) -> None:
         """Prepare the network.
 
@@ -60,6 +66,9 @@ class FBRS:
             crop_px: longer side of what the network sees of a crop (600 in the authors' evaluation on DAVIS).
             line_spacing_px: for networks that were trained on strokes: distance of clicks along a stroke, all of which
                 the network is shown; instead of `spacing_px` and `click_limit`.
+            together: for networks that heed masks: decide all objects together, without optimisation.
+            closer: looks at each object after the first one at the whole picture, if together.
+            flip: average with the mirror image, if together.
 
         Raises:
             InputError: an unknown mode, a limit below one, or a GPU that is not there.
@@ -68,8 +77,10 @@ class FBRS:
             raise InputError(f"found the f-BRS mode {mode!r}, expected one of {', '.join(MODES)}; correct it")
         if click_limit < 1:
             raise InputError(f"found a limit of {click_limit} clicks for f-BRS, expected at least 1; raise it")
+        self._decides_together = together and isinstance(network, LiteClicks) and network.heeds_masks
         self._network = prepare(network, device, None if exact else rearranged)
         self._mode, self._exact, self._look_px = mode, exact, look_px
+        self._closer, self._flip = closer, flip
         self._shows_all = line_spacing_px is not None
         self._spacing_px = line_spacing_px or spacing_px
         self._click_limit = None if self._shows_all else click_limit
@@ -78,10 +89,18 @@ class FBRS:
     def segment(self, frame: Frame, scribbles: FrameScribbles, previous: Probability | None = None) -> Probability:
         """See `stages.engines.protocols.Segmenter`. An object that the network does not find is an empty mask."""
         height, width = frame.shape[:2]
+        if self._decides_together and scribbles.object_ids:
+            chosen = [self._chosen(scribbles, object_id, (width, height)) for object_id in scribbles.object_ids]
+            return self.together(frame).segment(chosen, previous, self._closer)
         masks = np.zeros((len(scribbles.object_ids), height, width), dtype=np.float32)
         for mask, object_id in zip(masks, scribbles.object_ids, strict=True):
             mask[:] = self._segment_object(frame, self._chosen(scribbles, object_id, (width, height)))
         return masks
+
+    def together(self, frame: Frame) -> Together:
+        """All objects of a frame, look by look; for networks that take masks."""
+        assert isinstance(self._network, LiteClicks)
+        return Together(self._network, frame, self._look_px, self._zoom, self._flip)
 
     def clicks_used(self, scribbles: FrameScribbles, size_wh: tuple[int, int]) -> dict[int, Clicks]:
         """See `stages.engines.protocols.UsesClicks`."""
