@@ -35,7 +35,7 @@ from stages.formats.own_network import (
     own_folder,
     write_own_network,
 )
-from tasks.runtime import locks, options
+from tasks.runtime import locks, luigi_hooks, options
 from tasks.runtime.luigi_hooks import abstract
 from tasks.runtime.published import LisTask, PublishedTask
 
@@ -93,6 +93,25 @@ class TrainingTask(LisTask):
         right_op=operator.le,
         description="length of the training; 0: as the recipe says",
     )
+    batch_size = options.NumberParameter(
+        default=0,
+        var_type=int,
+        min_value=0,
+        max_value=10**4,
+        right_op=operator.le,
+        description="examples in a step; 0: as the recipe says",
+    )
+    learning_rate = options.NumberParameter(
+        default=0.0,
+        var_type=float,
+        min_value=0,
+        max_value=1,
+        right_op=operator.le,
+        description="at its peak; 0: as the recipe says",
+    )
+    start = luigi.Parameter(
+        default="", description="weights of such a network to begin with, a file; default: the backbone's alone"
+    )
     seed = options.NumberParameter(
         default=1,
         var_type=int,
@@ -120,8 +139,8 @@ class TrainingTask(LisTask):
         return ("stages.training.card",)
 
     def memory_mib(self) -> int:
-        """Of the largest recipe."""
-        return 2048
+        """Of the largest recipe, and of the processes that make its examples."""
+        return 2048 + 256 * (luigi_hooks.workers() - 1)
 
     def note(self, message: str) -> None:
         """One line for people, beside the bar if there is one."""
@@ -146,7 +165,18 @@ class TrainingTask(LisTask):
         from stages.training.session import plan_training
 
         root, unknown = Path(self.train_root), cast("Unknown", self.unknown)
-        return plan_training(self.network, root, self.sets, self.steps, unknown, self.seed, tell)
+        return plan_training(
+            self.network,
+            root,
+            self.sets,
+            self.steps,
+            self.batch_size,
+            unknown,
+            self.seed,
+            tell,
+            Path(self.start) if self.start else None,
+            self.learning_rate,
+        )
 
     def options_that_matter(self) -> list[str]:
         """All that a training depends on, as on the command line."""
@@ -154,12 +184,19 @@ class TrainingTask(LisTask):
         arguments = ["--train-root", str(self.train_root)]
         if not (Path(self.train_root) / "images").is_dir():
             arguments += ["--sets", ",".join(f"{each.name}:{each.share:g}" for each in chosen.sets)]
-        arguments += ["--steps", str(chosen.recipe.schedule.steps), "--seed", str(self.seed)]
-        return arguments if self.unknown == "auto" else [*arguments, "--unknown", self.unknown]
+        schedule = chosen.recipe.schedule
+        arguments += ["--steps", str(schedule.steps), "--batch-size", str(schedule.batch), "--seed", str(self.seed)]
+        arguments += ["--learning-rate", f"{self.learning_rate:g}"] if self.learning_rate else []
+        arguments += ["--start", str(self.start)] if self.start else []
+        arguments += ["--unknown", self.unknown] if self.unknown != "auto" else []
+        return arguments
 
 
 class TrainNetwork(TrainingTask, PublishedTask):
-    """Train a small network. Kill it at any time: the same command goes on from its last checkpoint."""
+    """Train a small network. Kill it at any time: the same command goes on from its last checkpoint.
+
+    Examples are made by as many processes as there are `--workers`.
+    """
 
     stage = "training"
 
@@ -208,7 +245,8 @@ class TrainNetwork(TrainingTask, PublishedTask):
         def write_card(notes: str, facts: "Facts") -> str:
             return card(self.small.name, notes, facts, command)
 
-        run_training(folder, self._plan(self.note), write_card, self.progress, self.note)
+        workers = luigi_hooks.workers()
+        run_training(folder, self._plan(self.note), write_card, self.progress, self.note, self.device, workers)
         return []
 
     def command(self) -> str:

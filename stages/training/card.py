@@ -17,6 +17,7 @@ def card(engine: str, notes: str, facts: Facts, command: str, comparison: Compar
         comparison: with the network that was in use, if there was one.
     """
     pictures, objects = (sum(getattr(each, name) for each in facts.sets) for name in ("pictures", "objects"))
+    on_device = "" if facts.device == "cpu" else f" on one {facts.device}"
     lines = [
         f"# {engine}",
         "",
@@ -26,7 +27,7 @@ def card(engine: str, notes: str, facts: Facts, command: str, comparison: Compar
         f"{facts.held_out} others.",
         f"- Parameters: {facts.parameters / 1e6:.2f} million, stored as float16.",
         f"- Backbone: EfficientNet-Lite0, ImageNet weights of the package `{PACKAGE}` 0.1.0 (Apache-2.0).",
-        f"- Trained for {duration(facts.seconds)} of wall clock: `{command}`.",
+        f"- Trained for {duration(facts.seconds)} of wall clock{on_device}: `{command}`.",
         "",
         "## Data",
         "",

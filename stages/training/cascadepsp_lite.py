@@ -56,6 +56,7 @@ get lost. Of masks that are right already it loses a little (see j_gain_of_good_
     schedule = Schedule(steps=900, batch=16, learning_rate=1.5e-3, warm_up=60, averaging=0.995, validate_every=300)
     shares: Mapping[str, float] = {"ccp_person": 0.4, "coco_open": 0.2, "coco_nc": 0.4}
     engines: Sequence[str] = ("fbrs:lite",)
+    on_gpu = False
     wanted = f"an object of some {_LEAST_OBJECT_PX} pixels that is {SMALLEST_SIDE_PX} pixels long"
 
     def suits(self, picture: Picture) -> bool:

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from stages.core.errors import StageError
 from stages.core.progress import Progress, silent
 from stages.formats import files
+from stages.nn.prepare import choose_device
 from stages.training.pictures import Drawing, Picture
 from stages.training.recipe import Batch, Recipe, Sample, Schedule
 
@@ -53,6 +54,8 @@ class Outcome:
     """Of the validation."""
     seconds: float
     """Spent on steps, over all sessions."""
+    device: str = "cpu"
+    """Where it learnt at the end: `cpu`, or what the GPU is called."""
 
 
 class Examples(Dataset[Sample]):
@@ -74,6 +77,9 @@ def train(
     seed: int,
     progress: Progress = silent,
     tell: Tell = lambda _line: None,
+    device: str = "cpu",
+    workers: int = 1,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Outcome:
     """Train a network, or go on where a killed training stopped.
 
@@ -85,21 +91,26 @@ def train(
         seed: of everything that is left to chance.
         progress: passes steps through.
         tell: is told from time to time how far the training is, and how long it will take.
+        device: "cpu", "cuda", "cuda:1" or "auto"; on a GPU, most is computed in bfloat16. A recipe that has not been
+            made for GPUs learns on the CPU all the same.
+        workers: processes that make examples.
+        start: weights to begin with, by the network's names.
 
     Raises:
-        InputError: no example can be made of the pictures.
+        InputError: no example can be made of the pictures, or the GPU is not there.
         StageError: the loss is no longer a number, or the checkpoint cannot be read.
     """
     schedule = recipe.schedule
     for part in filter(None, pictures):  # here, and not in a process of the loader, it can be told what is wrong
         recipe.sample(Drawing(part, recipe.shares), np.random.default_rng(seed))
     torch.manual_seed(seed)
-    network = recipe.build(trunk).train()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it
-    average = get_ema_multi_avg_fn(schedule.averaging)  # type: ignore[no-untyped-call]
-    averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-    optimiser = _optimiser(recipe, network)
-    state = _State(folder, network, averaged, optimiser)
+    if not recipe.on_gpu:
+        if device.startswith("cuda"):
+            tell("this network's recipe has not been made for GPUs: it learns on the CPU")
+        device = "cpu"
+    learner = Learner(recipe, trunk, device, start)
+    averaged = learner.averaged
+    state = _State(folder, learner.network, averaged, learner.optimiser)
     first = state.restore()
     if first:
         tell(f"going on at step {first} of {schedule.steps}")
@@ -108,21 +119,20 @@ def train(
         Examples(recipe, pictures[0], seed),
         batch_size=schedule.batch,
         sampler=range(first * schedule.batch, schedule.steps * schedule.batch),
-        num_workers=1,
-        prefetch_factor=6,
-        worker_init_fn=_begin,
+        num_workers=workers,
+        prefetch_factor=max(2, 6 // workers),
+        pin_memory=learner.on_gpu,
+        worker_init_fn=begin,
     )
     losses = _Table(folder / "losses.csv", first)
     validation = _Table(folder / "validation.csv", min(first, schedule.steps - 1))
     lines = _Lines(tell, first, schedule.steps)
     started = time.monotonic()
     for step, batch in zip(progress(range(first, schedule.steps), schedule.steps - first), loader, strict=True):
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * pace(step, schedule)
-        parts = _step(recipe, network, optimiser, batch, step / schedule.steps)
+        tensors = learner.step(batch, step / schedule.steps, pace(step, schedule))
+        parts = {name: float(value) for name, value in tensors.items()}
         if not math.isfinite(sum(parts.values())):
             raise StageError(f"step {step}: the loss is {parts}, expected numbers; lower the learning rate")
-        averaged.update_parameters(network)
         done = step + 1
         seconds = state.seconds + time.monotonic() - started
         lines.step(done, sum(parts.values()))
@@ -138,7 +148,73 @@ def train(
     figures = _validate(recipe, averaged, pictures[1])
     validation.add(step=schedule.steps, seconds=round(seconds), **figures)
     state.save(schedule.steps, seconds)
-    return Outcome(_plain(averaged), figures, seconds)
+    return Outcome(plain(averaged).cpu(), figures, seconds, learner.place)
+
+
+class Learner:
+    """A network, the average of what it has been, and how it learns from a batch."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        trunk: Mapping[str, Tensor],
+        device: str = "cpu",
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Begin; arguments as for `train`."""
+        self.device = choose_device(device)
+        self._recipe = recipe
+        self.network = recipe.build(trunk).train().to(self.device)
+        if start is not None:
+            self.network.load_state_dict(start, strict=False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it
+        average = get_ema_multi_avg_fn(recipe.schedule.averaging)  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.optimiser = self._optimiser()
+
+    def step(self, batch: Batch, progress: float, pace: float) -> dict[str, Tensor]:
+        """Learn from a batch.
+
+        Args:
+            batch: see `Recipe.losses`; on any device.
+            progress: share of the steps done, in [0, 1).
+            pace: the learning rate as a share of its peak.
+
+        Returns:
+            Parts of the loss, on the network's device.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * pace
+        there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        # Without a cache: what was cast without gradients, for an earlier look, must not be met again with them.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.on_gpu, cache_enabled=False):
+            parts = self._recipe.losses(self.network, there, progress)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(torch.stack(list(parts.values())).sum())
+        nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
+        self.optimiser.step()
+        self.averaged.update_parameters(self.network)
+        return {name: value.detach() for name, value in parts.items()}
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it learns on a GPU."""
+        return self.device.type == "cuda"
+
+    @property
+    def place(self) -> str:
+        """Where it learns, for people."""
+        return str(torch.cuda.get_device_name(self.device)) if self.on_gpu else self.device.type
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        schedule, trunk = self._recipe.schedule, self._recipe.trunk(self.network)
+        in_trunk = {id(p) for name, p in trunk.named_parameters() if "maps_stem" not in name}
+        groups = []
+        for of_trunk, peak in ((False, schedule.learning_rate), (True, schedule.learning_rate * schedule.trunk_rate)):
+            members = [p for p in self.network.parameters() if p.requires_grad and (id(p) in in_trunk) == of_trunk]
+            if members:
+                groups.append({"params": members, "lr": peak, "peak": peak})
+        return torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
 
 
 class _State:
@@ -154,7 +230,7 @@ class _State:
         if not self._path.exists():
             return 0
         try:
-            content = torch.load(self._path, weights_only=True)
+            content = torch.load(self._path, map_location="cpu", weights_only=True)
             for name, part in self._parts.items():
                 part.load_state_dict(content[name])
             self.seconds = content["seconds"]
@@ -228,28 +304,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _step(
-    recipe: Recipe, network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, progress: float
-) -> dict[str, float]:
-    parts = recipe.losses(network, batch, progress)
-    optimiser.zero_grad()
-    torch.autograd.backward(torch.stack(list(parts.values())).sum())
-    nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
-    optimiser.step()
-    return {name: float(value.detach()) for name, value in parts.items()}
-
-
-def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    schedule = recipe.schedule
-    in_trunk = {id(p) for name, p in recipe.trunk(network).named_parameters() if "maps_stem" not in name}
-    groups = []
-    for of_trunk, peak in ((False, schedule.learning_rate), (True, schedule.learning_rate * schedule.trunk_rate)):
-        members = [p for p in network.parameters() if p.requires_grad and (id(p) in in_trunk) == of_trunk]
-        if members:
-            groups.append({"params": members, "lr": peak, "peak": peak})
-    return torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
-
-
 def pace(step: int, schedule: Schedule) -> float:
     """The learning rate as a share of its peak."""
     bounds = (0, *schedule.restarts, schedule.steps)
@@ -265,17 +319,17 @@ def _validate(recipe: Recipe, averaged: AveragedModel, held_out: Sequence[Pictur
     if not held_out:
         return {}
     with torch.no_grad():
-        return recipe.validate(_plain(averaged), held_out)
+        return recipe.validate(plain(averaged), held_out)
 
 
-def _plain(averaged: AveragedModel) -> nn.Module:
+def plain(averaged: AveragedModel) -> nn.Module:
     """A copy of the averaged network, ready for inference."""
     module = averaged.module
     assert isinstance(module, nn.Module)
     return deepcopy(module).eval().requires_grad_(False)
 
 
-def _begin(_worker: int) -> None:
+def begin(_worker: int) -> None:
     """In the process that makes examples: one thread, and no life after its parent's, whose locks it has inherited."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

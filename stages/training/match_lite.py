@@ -64,6 +64,7 @@ within 14 cells of 8 pixels of a view of at most 384 pixels, so that what moves 
     )
     shares: Mapping[str, float] = {"coco_open": 0.25, "coco_nc": 0.45, "ccp_person": 0.3}
     engines: Sequence[str] = ()
+    on_gpu = False
     wanted = "an object that has some contour and takes less than half of the picture"
 
     def suits(self, picture: Picture) -> bool:

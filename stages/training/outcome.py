@@ -14,7 +14,10 @@ from safetensors.torch import save
 from torch import nn
 
 from stages.core.errors import InputError
+from stages.engines import registry
+from stages.engines.protocols import AdaptsCheckpoints
 from stages.formats import files
+from stages.formats.checkpoints import misfits, normalise, read_checkpoint
 from stages.formats.files import write_json
 from stages.formats.json_files import read_json
 from stages.formats.pictures import write_figure, write_picture
@@ -52,6 +55,8 @@ class Facts:
     schedule: Mapping[str, Any]
     sets: tuple[SetFacts, ...]
     figures: Mapping[str, float]
+    device: str = "cpu"
+    """Where it learnt."""
 
     @property
     def held_out(self) -> int:
@@ -79,6 +84,22 @@ def write_weights(path: Path, network: nn.Module) -> None:
     """Write a network as float16 safetensors, the numbers of batches that it has seen left out."""
     state = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     files.write(path, save({name: value.half().contiguous() for name, value in state.items()}))
+
+
+def read_weights(network: str, path: Path) -> dict[str, torch.Tensor]:
+    """Weights to begin with, by a network's names; those of its former versions are adapted.
+
+    Raises:
+        InputError: they are another network's.
+        WeightsError: the file cannot be read.
+    """
+    built = registry.build_network(network)
+    state = normalise(read_checkpoint(path))
+    if isinstance(built, AdaptsCheckpoints):
+        state = built.adapted(state)
+    if problems := misfits(built, state):
+        raise InputError(f"{path}: found {'; '.join(problems)}, expected weights of {network}; correct --start")
+    return state
 
 
 def write_sheet(path: Path, recipe: Recipe, network: nn.Module, held_out: Sequence[Picture]) -> None:

@@ -1,5 +1,6 @@
 """Pictures with the masks of their objects, and how a training draws them."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,8 @@ from stages.core.types import LabelMap
 SMALLEST_SIDE_PX = 28
 """Objects with a smaller bounding box are not drawn: enlarged, they have no contour to learn from."""
 _LARGE_PX = 1500
+HELD_OUT = 1 / 16
+"""Share of the pictures that is kept for validation."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Picture:
 
     set_name: str
     name: str
+    """The file's stem; of a clip's frame `<clip>/<stem>`."""
     rgb: NDArray[np.uint8]
     """(H, W, 3)."""
     labels: LabelMap
@@ -53,6 +57,17 @@ class Picture:
     def has_large_object(self) -> bool:
         """Whether it serves for validation best: some object has a contour worth measuring."""
         return max(self.areas.values(), default=0) >= _LARGE_PX
+
+
+def rank(set_name: str, name: str) -> float:
+    """In [0, 1), from the name alone; the same for all frames of a clip."""
+    owner = name.partition("/")[0]
+    return int.from_bytes(hashlib.sha256(f"{set_name}/{owner}".encode()).digest()[:4], "big") / 2**32
+
+
+def is_held_out(set_name: str, name: str) -> bool:
+    """Whether a picture serves for validation in any case: its name alone says so, whatever else is in the set."""
+    return rank(set_name, name) < HELD_OUT
 
 
 def counted(number: int, noun: str) -> str:

@@ -65,6 +65,9 @@ class Recipe(Protocol):
     engines: Sequence[str]
     """Whose networks, as shipped, make a part of the examples."""
 
+    on_gpu: bool
+    """Whether it has been made for GPUs, too: nothing in it takes for granted where tensors are."""
+
     wanted: str
     """What a picture needs to be learnt from, in words."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from typing import Final
 
 from stages.engines.registry import small_network
@@ -26,8 +27,10 @@ def recipe(network: str) -> Recipe:
     return RECIPES[network]
 
 
-def chosen_recipe(network: str, shares: Mapping[str, float], steps: int) -> Recipe:
-    """A network's recipe, with other sets of pictures or another length if they are given.
+def chosen_recipe(
+    network: str, shares: Mapping[str, float], steps: int = 0, batch: int = 0, learning_rate: float = 0
+) -> Recipe:
+    """A network's recipe, with other sets of pictures or another schedule as far as they are given.
 
     Raises:
         InputError: there is no such recipe.
@@ -37,4 +40,8 @@ def chosen_recipe(network: str, shares: Mapping[str, float], steps: int) -> Reci
         chosen.shares = dict(shares)
     if steps:
         chosen.schedule = chosen.schedule.lasting(steps)
+    if batch:
+        chosen.schedule = replace(chosen.schedule, batch=batch)
+    if learning_rate:
+        chosen.schedule = replace(chosen.schedule, learning_rate=learning_rate)
     return chosen

@@ -24,8 +24,25 @@ _TRIES: Final = 1000
 _POLYGON_ERROR_PX: Final = 2
 _EXACT_SETS: Final = ("ccp_person",)
 """Whose contours are no polygons."""
-_BEYOND: Final = (127, 127, 127)
+BEYOND: Final = (127, 127, 127)
 """Colour outside of a picture: what the networks see as zero."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Some objects of a picture in a crop of S x S pixels."""
+
+    rgb: Rgb
+    """(S, S, 3)."""
+    labels: NDArray[np.uint8]
+    """(S, S): 0 background, 1.. the objects, the first one is what the crop was made for, 255 unknown."""
+    bystanders: NDArray[np.bool_]
+    """(S, S): background that is another object."""
+
+    @property
+    def count(self) -> int:
+        """Number of objects."""
+        return int(self.labels[self.labels != IGNORE].max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -65,13 +82,13 @@ def draw_scene(
     share of the crop's, `fill` from lowest to highest.
     """
     picture, mask = draw_object(draw, rng)
-    affine = _view(mask, rng, side_px, fill)
-    rgb = _warp(picture.rgb, affine, side_px, cv2.INTER_AREA if _shrinks(affine) else cv2.INTER_LINEAR, _BEYOND)
-    target = _warp(mask, affine, side_px, cv2.INTER_NEAREST, IGNORE)
-    labels = _warp(picture.labels, affine, side_px, cv2.INTER_NEAREST, 0)
+    affine = view(Box.around(mask == 1), mask.shape, rng, side_px, fill)
+    rgb = warp(picture.rgb, affine, side_px, cv2.INTER_AREA if _shrinks(affine) else cv2.INTER_LINEAR, BEYOND)
+    target = warp(mask, affine, side_px, cv2.INTER_NEAREST, IGNORE)
+    labels = warp(picture.labels, affine, side_px, cv2.INTER_NEAREST, 0)
     others = ((labels > 0) & (labels != IGNORE) & (target == 0)).astype(np.uint8)
     if rng.random() < pasted:
-        rgb, target = _before_another(rgb, target, draw(rng), rng)
+        rgb, target = before_another(rgb, target, draw(rng), rng)
         others[:] = 0
     return Scene(photograph(rgb, rng), target, others)
 
@@ -123,8 +140,10 @@ def photograph(rgb: Rgb, rng: np.random.Generator) -> Rgb:
     if rng.random() < 0.15:
         rgb = cv2.filter2D(rgb, -1, motion_kernel(rng))
     if rng.random() < 0.4:
-        noise = rng.standard_normal(rgb.shape, dtype=np.float32) * rng.uniform(1, 8)
-        rgb = np.clip(rgb + noise, 0, 255).astype(np.uint8)
+        noise = np.empty(rgb.shape, np.int16)
+        cv2.setRNGSeed(int(rng.integers(2**31)))
+        cv2.randn(noise, 0, rng.uniform(1, 8))
+        rgb = np.asarray(cv2.add(rgb, noise, dtype=cv2.CV_8U), np.uint8)
     if rng.random() < 0.3:
         quality = int(rng.integers(35, 90))
         _, file = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -153,17 +172,28 @@ def motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
     return line / max(float(line.sum()), 1e-6)
 
 
-def _view(mask: NDArray[np.uint8], rng: np.random.Generator, side_px: int, fill: tuple[float, float]) -> Affine:
-    """Scale, turn and shift so that the object fills a share of the crop."""
-    box = Box.around(mask == 1)
+def view(
+    box: Box,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    side_px: int,
+    fill: tuple[float, float],
+    is_full: bool = False,
+) -> Affine:
+    """Scale, turn and shift so that the object in a box fills a share of the crop; `shape` is the picture's.
+
+    There is no more of the world than the picture shows; `is_full`: the picture reaches from side to side on both axes,
+    if the object leaves room for that.
+    """
     (x, y), (width, height) = box[:2], box.size_wh
     share = np.exp(rng.uniform(*np.log(fill)))
-    longest = max(mask.shape)
-    scale = max(share * side_px / max(width, height), side_px / longest)  # no more of the world than the picture shows
+    scale = max(share * side_px / max(width, height), side_px / max(shape))
+    if is_full:
+        scale = max(scale, min(side_px / min(shape), 0.95 * side_px / max(width, height)))
     slack_px = max(side_px - scale * max(width, height), 0.15 * side_px)
     centre = np.array([x + width / 2, y + height / 2]) + rng.uniform(-0.5, 0.5, 2) * slack_px / scale * 0.8
     reach_px = side_px / scale / 2
-    for axis, length in enumerate(mask.shape[::-1]):  # stay inside of the picture where it is large enough
+    for axis, length in enumerate(shape[1::-1]):  # stay inside of the picture where it is large enough
         low, high = min(reach_px, length / 2), max(length - reach_px, length / 2)
         centre[axis] = np.clip(centre[axis], low, high)
     angle = np.deg2rad(rng.normal(0, 8)) if rng.random() < 0.5 else 0.0
@@ -174,17 +204,18 @@ def _view(mask: NDArray[np.uint8], rng: np.random.Generator, side_px: int, fill:
     return np.column_stack([linear, np.full(2, side_px / 2) - linear @ centre])
 
 
-def _before_another(
+def before_another(
     rgb: Rgb, target: NDArray[np.uint8], behind: Picture, rng: np.random.Generator
 ) -> tuple[Rgb, NDArray[np.uint8]]:
+    """What is 1 in the target (S, S) cut out and put in front of another picture."""
     side_px = len(rgb)
     height, width = behind.labels.shape
     scale = side_px / min(height, width) * rng.uniform(1.0, 1.6)
     flip = rng.choice([-1, 1])
     centre = np.array([width, height]) / 2 + rng.uniform(-0.5, 0.5, 2) * (np.array([width, height]) - side_px / scale)
     linear = np.diag([flip * scale, scale])
-    scenery = _warp(
-        behind.rgb, np.column_stack([linear, side_px / 2 - linear @ centre]), side_px, cv2.INTER_LINEAR, _BEYOND
+    scenery = warp(
+        behind.rgb, np.column_stack([linear, side_px / 2 - linear @ centre]), side_px, cv2.INTER_LINEAR, BEYOND
     )
     inside = (target == 1).astype(np.float32)
     alpha = cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.5, 1.2))[..., None]
@@ -192,7 +223,8 @@ def _before_another(
     return mixed, (target == 1).astype(np.uint8)
 
 
-def _warp(picture: NDArray[np.uint8], affine: Affine, side_px: int, interpolation: int, beyond: object) -> Rgb:
+def warp(picture: NDArray[np.uint8], affine: Affine, side_px: int, interpolation: int, beyond: object) -> Rgb:
+    """A picture through an affine, (S, S) or (S, S, 3), with a colour or label where there is none."""
     if interpolation == cv2.INTER_AREA:  # warpAffine knows no area: blur first
         picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / np.sqrt(abs(np.linalg.det(affine[:, :2]))))
         interpolation = cv2.INTER_LINEAR

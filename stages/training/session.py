@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stages.core.errors import InputError
 from stages.core.progress import Progress
 from stages.engines import registry
 from stages.formats import files
@@ -15,6 +16,7 @@ from stages.training.outcome import (
     Facts,
     SetFacts,
     published_trunk,
+    read_weights,
     write_curves,
     write_facts,
     write_sheet,
@@ -37,6 +39,8 @@ class Training:
     sets: tuple[PictureSet, ...]
     unknown: Unknown
     seed: int
+    start: Path | None = None
+    """Weights to begin with."""
 
     def key(self) -> dict[str, Any]:
         """The same in JSON: recipe, pictures, networks that help, and seed.
@@ -55,6 +59,7 @@ class Training:
             "unknown": self.unknown,
             "networks": networks,
             "seed": self.seed,
+            **({"start": sha256(self.start)} if self.start else {}),
         }
 
 
@@ -72,9 +77,12 @@ def plan_training(
     root: Path,
     shares: Mapping[str, float],
     steps: int = 0,
+    batch: int = 0,
     unknown: Unknown = "auto",
     seed: int = 1,
     tell: Tell = lambda _line: None,
+    start: Path | None = None,
+    learning_rate: float = 0,
 ) -> Training:
     """Find the recipe and the sets.
 
@@ -83,16 +91,21 @@ def plan_training(
         root: folder of the sets, or a set itself.
         shares: of a batch, by the sets' names; empty: the recipe's sets, or else all that are there.
         steps: length; 0: as the recipe says.
+        batch: examples in a step; 0: as the recipe says.
         unknown: what 255 means in masks.
         seed: of everything that is left to chance.
         tell: is told what was chosen.
+        start: weights to begin with; None: the trunk's alone.
+        learning_rate: at its peak; 0: as the recipe says.
 
     Raises:
-        InputError: there is no such recipe, or no such set.
+        InputError: there is no such recipe, no such set, or no such file.
     """
-    found = sets.choose_sets(root, shares, chosen_recipe(network, {}, 0).shares, tell)
-    recipe = chosen_recipe(network, {each.name: each.share for each in found}, steps)
-    return Training(network, recipe, found, unknown, seed)
+    found = sets.choose_sets(root, shares, chosen_recipe(network, {}).shares, tell)
+    recipe = chosen_recipe(network, {each.name: each.share for each in found}, steps, batch, learning_rate)
+    if start is not None and not start.is_file():
+        raise InputError(f"{start}: found no file, expected weights of {network} to begin with; correct --start")
+    return Training(network, recipe, found, unknown, seed, start)
 
 
 def weights_file(network: str) -> str:
@@ -134,6 +147,8 @@ def run_training(
     card: Callable[[str, Facts], str],
     progress: Progress,
     tell: Tell,
+    device: str = "cpu",
+    workers: int = 1,
 ) -> None:
     """Train, or go on, and write weights, card, `training.json`, `curves.png`, `sheet.png` and two tables.
 
@@ -143,14 +158,19 @@ def run_training(
         card: makes the text of the card of the recipe's notes and the facts.
         progress: passes steps through.
         tell: is told how far it is.
+        device: where the network learns; see `loop.train`.
+        workers: processes that make examples.
 
     Raises:
-        InputError: pictures or the backbone's weights are missing.
+        InputError: pictures, the backbone's weights or the GPU are missing.
         StageError: the training diverged.
     """
     network, recipe = training.network, training.recipe
     pictures = read_training_pictures(training, tell)
-    outcome = train(recipe, published_trunk(), pictures[:2], folder, training.seed, progress, tell)
+    start = None if training.start is None else read_weights(network, training.start)
+    outcome = train(
+        recipe, published_trunk(), pictures[:2], folder, training.seed, progress, tell, device, workers, start
+    )
     tell(f"{in_words(outcome.figures)} on {counted(len(pictures.held_out), 'held-out picture')}")
     facts = _facts(training, pictures, outcome)
     write_weights(folder / weights_file(network), outcome.network)
@@ -169,6 +189,7 @@ def _facts(training: Training, pictures: Pictures, outcome: Outcome) -> Facts:
         network=training.network,
         seed=training.seed,
         seconds=outcome.seconds,
+        device=outcome.device,
         parameters=sum(parameter.numel() for parameter in outcome.network.parameters()),
         schedule=asdict(training.recipe.schedule),
         sets=tuple(

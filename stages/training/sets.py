@@ -1,5 +1,8 @@
 """Sets of pictures to learn from: folders `<set>/images` and `<set>/masks` with files of the same stems, `ABOUT.md`.
 
+A set of clips is in the DAVIS layout, `<set>/JPEGImages/480p/<clip>` and `<set>/Annotations/480p/<clip>`; whole clips
+are held out.
+
 A mask holds 0 for background and 1.. for objects. What 255 means is told by the set: where its masks hold nothing but 0
 and 255, it is the object; beside other ids it is what nobody knows.
 """
@@ -23,15 +26,15 @@ from stages.core.palette import IGNORE
 from stages.formats.files import sha256
 from stages.formats.frames import SUFFIXES, read_frame
 from stages.formats.pictures import load_picture
-from stages.training.pictures import Picture, counted
+from stages.training.pictures import HELD_OUT, Picture, counted, rank
 
 Unknown = Literal["auto", "255", "none"]
 """Whether 255 in a mask is what nobody knows: the set tells, yes, no (then it is an object)."""
-HELD_OUT: Final = 1 / 16
-"""Share of the pictures that is kept for validation."""
 _ENOUGH_FOR_TWO: Final = 8
 _LONGEST_SIDE_PX: Final = 1024
 """Larger pictures are reduced when they are read: the networks look at crops of some 200 pixels."""
+_CLIPS: Final = Path("JPEGImages", "480p")
+_CLIP_MASKS: Final = Path("Annotations", "480p")
 _LOSSY: Final = frozenset({".jpg", ".jpeg"})
 
 
@@ -43,26 +46,32 @@ class PictureSet:
     folder: Path
     share: float
 
+    @property
+    def is_clips(self) -> bool:
+        """Whether it is in the DAVIS layout: `JPEGImages/480p/<clip>/*`, `Annotations/480p/<clip>/*.png`."""
+        return (self.folder / _CLIPS).is_dir()
+
+    def name_of(self, picture: Path) -> str:
+        """A picture's name: its stem, behind that of its clip if it is a frame."""
+        return f"{picture.parent.name}/{picture.stem}" if self.is_clips else picture.stem
+
     def files(self) -> list[tuple[Path, Path]]:
         """Every picture with its mask, by name.
 
         Raises:
             InputError: there is no picture, two of one name, or one without a mask that can be used.
         """
-        pictures = _by_stem(self.folder / "images")
-        if not pictures:
-            raise InputError(
-                f"{self.folder / 'images'}: found no picture ({', '.join(sorted(SUFFIXES))}), expected pictures with "
-                f"masks beside them in {self.folder / 'masks'}; correct --train-root or --sets"
-            )
-        masks = _by_stem(self.folder / "masks")
-        return [(picture, _mask_for(picture, masks, self.folder / "masks")) for picture in pictures.values()]
+        if self.is_clips:
+            clips = sorted(path for path in (self.folder / _CLIPS).iterdir() if path.is_dir())
+            return [pair for clip in clips for pair in _pairs(clip, self.folder / _CLIP_MASKS / clip.name)]
+        return _pairs(self.folder / "images", self.folder / "masks")
 
     def digest(self) -> str:
         """Of all its pictures and masks."""
         content = hashlib.sha256()
         for picture, mask in self.files():
-            content.update(f"{picture.name} {_digest(picture)} {mask.name} {_digest(mask)}\n".encode())
+            shown = f"{picture.parent.name}/{picture.name}" if self.is_clips else picture.name
+            content.update(f"{shown} {_digest(picture)} {mask.name} {_digest(mask)}\n".encode())
         return content.hexdigest()
 
     def terms(self) -> str:
@@ -87,10 +96,10 @@ def choose_sets(
     Raises:
         InputError: there is no set, or not the one that is asked for.
     """
-    if (root / "images").is_dir():
+    if _is_set(root):
         there = {root.resolve().name: root}
     else:
-        there = {path.name: path for path in sorted(root.glob("*")) if (path / "images").is_dir()}
+        there = {path.name: path for path in sorted(root.glob("*")) if _is_set(path)}
     if not there:
         raise InputError(
             f"{root}: found no set of pictures, expected folders `images` and `masks` in it, or folders that hold "
@@ -107,6 +116,10 @@ def choose_sets(
                 f"set {name!r}; sets in {root}: {', '.join(there)}. Correct --train-root or --sets"
             )
     return tuple(PictureSet(name, there[name], share) for name, share in shares.items())
+
+
+def _is_set(folder: Path) -> bool:
+    return (folder / "images").is_dir() or (folder / _CLIPS).is_dir()
 
 
 def read_set(chosen: PictureSet, unknown: Unknown) -> tuple[list[Picture], str]:
@@ -129,13 +142,8 @@ def read_set(chosen: PictureSet, unknown: Unknown) -> tuple[list[Picture], str]:
         if rgb.shape[:2] != ids.shape:
             raise InputError(f"{file}: found {rgb.shape[:2]} (rows, columns), expected {ids.shape} as in its mask")
         labels = _with_an_object(path, ids) if is_object else ids
-        pictures.append(Picture(chosen.name, file.stem, *_reduced(rgb, labels)))
+        pictures.append(Picture(chosen.name, chosen.name_of(file), *_reduced(rgb, labels)))
     return pictures, "-" if IGNORE not in found else "object" if is_object else "unknown"
-
-
-def is_held_out(set_name: str, name: str) -> bool:
-    """Whether a picture serves for validation in any case: its name alone says so, whatever else is in the set."""
-    return _rank(set_name, name) < HELD_OUT
 
 
 def split(
@@ -154,7 +162,7 @@ def split(
     Raises:
         InputError: there are not two that suit.
     """
-    pool = sorted(filter(suits, pictures), key=lambda picture: _rank(picture.set_name, picture.name))
+    pool = sorted(filter(suits, pictures), key=lambda picture: rank(picture.set_name, picture.name))
     if len(pool) < 2:
         raise InputError(
             f"found {counted(len(pictures), 'picture')}, {len(pool)} of them with {wanted}; expected "
@@ -162,9 +170,12 @@ def split(
             "see --unknown, if the masks hold 255)"
         )
     least = 1 if len(pool) < _ENOUGH_FOR_TWO else 2
-    held_out = {id(picture) for picture in pool[:least]}
-    held_out |= {id(picture) for picture in pictures if is_held_out(picture.set_name, picture.name)}
-    held_out.discard(id(pool[-1]))  # somebody must be left to learn from
+    ranks = sorted({rank(picture.set_name, picture.name) for picture in pool})  # one for all frames of a clip
+    highest = max(ranks[min(least, len(ranks)) - 1], HELD_OUT)
+    if len(ranks) == 1:  # a single clip: its first frame is better than nothing
+        held_out = {id(pool[0])}
+    else:
+        held_out = {id(p) for p in pictures if rank(p.set_name, p.name) <= min(highest, ranks[-2])}
     parts: tuple[list[Picture], list[Picture]] = [], []
     for picture in pictures:
         parts[id(picture) in held_out].append(picture)
@@ -180,6 +191,17 @@ def counts(pictures: Sequence[Picture]) -> tuple[Counter[str], Counter[str]]:
 
 
 # ---------------------------------------------------------------------------------------------- files
+
+
+def _pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
+    pictures = _by_stem(images)
+    if not pictures:
+        raise InputError(
+            f"{images}: found no picture ({', '.join(sorted(SUFFIXES))}), expected pictures with "
+            f"masks beside them in {masks}; correct --train-root or --sets"
+        )
+    found = _by_stem(masks)
+    return [(picture, _mask_for(picture, found, masks)) for picture in pictures.values()]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -269,8 +291,3 @@ def _reduced(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray
     smaller = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     fewer = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     return np.asarray(smaller, np.uint8), np.asarray(fewer, np.uint8)
-
-
-def _rank(set_name: str, name: str) -> float:
-    """In [0, 1), from the name alone."""
-    return int.from_bytes(hashlib.sha256(f"{set_name}/{name}".encode()).digest()[:4], "big") / 2**32

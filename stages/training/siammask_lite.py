@@ -43,6 +43,7 @@ where it errs.
     schedule = Schedule(steps=1500, batch=16, learning_rate=1.5e-3, averaging=0.99)
     shares: Mapping[str, float] = {"coco_open": 0.3, "coco_nc": 0.5, "ccp_person": 0.2}
     engines: Sequence[str] = ()
+    on_gpu = False
     wanted = f"{WANTED} that is {SMALLEST_SIDE_PX} pixels long"
 
     def suits(self, picture: Picture) -> bool:

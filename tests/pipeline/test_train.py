@@ -52,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
         ("TrainNetwork", ("--network", "fbrs_lite", "--sets", "pets:much"), "shares above 0"),
         ("TrainNetwork", ("--network", "fbrs_lite", "--unknown", "254"), "auto, 255, none"),
         ("TrainNetwork", ("--network", "fbrs_lite", "--steps", "-3"), "-3"),
+        ("TrainNetwork", ("--network", "fbrs_lite", "--batch-size", "-1"), "-1"),
     ],
 )
 def test_an_impossible_option_is_refused(folder: Path, task: str, arguments: tuple[str, ...], expected: str) -> None:
@@ -86,7 +87,7 @@ def test_a_killed_training_goes_on_and_others_leave_it_alone(folder: Path) -> No
     (unfinished,) = place.glob("*/unfinished")
     assert done.returncode == 0, done.stderr
     assert f"another training is unfinished in {unfinished.relative_to(folder)}" in done.stderr
-    assert "--train-root sets --sets pets:1 --steps 102" in (unfinished / "command.txt").read_text()
+    assert "--train-root sets --sets pets:1 --steps 102 --batch-size 16" in (unfinished / "command.txt").read_text()
 
     done = run(folder, "TrainNetwork", *arguments)
     assert done.returncode == 0, done.stderr
@@ -179,7 +180,7 @@ def test_a_worse_network_is_not_installed_unless_wanted(trained: Short, project:
     assert (network.decided_by, network.rival) == ("iou", "fbrs:lite")
     assert network.figures["iou"] < network.figures_of_rival["iou"]
     card = (MINE / "card.md").read_text()
-    assert "`lis train fbrs:mine --train-root sets --sets pets:1 --steps 1 --seed 1`" in card
+    assert "`lis train fbrs:mine --train-root sets --sets pets:1 --steps 1 --batch-size 2 --seed 1`" in card
     assert f"| iou | {network.figures['iou']:.4f} | {network.figures_of_rival['iou']:.4f} |" in card
     assert "| pets | 100% | 8 | 8 | 2 | object | not stated |" in card
 
@@ -226,17 +227,22 @@ def test_other_options_are_another_training(trained: Short, folder: Path) -> Non
     def training(**options: object) -> TrainNetwork:
         return TrainNetwork(**{"network": "fbrs_lite", "train_root": "sets", "steps": 1, **options})
 
-    tasks = [training(), training(steps=2), training(seed=2), training(unknown="none"), training(sets={"pets": 0.5})]
+    shutil.copy(registry.find("segmenter", "fbrs:lite").spec.folder / "fbrs_lite.safetensors", "begin.safetensors")
+    others = ({"steps": 2}, {"seed": 2}, {"unknown": "none"}, {"sets": {"pets": 0.5}}, {"batch_size": 3},
+              {"learning_rate": 1e-4}, {"start": "begin.safetensors"})  # fmt: skip
+    tasks = [training(), *(training(**each) for each in others)]
     before = [task.target() for task in tasks]
     assert len(set(before)) == len(tasks)
-    assert len({task.target() for task in (training(), training(threads=2))}) == 1
+    assert len({task.target() for task in (training(), training(threads=2), training(device="cpu"))}) == 1
+    words = tasks[-1].command().split()
+    assert words[-2:] == ["--start", "begin.safetensors"] and "--learning-rate" not in words
     (folder / "sets" / "pets" / "masks" / "00.png").write_bytes(b"another")
     assert training().target() != before[0]
 
 
 def test_a_set_itself_can_be_the_root(trained: Short) -> None:
     task = TrainNetwork(network="fbrs_lite", train_root="sets/pets", steps=1)
-    assert task.command().endswith("--network fbrs_lite --train-root sets/pets --steps 1 --seed 1")
+    assert task.command().endswith("--network fbrs_lite --train-root sets/pets --steps 1 --batch-size 2 --seed 1")
     assert [each.name for each in task.training.sets] == ["pets"]
 
 

@@ -11,16 +11,16 @@ from stages.core.errors import InputError, StageError
 from stages.engines.registry import small_networks
 from stages.training import loop
 from stages.training.card import card
-from stages.training.fbrs_lite import click_on_errors
-from stages.training.loop import CHECKPOINT, duration, pace, train
+from stages.training.looks import click_on_errors
+from stages.training.loop import CHECKPOINT, Learner, duration, pace, train
 from stages.training.losses import normalised_focal_loss, soft_iou_loss
-from stages.training.outcome import published_trunk, read_facts, write_curves
-from stages.training.pictures import Drawing
+from stages.training.outcome import published_trunk, read_facts, read_weights, write_curves
+from stages.training.pictures import Drawing, is_held_out
 from stages.training.recipe import Schedule
 from stages.training.recipes import RECIPES, recipe
 from stages.training.scenes import draw_scene
 from stages.training.session import plan_training, run_training
-from stages.training.sets import PictureSet, choose_sets, is_held_out, read_set, split
+from stages.training.sets import PictureSet, choose_sets, read_set, split
 from stages.training.strokes import draw_strokes, rasterise
 from tests.training.short import Short, always, train_shortly, write_set
 
@@ -98,7 +98,7 @@ def test_a_correction_goes_into_the_largest_error():
     found = torch.full((1, 40, 40), -5.0)
     found[0, 5:25, 15:] = 5  # the left half is missed; what lies beyond the right border is a smaller error
     positive, negative = click_on_errors(torch.zeros(1, 2, 40, 40), found, target)[0]
-    assert not positive.any() and negative[14, 30] == 1  # rows 5..24, columns 25..35
+    assert not positive.any() and negative[15, 30] == 1  # rows 5..24, columns 25..35
     found[0, 5:25, 25:] = -5
     positive, negative = click_on_errors(torch.zeros(1, 2, 40, 40), found, target)[0]
     assert positive[9:21, 9].any() and not negative.any()
@@ -134,11 +134,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(pictures, tmp_path
     with pytest.raises(KeyboardInterrupt):
         train(Short(), trunk, pictures, folders[1], 3, killed)
     assert (folders[1] / CHECKPOINT).exists()
-    resumed = train(Short(), trunk, pictures, folders[1], seed=3)
+    resumed = train(Short(), trunk, pictures, folders[1], seed=3, workers=2)  # who makes examples changes none
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
     assert (folders[1] / "validation.csv").read_text().count("\n") == 3  # head, step 2, step 3
-    assert resumed.figures.keys() == {"iou", "iou_3_clicks"}
+    assert {"iou", "iou_first", "iou_3_clicks", "iou_1_click"} <= resumed.figures.keys()
 
 
 def test_the_learning_rate_rises_falls_and_rises_again():
@@ -158,6 +158,36 @@ def test_what_is_trained_and_what_is_not(pictures, tmp_path):
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert not any(name.startswith(("encoder.stem", "encoder.stages.0", "encoder.stages.1.")) for name in changed)
     assert any(name.startswith("encoder.stages.5") for name in changed) and "head.2.weight" in changed
+
+
+def test_a_training_begins_with_the_weights_that_are_given(pictures, tmp_path):
+    trunk, start = published_trunk(), Short().build(published_trunk()).state_dict()
+    start = {name: value + 1 if name == "head.2.bias" else value for name, value in start.items()}
+    begun = Learner(Short(), trunk, start=start)
+    assert torch.equal(begun.network.state_dict()["head.2.bias"], start["head.2.bias"])
+
+
+def test_weights_of_another_network_are_no_beginning():
+    shipped = {name: engine.spec.folder / engine.network.checkpoint.file for name, engine in small_networks().items()}
+    first = read_weights("fbrs_lite", shipped["fbrs_lite"])["encoder.maps_stem.0.weight"]
+    assert first.shape[1] == 4 and not first[:, 2:].any()  # what was stored with two maps heeds no others
+    with pytest.raises(InputError, match="expected weights of fbrs_lite"):
+        read_weights("fbrs_lite", shipped["match_lite"])
+
+
+def test_a_recipe_that_was_not_made_for_gpus_learns_on_the_cpu_and_says_so(pictures, tmp_path):
+    class ForCpus(Short):
+        on_gpu = False
+
+    told: list[str] = []
+    outcome = train(ForCpus(), published_trunk(), pictures, tmp_path, 3, tell=told.append, device="cuda")
+    assert outcome.device == "cpu" and "it learns on the CPU" in told[0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(pictures, tmp_path):
+    with pytest.raises(InputError, match="no usable GPU"):
+        train(Short(), published_trunk(), pictures, tmp_path, 3, device="cuda")
 
 
 def test_other_pictures_or_another_seed_are_another_training(root):

@@ -10,11 +10,11 @@ from PIL import Image
 
 from stages.core.errors import InputError
 from stages.engines.registry import small_networks
-from stages.training.pictures import Drawing, Picture
+from stages.training.pictures import Drawing, Picture, is_held_out
 from stages.training.recipes import RECIPES
 from stages.training.scenes import draw_scene
 from stages.training.session import plan_training, read_training_pictures
-from stages.training.sets import PictureSet, choose_sets, is_held_out, read_set, split
+from stages.training.sets import PictureSet, choose_sets, read_set, split
 from tests.training.short import always, write_set
 
 
@@ -170,3 +170,47 @@ def test_drawing_ends_where_nothing_fits():
     small = [Picture("few", "a", np.zeros((100, 100, 3), np.uint8), np.eye(100, dtype=np.uint8)[:, ::-1].copy())]
     with pytest.raises(InputError, match="600 pixels"):
         RECIPES["siammask_lite"].sample(Drawing(small, {"few": 1}), np.random.default_rng(0))
+
+
+# -- clips -------------------------------------------------------------------------------------------------------------
+
+
+def write_clips(folder, *names, frames=6):
+    """A set in the DAVIS layout: a disc that moves on a texture."""
+    rng = np.random.default_rng(0)
+    for name in names:
+        for part, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+            (folder / part / "480p" / name).mkdir(parents=True)
+            for index in range(frames):
+                ids = cv2.circle(np.zeros((60, 80), np.uint8), (25 + 4 * index, 30), 18, 1, -1)
+                rgb = cv2.resize(rng.integers(0, 100, (6, 8, 3)).astype(np.uint8), (80, 60))
+                picture = ids if suffix == "png" else np.where(ids[..., None] > 0, np.uint8(200), rgb)
+                Image.fromarray(picture).save(folder / part / "480p" / name / f"{index:05d}.{suffix}")
+    return folder
+
+
+def test_clips_are_a_set_and_whole_clips_are_held_out(tmp_path):
+    names = [f"clip-{number}" for number in range(12)]
+    root = write_clips(tmp_path / "clips", *names)
+    (chosen,) = choose_sets(root, {}, {"usual": 1.0})
+    pictures, _ = read_set(chosen, "auto")
+    assert len(pictures) == 72 and pictures[7].name == "clip-1/00001"
+    parts = split(pictures, always, "anything")
+    of_parts = [{picture.name.partition("/")[0] for picture in part} for part in parts]
+    assert not of_parts[0] & of_parts[1] and len(of_parts[1]) >= 1
+    assert [len(part) for part in parts] == [6 * len(clips) for clips in of_parts]
+
+
+def test_a_frame_of_a_clip_that_changes_makes_another_set(tmp_path):
+    root = write_clips(tmp_path / "clips", "one", "two", frames=2)
+    before = PictureSet("clips", root, 1.0).digest()
+    shutil.copy(root / "Annotations/480p/one/00000.png", root / "Annotations/480p/two/00001.png")
+    assert PictureSet("clips", root, 1.0).digest() != before
+    (root / "Annotations/480p/two/00001.png").unlink()
+    with pytest.raises(InputError, match=r"two/00001\.png: found no mask"):
+        PictureSet("clips", root, 1.0).digest()
+
+
+def test_of_a_single_clip_a_frame_is_held_out(tmp_path):
+    pictures, _ = read_set(PictureSet("clips", write_clips(tmp_path / "clips", "only"), 1.0), "auto")
+    assert [len(part) for part in split(pictures, always, "anything")] == [5, 1]
