@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from stages.core.palette import IGNORE
 from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX, LiteClicks
@@ -44,6 +45,8 @@ _AGAIN, _CORRECTED, _GIVEN = 0.30, 0.22, 0.13
 _LOOKS_FROM: Final = 0.03
 """Progress before which all are: there is nothing to look at yet."""
 _MOST_VALIDATED_AT_ONCE: Final = 16
+_AT_ONCE: Final = 64
+"""A GPU sees a multiple of so many objects: cuDNN chooses, and may compile, its kernels anew for every other number."""
 
 
 class FbrsLite:
@@ -216,7 +219,11 @@ def logits(network: nn.Module, rgb: Tensor, maps: Tensor) -> Tensor:
 
 
 def _logits(network: LiteClicks, early: tuple[Tensor, Tensor], scene: Tensor, maps: Tensor) -> Tensor:
-    return network.logits_from((early[0][scene], early[1][scene]), maps).float()
+    count = len(scene)
+    if maps.device.type == "cuda" and (missing := -count % _AT_ONCE):
+        scene = functional.pad(scene, (0, missing))
+        maps = functional.pad(maps, (0, 0, 0, 0, 0, 0, 0, missing))
+    return network.logits_from((early[0][scene], early[1][scene]), maps).float()[:count]
 
 
 def _later_looks(network: LiteClicks, early: tuple[Tensor, Tensor], of: Items, seed: int) -> Tensor:

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,16 +22,17 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
-from stages.core.errors import StageError
+from stages.core.errors import LisError, StageError
 from stages.core.progress import Progress, silent
 from stages.formats import files
 from stages.nn.prepare import choose_device
 from stages.training.pictures import Drawing, Picture
 from stages.training.recipe import Batch, Recipe, Sample, Schedule
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 Tell = Callable[[str], None]
 """Is told a line for people."""
 
@@ -128,7 +129,8 @@ def train(
     validation = _Table(folder / "validation.csv", min(first, schedule.steps - 1))
     lines = _Lines(tell, first, schedule.steps)
     started = time.monotonic()
-    for step, batch in zip(progress(range(first, schedule.steps), schedule.steps - first), loader, strict=True):
+    steps = progress(range(first, schedule.steps), schedule.steps - first)
+    for step, batch in zip(steps, _batches(loader, folder), strict=True):
         tensors = learner.step(batch, step / schedule.steps, pace(step, schedule))
         parts = {name: float(value) for name, value in tensors.items()}
         if not math.isfinite(sum(parts.values())):
@@ -168,8 +170,7 @@ class Learner:
         if start is not None:
             self.network.load_state_dict(start, strict=False)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it
-        average = get_ema_multi_avg_fn(recipe.schedule.averaging)  # type: ignore[no-untyped-call]
-        self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.averaged = AveragedModel(self.network, multi_avg_fn=average(recipe.schedule.averaging), use_buffers=True)
         self.optimiser = self._optimiser()
 
     def step(self, batch: Batch, progress: float, pace: float) -> dict[str, Tensor]:
@@ -302,6 +303,38 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """A moving average that forgets its beginning, an untrained network, however few steps there are.
+
+    Of n steps it weighs the last twentieth most, until that is as long as `decay` asks for.
+    """
+
+    @torch.no_grad()
+    def update(averaged: Tensors, now: Tensors, steps: Tensor | int) -> None:
+        count = torch.as_tensor(steps, dtype=torch.float32)
+        new_share = 1 - ((1 + count) / (20 + count)).clamp(max=decay)
+        for old, new in zip(averaged, now, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, new_share)
+            else:
+                old.copy_(new)
+
+    return update
+
+
+def _batches(loader: Iterable[Batch], folder: Path) -> Iterator[Batch]:
+    try:
+        yield from loader
+    except LisError:
+        raise
+    except Exception as error:  # of a process that makes examples: of whichever kind, with its trace as the message
+        reason = str(error).strip().splitlines()[-1]
+        raise StageError(
+            f"an example could not be made: {reason}. The last checkpoint is kept in {folder}, but "
+            "the same command would meet the same example: report this, and choose another --seed meanwhile"
+        ) from error
 
 
 def pace(step: int, schedule: Schedule) -> float:

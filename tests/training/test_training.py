@@ -1,6 +1,7 @@
 """Training: what a network sees, and that an interrupted training is the training."""
 
 import csv
+import multiprocessing
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from stages.engines.registry import small_networks
 from stages.training import loop
 from stages.training.card import card
 from stages.training.looks import click_on_errors
-from stages.training.loop import CHECKPOINT, Learner, duration, pace, train
+from stages.training.loop import CHECKPOINT, Learner, average, duration, pace, train
 from stages.training.losses import normalised_focal_loss, soft_iou_loss
 from stages.training.outcome import published_trunk, read_facts, read_weights, write_curves
 from stages.training.pictures import Drawing, is_held_out
@@ -173,6 +174,27 @@ def test_weights_of_another_network_are_no_beginning():
     assert first.shape[1] == 4 and not first[:, 2:].any()  # what was stored with two maps heeds no others
     with pytest.raises(InputError, match="expected weights of fbrs_lite"):
         read_weights("fbrs_lite", shipped["match_lite"])
+
+
+def test_the_average_forgets_the_network_that_it_began_with():
+    for steps, decay in ((30, 0.9985), (300, 0.9985), (300, 0.9)):
+        update, averaged = average(decay), [torch.ones(1), torch.tensor(0)]
+        for step in range(1, steps):
+            update(averaged, [torch.zeros(1), torch.tensor(step)], torch.tensor(step))
+        assert averaged[0] < 1e-4 and averaged[1] == steps - 1
+    update([held := torch.zeros(1)], [torch.ones(1)], 10**6)
+    assert held.item() == pytest.approx(0.1)
+
+
+def test_an_example_that_cannot_be_made_ends_a_training_in_one_line(pictures, tmp_path):
+    class Broken(Short):
+        def sample(self, pictures, rng):
+            if multiprocessing.parent_process() is not None:
+                raise ZeroDivisionError("an object of no width")
+            return super().sample(pictures, rng)
+
+    with pytest.raises(StageError, match=r"^an example could not be made: ZeroDivisionError: .*no width.* report this"):
+        train(Broken(), published_trunk(), pictures, tmp_path, seed=3)
 
 
 def test_a_recipe_that_was_not_made_for_gpus_learns_on_the_cpu_and_says_so(pictures, tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from stages.core.errors import InputError
 from stages.engines.registry import small_networks
-from stages.training.pictures import Drawing, Picture, is_held_out
+from stages.training.pictures import CLIPS_SET, HELD_OUT_CLIPS, Drawing, Picture, is_held_out
 from stages.training.recipes import RECIPES
 from stages.training.scenes import draw_scene
 from stages.training.session import plan_training, read_training_pictures
@@ -209,6 +209,11 @@ def test_a_frame_of_a_clip_that_changes_makes_another_set(tmp_path):
     (root / "Annotations/480p/two/00001.png").unlink()
     with pytest.raises(InputError, match=r"two/00001\.png: found no mask"):
         PictureSet("clips", root, 1.0).digest()
+
+
+def test_clips_that_benchmarks_are_made_of_are_never_learnt_from():
+    assert all(is_held_out(CLIPS_SET, f"{clip}/00003") for clip in HELD_OUT_CLIPS)
+    assert not all(is_held_out("mine", f"{clip}/00003") for clip in HELD_OUT_CLIPS)
 
 
 def test_of_a_single_clip_a_frame_is_held_out(tmp_path):
