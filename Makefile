@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test slow check docs davisinteractive clean
+.PHONY: demo test slow faults check docs davisinteractive clean
 
 ## set up, bring in the demo clip, and label it
 demo: $(INSTALLED)
@@ -16,6 +16,13 @@ test: $(INSTALLED)
 ## the long tests
 slow: $(INSTALLED)
 	$(BIN)/pytest -n 2 -m slow
+
+## refused, killed, cut, flipped, filled up: hours; docs/reliability.md says what and with what outcome
+faults: $(INSTALLED)
+	for part in exhaust rot power; do $(BIN)/python -m tests.faults $$part || exit 1; done
+	$(BIN)/python -m tests.faults fuzz --count 10000
+	for part in kills rerun; do $(BIN)/python -m tests.faults $$part --count 1000 || exit 1; done
+	for part in room held two clock; do $(BIN)/python -m tests.faults $$part --count 20 || exit 1; done
 
 ## linting, types, the contract between the layers
 check: $(INSTALLED)

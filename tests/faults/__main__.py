@@ -52,7 +52,7 @@ def _cases(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
         chosen = exhaust.cases(exhaust.number_of_calls(start, folder), given.seed)[given.first :: given.every]
         yield from exhaust.exhaust(start, expected, folder, chosen, given.seed)
     elif given.part == "rot":
-        yield from rot.rot(reference, folder, given.seed)
+        yield from rot.rot(reference, folder, given.every, given.seed)
     elif given.part == "rerun":
         yield from rot.rerun(reference, expected, folder, given.count, given.seed)
     elif given.part == "kills":

@@ -26,17 +26,17 @@ FLIPS: Final = 1000
 _TERMS: Final = {"scribbles": "001", "requests": 1, "placement": "eq1", "frame_count": 4}
 
 
-def rot(finished: Case, folder: Path, seed: int) -> Iterator[dict[str, Any]]:
-    """Damage files of a finished sequence in every way, one at a time."""
+def rot(finished: Case, folder: Path, every: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Damage files of a finished sequence in every way, one at a time; or one case of so many."""
     case = finished.copy(folder / "rotting")
     for path in sorted(case.root.rglob("*.json")):
-        yield from _json(case, path, random.Random(f"{seed} {path.name}"))
+        yield from _json(case, path, every, random.Random(f"{seed} {path.name}"))
     for suffix in (".h5", ".png"):
         paths = sorted(path for path in case.root.rglob(f"*{suffix}") if "requests" not in path.parts)
-        yield from _binary(case, paths, random.Random(f"{seed} {suffix}"), suffix)
+        yield from _binary(case, paths, FLIPS // every, random.Random(f"{seed} {suffix}"), suffix)
 
 
-def _json(case: Case, path: Path, rng: random.Random) -> Iterator[dict[str, Any]]:
+def _json(case: Case, path: Path, every: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     """Each damage is read by what reads the file; once in a while a whole run looks at it."""
     written = path.read_bytes()
     right = _read(case, path)
@@ -45,7 +45,7 @@ def _json(case: Case, path: Path, rng: random.Random) -> Iterator[dict[str, Any]
         ("changed", at, written[:at] + bytes([written[at] ^ rng.randrange(1, 256)]) + written[at + 1 :])
         for at in range(len(written))
     ]
-    for what, at, content in damaged:
+    for what, at, content in damaged[::every]:
         path.write_bytes(content)
         problems = []
         try:
@@ -60,9 +60,9 @@ def _json(case: Case, path: Path, rng: random.Random) -> Iterator[dict[str, Any]
     path.write_bytes(written)
 
 
-def _binary(case: Case, paths: list[Path], rng: random.Random, suffix: str) -> Iterator[dict[str, Any]]:
+def _binary(case: Case, paths: list[Path], count: int, rng: random.Random, suffix: str) -> Iterator[dict[str, Any]]:
     """Flips of one bit; reading must not end in anything but an error of ours, and `verify` has to see each of them."""
-    for number in range(FLIPS):
+    for number in range(count):
         path = rng.choice(paths)
         written = path.read_bytes()
         at, bit = rng.randrange(len(written)), rng.randrange(8)

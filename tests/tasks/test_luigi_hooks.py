@@ -22,6 +22,7 @@ import luigi.worker
 import pytest
 
 from stages.core.errors import InputError, StageError
+from tasks.inputs import Frames
 from tasks.runtime import luigi_hooks
 from tests.conftest import LUIGI, REPOSITORY, Project
 
@@ -282,3 +283,11 @@ def test_a_signal_that_comes_while_a_process_forks_is_not_lost() -> None:
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("stopped\n", "")
+
+
+def test_a_reason_that_cannot_be_written_down_hides_no_other(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(luigi_hooks, "_failures", [tmp_path / "gone" / "reasons"])
+    task = project.task(Frames)
+    assert task.on_failure(StageError("no room")) == "no room"
