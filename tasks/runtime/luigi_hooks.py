@@ -38,6 +38,7 @@ from luigi.scheduler import Scheduler
 from stages.core.errors import LisError
 from stages.formats import files
 from tasks.runtime import machine, runs
+from tasks.runtime.mailbox import Mailbox
 from tasks.runtime.mistakes import explain, one_line
 
 logger = logging.getLogger("lis")
@@ -66,6 +67,7 @@ def prepare() -> None:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background is deaf to it
             signal.signal(signal.SIGINT, forking.stop)
         os.register_at_fork(after_in_child=_leave_when_told)
+    luigi.worker.Worker.__init__ = _with_mailbox(luigi.worker.Worker.__init__)  # type: ignore[method-assign]
     sys.excepthook = _explain
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -101,6 +103,16 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _with_mailbox(make: Callable[..., None]) -> Callable[..., None]:
+    """Luigi's worker, but what its tasks tell it cannot be held up by one that is killed."""
+
+    def init(self: luigi.worker.Worker, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        self._task_result_queue = Mailbox()  # type: ignore[assignment]
+
+    return init
 
 
 class _ForkLock:
