@@ -1,7 +1,8 @@
 """The order of frames by their names: counters, and times or positions written as decimal numbers."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,16 +11,17 @@ from natsort import natsorted
 
 from stages.core.errors import InputError
 
-_NUMBER: Final = re.compile(r"(?P<sign>[-+]?)\d+(?:[.,](?P<fraction>\d+))?(?P<power>[eE][-+]?\d+)?")
+_NUMBER: Final = re.compile(r"(?P<sign>[-+]?)\d+(?P<behind>(?:[.,]\d+)*)(?P<power>[eE][-+]\d+(?![^\W_]))?")
+_SIGN_OR_POINT: Final = re.compile(r"[-+.,]\d")
 
 
 def in_order(folder: Path, paths: Sequence[Path]) -> list[Path]:
     """Pictures in the order of their names, in which numbers count as such: frame_2 before frame_10, 0.1 before 0.25.
 
     A point can stand in a number (times in seconds) or between two counters (take 1, frame 10): 1.10 comes before 1.9
-    or after it. Where the two readings give two orders, the names have to show which one is meant: as decimal numbers
-    they step evenly or have zeros behind the point (0.067); as counters they count on (1.9, 1.10) or would be one
-    number twice (1.1, 1.10).
+    or after it. Where the two readings give two orders, the numbers at that place of the names have to show which one
+    is meant: as decimal numbers they step evenly or have zeros behind the point (0.067); as counters they count on
+    (1.9, 1.10) or would be one number twice (1.1, 1.10). Dates and versions (1.1.10) are counters.
 
     Raises:
         InputError: two pictures have one stem or one number, a number is missing, or the order cannot be known.
@@ -29,28 +31,23 @@ def in_order(folder: Path, paths: Sequence[Path]) -> list[Path]:
             raise InputError(
                 f"{folder}: found {one.name} and {other.name}, expected one picture a frame; remove one of the two"
             )
-    counted = natsorted(sorted(paths), key=lambda path: path.stem)
-    numbers = _numbers([path.stem for path in paths])
-    if numbers is None:
-        _check_counters(counted)
-        return counted
-    valued = [path for _, path in sorted(zip(numbers, paths, strict=True), key=lambda pair: (pair[0].value, pair[1]))]
+    values, unsure = _decimal_places([path.stem for path in paths])
+    counted = _sorted(paths, values)
+    valued = _sorted(paths, values | unsure) if unsure else counted
     if valued != counted:
-        values, counters = _look_like_values(numbers), _look_like_counters(numbers)
-        if values == counters:
-            at = next(index for index, (one, other) in enumerate(zip(valued, counted, strict=True)) if one != other)
-            raise InputError(
-                f"{folder}: found names with two readings: by decimal numbers {valued[at].name} comes before "
-                f"{counted[at].name}, by counters after it; expected an order that is certain; write as many digits "
-                "behind each point (0.50, 0.75), or number the frames anew"
-            )
-        if values:
-            return valued
-    _check_counters(counted)
+        at = next(index for index, (one, other) in enumerate(zip(valued, counted, strict=True)) if one != other)
+        raise InputError(
+            f"{folder}: found names with two readings: by decimal numbers {valued[at].name} comes before "
+            f"{counted[at].name}, by counters after it; expected an order that is certain; write as many digits "
+            "behind each point (0.50, 0.75), or number the frames anew"
+        )
+    if not values:
+        _check_counters(counted)
     return counted
 
 
 class _Number(NamedTuple):
+    written: str
     value: float
     sign: str
     whole: str
@@ -60,36 +57,78 @@ class _Number(NamedTuple):
     power: str
 
 
-def _numbers(stems: Sequence[str]) -> list[_Number] | None:
-    """The stems as decimal numbers within one text, if they can be read so, and not all are plain counters."""
-    backwards = [stem[::-1] for stem in stems]
-    before = re.sub(r"[-+\d.,]*$", "", _common_start(stems))
-    after = re.sub(r"[\d.,]*$", "", _common_start(backwards))[::-1]
-    if len(before) + len(after) > min(map(len, stems)):
-        return None
-    middles = [stem[len(before) : len(stem) - len(after)] for stem in stems]
-    if before and all(middle[:1] == "-" for middle in middles):
-        middles = [middle[1:] for middle in middles]  # a dash: it stands before all of them
-    matches = [_NUMBER.fullmatch(middle) for middle in middles]
-    if not all(matches) or all(middle.isdecimal() for middle in middles):
-        return None
+_Place = tuple[str, ...]
+"""Where in a name a number stands: the texts before it, of which numbers separate one from the next."""
+_Ranks = dict[_Place, dict[str, int]]
+"""The numbers of a place that are no counters, as written, and how many of them are smaller."""
+
+
+def _decimal_places(stems: Sequence[str]) -> tuple[_Ranks, _Ranks]:
+    """The places at which it matters whether decimal numbers or counters stand there: surely decimal, not sure."""
+    if not any(map(_SIGN_OR_POINT.search, stems)):
+        return {}, {}
+    found: defaultdict[_Place, set[str]] = defaultdict(set)
+    for stem in stems:
+        for place, match in _numbers(stem):
+            found[place].add(match[0])
+    values: _Ranks = {}
+    unsure: _Ranks = {}
+    for place, texts in found.items():
+        numbers = _as_decimals(place, texts)
+        valued = [number.written for number in sorted(numbers, key=lambda number: (number.value, number.written))]
+        if valued != natsorted(sorted(valued)):
+            looks = _look_like_values(numbers), _look_like_counters(numbers)
+            if looks != (False, True):
+                kind = values if looks == (True, False) else unsure
+                kind[place] = {text: rank for rank, text in enumerate(valued)}
+    return values, unsure
+
+
+def _numbers(stem: str) -> Iterator[tuple[_Place, re.Match[str]]]:
+    """The numbers in a stem and their places."""
+    place: _Place = ()
+    end = 0
+    for match in _NUMBER.finditer(stem):
+        place = (*place, stem[end : match.start()])
+        end = match.end()
+        yield place, match
+
+
+def _as_decimals(place: _Place, texts: set[str]) -> list[_Number]:
+    """The numbers of one place; none if they are plain counters, or a date or a version is among them."""
+    matches = [match for text in texts if (match := _NUMBER.fullmatch(text))]
+    # A dash in front of all of them is none of a number's, unless the name begins with it.
+    dash = place != ("",) and all(match["sign"] == "-" for match in matches)
+    plain = all(not ((match["sign"] and not dash) or match["behind"] or match["power"]) for match in matches)
+    if plain or any(len(re.findall("[.,]", match["behind"])) > 1 for match in matches):
+        return []
     return [
         _Number(
-            value=float(match[0].replace(",", ".")),
-            sign=match["sign"],
-            whole=re.split("[.,eE]", match[0])[0],
-            fraction=match["fraction"] or "",
+            written=match[0],
+            value=float(match[0][dash:].replace(",", ".")),
+            sign="" if dash else match["sign"],
+            whole=match[0][dash : match.start("behind")],
+            fraction=match["behind"][1:],
             power=match["power"] or "",
         )
         for match in matches
-        if match
     ]
 
 
-def _common_start(texts: Sequence[str]) -> str:
-    """The letters that all texts begin with."""
-    first, last = min(texts), max(texts)  # what these two share, all those between them share, too
-    return first[: next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
+def _sorted(paths: Sequence[Path], ranks: _Ranks) -> list[Path]:
+    if not ranks:
+        return natsorted(sorted(paths), key=lambda path: path.stem)
+    return natsorted(sorted(paths), key=lambda path: _ranked(path.stem, ranks))
+
+
+def _ranked(stem: str, ranks: _Ranks) -> str:
+    """The stem with counters in place of its decimal numbers."""
+    parts, end = [], 0
+    for place, match in _numbers(stem):
+        rank = ranks.get(place, {}).get(match[0])
+        parts += [stem[end : match.start()], match[0] if rank is None else f"-{rank}"]
+        end = match.end()
+    return "".join(parts) + stem[end:]
 
 
 def _look_like_values(numbers: Sequence[_Number]) -> bool:

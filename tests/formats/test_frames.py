@@ -97,6 +97,13 @@ def test_unusable_folders_are_refused(tmp_path: Path, names: list[str], words: l
         "take-8 take-9 take-10",
         "2024-01-09 2024-01-10 2024-02-01",
         "1403636579.0000 1403636579.0333 1403636580.0000",
+        "2026-11-26-0.033 2026-11-26-0.067 2026-11-26-0.1",
+        "cam1-0.25 cam1-0.5 cam1-0.75 cam1-1.0 cam2-0.25 cam2-0.5",
+        "scene.0.967 scene.1.0 scene.1.033",
+        "0.067_b 0.1_a 0.133_c",
+        "take1-1.8_x take1-1.9_y take1-1.10_z",
+        "frame_0001_0.5 frame_0002_0.25 frame_0003_1",
+        "2026.11.3-0.067 2026.11.3-0.1 2026.11.26-0.033",
     ],
 )
 def test_decimal_numbers_and_counters_are_told_apart(names: str) -> None:
@@ -104,7 +111,19 @@ def test_decimal_numbers_and_counters_are_told_apart(names: str) -> None:
     assert in_order(Path(), paths[::-1]) == paths
 
 
-@pytest.mark.parametrize("names", ["0.5 0.25 0.3", "1.9 1.11 1.12", "-1 -2 -3", "2.05 2.1 2.10"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        "0.5 0.25 0.3",
+        "1.9 1.11 1.12",
+        "-1 -2 -3",
+        "2.05 2.1 2.10",
+        "cam1-0.25 cam1-0.5 cam1-1.0",
+        "scene.0.25 scene.0.5",
+        "0.5-a 0.25-b 1-c",
+        "frame_0.5_hash1 frame_0.25_hash2",
+    ],
+)
 def test_an_order_that_could_be_another_one_is_refused(names: str) -> None:
     with pytest.raises(InputError, match=r"(?s)two readings.*comes before.*number the frames anew"):
         in_order(Path("in"), [Path(f"{name}.png") for name in names.split()])
