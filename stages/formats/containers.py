@@ -1,6 +1,7 @@
 """Whether a video file was cut: what its outermost structure says of its length, without decoding anything."""
 
 import os
+import struct
 from pathlib import Path
 from typing import IO, Final
 
@@ -10,6 +11,11 @@ _SEGMENT: Final = b"\x18\x53\x80\x67"
 _BOXES: Final = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
 """What an ISO file (mp4, mov, 3gp) begins with."""
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_FLV_HEAD_BYTES: Final = 11
+"""Of a tag; the length of what it holds is the first thing in it, and stands behind it again."""
+_FLV_TAGS: Final = (8, 9, 18)
+"""Sound, video, data of a script. The first is such data, in which writers other than live ones tell the length."""
+_FLV_LENGTH: Final = b"filesize\0"
 _TS_PACKET_BYTES: Final = {188: 0, 192: 4, 204: 0}
 """Lengths of a transport stream's packets (plain, of cameras, with error correction), and where 0x47 stands in them."""
 
@@ -17,7 +23,7 @@ _TS_PACKET_BYTES: Final = {188: 0, 192: 4, 204: 0}
 def missing_bytes(path: Path) -> int:
     """How many bytes a file lacks at its end, as far as its container tells; 0 where it is whole or does not tell.
 
-    Known are RIFF (avi), Matroska (mkv, webm), ISO (mp4, mov, 3gp), ASF (wmv) and transport streams (ts, m2ts).
+    Known are RIFF (avi), Matroska (mkv, webm), ISO (mp4, mov, 3gp), ASF (wmv), FLV and transport streams (ts, m2ts).
 
     Raises:
         OSError: the file cannot be read.
@@ -34,6 +40,8 @@ def missing_bytes(path: Path) -> int:
         elif _ASF_PROPERTIES in start:
             at = start.index(_ASF_PROPERTIES) + 40
             end = int.from_bytes(start[at : at + 8], "little")
+        elif start[:3] == b"FLV":
+            end = _flv_end(file, size)
         else:
             end = size + _lack_of_last_packet(start, size)
     return max(0, end - size)
@@ -84,6 +92,32 @@ def _iso_end(file: IO[bytes], size: int) -> int:
             break  # to the end of the file, or what somebody appended
         end += length
     return end
+
+
+def _flv_end(file: IO[bytes], size: int) -> int:
+    """The length that the first tag tells, or the end of the last tag."""
+    file.seek(5)
+    first = at = int.from_bytes(file.read(4), "big") + 4
+    end = told = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(4)
+        if head[0] & 0x1F not in _FLV_TAGS:
+            break  # what somebody appended
+        end = at + _FLV_HEAD_BYTES + int.from_bytes(head[1:], "big")
+        if at == first:
+            told = _told_by_script(file.read(end - at))
+        at = end + 4
+    return max(end, told)
+
+
+def _told_by_script(data: bytes) -> int:
+    """The file's length in the data of a script, in which numbers are doubles; 0 if it tells none."""
+    at = data.lower().find(_FLV_LENGTH) + len(_FLV_LENGTH)
+    if at < len(_FLV_LENGTH) or at + 8 > len(data):
+        return 0
+    (length,) = struct.unpack_from(">d", data, at)
+    return int(length) if 0 < length < 1 << 62 else 0
 
 
 def _lack_of_last_packet(start: bytes, size: int) -> int:

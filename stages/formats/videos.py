@@ -244,18 +244,29 @@ class Video:
     def _hole_at_the_end(self) -> int:
         """The frame before which frames are missing; 0 if none are.
 
-        A transport stream knows no length. Cut behind a frame that others are predicted from, it shows that one without
-        those before it: the only uneven step of all.
+        A transport or program stream knows no length. Cut behind a frame that others are predicted from, it shows that
+        one without some of those before it: of all steps, the last ones alone are longer, by whole frames. A pause of
+        the camera has any length.
         """
         steps = [after - before for before, after in pairwise(self._times)]
-        if not self._container.format.name.startswith("mpeg") or len(steps) < 2:
+        if self._container.format.name not in _STREAMS_WITH_TIMES or not self._stream.codec_context.has_b_frames:
             return 0
-        uneven = [at for at, step in enumerate(steps, start=1) if step > 1.5 * min(steps)]
-        return uneven[0] if len(uneven) == 1 and uneven[0] > len(steps) - _REORDERED else 0
+        frames = [step / max(1, min(steps)) for step in steps]
+        holes = [at for at, count in enumerate(frames, start=1) if count > _LONGER]
+        lost = sum(frames[at - 1] - 1 for at in holes)
+        whole = all(abs(frames[at - 1] - round(frames[at - 1])) < _ROUNDED for at in holes)
+        at_the_end = holes == [*range(len(steps) - len(holes) + 1, len(steps) + 1)]
+        return holes[0] if holes and at_the_end and whole and lost <= _REORDERED else 0
 
 
 _VISIBLE: Final = 0.01
 """Encoders round sizes to whole pixels, and make up for it with pixels that are not quite square."""
+_STREAMS_WITH_TIMES: Final = {"mpegts", "mpeg"}
+"""Those of MPEG that tell when a frame is shown; in bare ones (m1v, m2v) times are guessed."""
+_LONGER: Final = 1.5
+"""Frames; a step of as many or more leaves one out."""
+_ROUNDED: Final = 0.1
+"""Frames, by which rounded times are off."""
 _REORDERED: Final = 16
 """The most frames that are decoded before they are shown."""
 

@@ -22,11 +22,14 @@ KINDS = {
     "a.mp4": ("libx264", X264),
     "a.mkv": ("libx264", {**X264, "x264-params": "log=-1:open-gop=1:bframes=3"}),
     "a.ts": ("libx264", X264),
+    "pyramid.ts": ("libx264", {**X264, "x264-params": "log=-1:bframes=7:b-adapt=0:b-pyramid=normal"}),
     "a.avi": ("mpeg4", {"q": "3"}),
     "a.webm": ("libvpx", {"deadline": "realtime", "auto-alt-ref": "1", "lag-in-frames": "10"}),
     "a.mov": ("prores_ks", {}),
     "a.mpg": ("mpeg2video", {"bf": "2"}),
+    "a.m1v": ("mpeg1video", {}),
     "a.wmv": ("wmv2", {}),
+    "a.flv": ("flv1", {"q": "3"}),
     "checked.mkv": ("ffv1", {"slicecrc": "1", "level": "3"}),
 }
 
@@ -44,16 +47,16 @@ def number_of(frame: np.ndarray) -> int:
     return sum(int(frame[12:28, 6 + 15 * bit : 11 + 15 * bit].mean() > 128) << bit for bit in range(6))
 
 
-def make(path: Path, times: Sequence[int] = range(COUNT), form: str = "") -> Path:
-    """A video of numbered frames at these times, in twenty-fifths of a second."""
+def make(path: Path, times: Sequence[int] = range(COUNT), form: str = "", rate: int = 25) -> Path:
+    """A video of numbered frames at these times, in twenty-fifths of a second (or parts of that rate)."""
     codec, options = KINDS[path.name]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=dict(options))
+        stream = container.add_stream(codec, rate=rate, options=dict(options))
         stream.width, stream.height, stream.gop_size = 96, 64, 12
         stream.pix_fmt = form or ("yuv422p10le" if codec == "prores_ks" else "yuv420p")
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
-            frame.pts, frame.time_base = time, Fraction(1, 25)
+            frame.pts, frame.time_base = time, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -201,7 +204,9 @@ def test_a_cover_is_no_film(tmp_path: Path) -> None:
 # Damage
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.wmv", "a.mpg", "checked.mkv"])
+@pytest.mark.parametrize(
+    "name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.wmv", "a.flv", "a.mpg", "checked.mkv"]
+)
 def test_a_video_cut_anywhere_is_refused_or_says_where_it_ends(made: Path, tmp_path: Path, name: str) -> None:
     content, path = (made / name).read_bytes(), tmp_path / name
     whole, _ = look(made / name)
@@ -216,16 +221,27 @@ def test_a_video_cut_anywhere_is_refused_or_says_where_it_ends(made: Path, tmp_p
         assert all(frame <= len(numbers) for frame, _ in damage)
 
 
+@pytest.mark.parametrize("name", ["a.ts", "pyramid.ts"])
 def test_a_transport_stream_cut_anywhere_shows_its_first_frames_or_says_what_is_missing(
-    made: Path, tmp_path: Path
+    made: Path, tmp_path: Path, name: str
 ) -> None:
-    content, path = (made / "a.ts").read_bytes(), tmp_path / "a.ts"
+    content, path = (made / name).read_bytes(), tmp_path / name
     for packets in range(20, len(content) // 188, 3):
         path.write_bytes(content[: 188 * packets])
         numbers, damage = look(path)
         assert damage or numbers == [*range(len(numbers))], f"cut behind {packets} packets"
     path.write_bytes(content[:-50])
     assert look(path)[1]
+
+
+def test_a_stream_without_times_of_its_own_has_no_holes(tmp_path: Path) -> None:
+    assert look(make(tmp_path / "a.m1v", range(12))) == ([*range(12)], [])
+
+
+@pytest.mark.parametrize("times", [[*range(10), 23.5, 24.5], [*range(20), 33.5], [*range(20), 50], [*range(9), 11, 12]])
+def test_a_pause_near_the_end_of_a_transport_stream_is_no_cut(tmp_path: Path, times: list[float]) -> None:
+    path = make(tmp_path / "a.ts", [round(2 * time) for time in times], rate=50)
+    assert look(path) == ([*range(len(times))], [])
 
 
 def test_flipped_bits_are_told_with_the_numbers_of_frames(made: Path, tmp_path: Path) -> None:
@@ -253,7 +269,7 @@ def test_a_header_that_promises_more_frames_is_told(made: Path, tmp_path: Path) 
     assert (len(numbers), damage) == (COUNT, [(COUNT, "5 frames more are promised by the header")])
 
 
-@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mov", "a.wmv"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mov", "a.wmv", "a.flv"])
 def test_a_container_knows_how_long_it_should_be(made: Path, tmp_path: Path, name: str) -> None:
     content, path = (made / name).read_bytes(), tmp_path / name
     assert missing_bytes(made / name) == 0
@@ -262,6 +278,15 @@ def test_a_container_knows_how_long_it_should_be(made: Path, tmp_path: Path, nam
         assert abs(missing_bytes(path) - missing) <= 1
     path.write_bytes(content[:40])
     missing_bytes(path)
+
+
+def test_a_flash_video_without_a_length_is_whole_as_long_as_its_last_tag_is(made: Path, tmp_path: Path) -> None:
+    live = remux(made / "a.flv", tmp_path / "live.flv", options={"flvflags": "no_duration_filesize"})
+    content = live.read_bytes()
+    assert look(live) == ([*range(COUNT)], [])
+    for cut in (5, 100):
+        live.write_bytes(content[:-cut])
+        assert 0 < missing_bytes(live) <= cut, "of the tag that was cut"
 
 
 def test_a_recording_that_does_not_know_its_length_is_whole(made: Path, tmp_path: Path) -> None:
