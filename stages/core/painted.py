@@ -2,7 +2,8 @@
 
 A painted picture is trusted where it equals the frame and where it has exactly a stroke colour. Every other pixel has
 to be explained by the soft edge of a stroke nearby. Noise cannot be: lossy compression, scaling or another brightness
-change most of the picture, or leave pixels that no edge explains.
+change most of the picture, or leave pixels that no edge explains. Nor can a stroke in a wrong colour: a soft edge
+adjoins its stroke, and fades.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _MOST_SPECKS_PX: Final = 12
 """More pixels than this in specks that nothing explains are noise."""
 _ROUNDING: Final = 3
 """How far a paint program's blending may leave the range between two colours."""
+_UNSEEN: Final = 16
+"""On a frame that is nearer than this to a stroke's colour, the outer half of a soft edge changes next to nothing."""
 
 Mask = NDArray[np.bool_]
 
@@ -83,7 +86,7 @@ def find_strokes(rgba: NDArray[np.uint8], frame: Frame) -> Painting:
         return found
     labels = _without_contours(labels, picture, changed)
     hints = _drop_rare(labels)
-    edges = _soft_edges(labels, picture, frame) & changed & (labels == NO_STROKE)
+    edges = _soft_edges(labels, picture, frame, changed)
     unexplained, noise = _split_specks(changed & (labels == NO_STROKE) & ~edges & ~hints)
     if np.count_nonzero(noise) > _MOST_SPECKS_PX:
         unexplained |= noise
@@ -139,7 +142,14 @@ def _window(reach_px: int) -> NDArray[np.uint8]:
     return np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8)
 
 
-def _soft_edges(labels: StrokeLabels, picture: Frame, frame: Frame) -> Mask:
+def _soft_edges(labels: StrokeLabels, picture: Frame, frame: Frame, changed: Mask) -> Mask:
+    """Changed pixels that the soft edges of strokes explain: they adjoin a stroke nearby, mix its colour, and fade."""
+    strokes = labels != NO_STROKE
+    mixed = _mixed(labels, picture, frame) & changed & ~strokes
+    return mixed & _connected_to(strokes, mixed | _hidden(labels, frame)) & ~_plateaus(labels, picture, frame)
+
+
+def _mixed(labels: StrokeLabels, picture: Frame, frame: Frame) -> Mask:
     """Pixels whose colour lies, channel by channel, between the frame's and those of the strokes nearby."""
     strokes = labels != NO_STROKE
     colours = stroke_colours()[np.where(strokes, labels, 0)]
@@ -150,6 +160,40 @@ def _soft_edges(labels: StrokeLabels, picture: Frame, frame: Frame) -> Mask:
     high = np.maximum(brightest, frame).astype(np.int16) + _ROUNDING
     between: Mask = ((low <= picture) & (picture <= high)).all(axis=2)
     return between & _near(strokes, _reach_px(labels))
+
+
+def _connected_to(strokes: Mask, mask: Mask) -> Mask:
+    """The parts of a mask that touch strokes, be it through other parts of it."""
+    count, parts = cv2.connectedComponents((mask | strokes).astype(np.uint8), connectivity=8)
+    touching = np.bincount(parts[strokes], minlength=count) > 0
+    connected: Mask = touching[parts]
+    return connected
+
+
+def _hidden(labels: StrokeLabels, frame: Frame) -> Mask:
+    """Where the frame has the colour of a stroke nearby, so that an edge runs on unseen."""
+    hidden = np.zeros(labels.shape, bool)
+    for object_id in np.unique(labels[labels != NO_STROKE]).tolist():
+        alike = _equal(frame, stroke_colours()[object_id], _UNSEEN)
+        if alike.any():
+            hidden |= alike & _near(labels == object_id, _reach_px(labels))
+    return hidden
+
+
+def _plateaus(labels: StrokeLabels, picture: Frame, frame: Frame) -> Mask:
+    """Patches of one colour, three pixels wide, that is neither the frame's nor a stroke's: an edge would fade."""
+    code = _colour_code(picture).astype(np.float32)  # exact: below 2 ** 24
+    core = cv2.dilate(code, _window(1)) == cv2.erode(code, _window(1))
+    patches = _near(core, 1) & ~_equal(picture, frame)
+    for object_id in np.unique(labels[labels != NO_STROKE]).tolist() if patches.any() else []:
+        patches &= ~_equal(picture, stroke_colours()[object_id])
+    return patches
+
+
+def _equal(picture: Frame, other: NDArray[np.uint8], tolerance: int = _ROUNDING) -> Mask:
+    """Where the colours are the same, but for rounding."""
+    equal: Mask = (np.abs(picture.astype(np.int16) - other) <= tolerance).all(axis=2)
+    return equal
 
 
 def _take_edges(labels: StrokeLabels, picture: Frame, frame: Frame, edges: Mask) -> None:

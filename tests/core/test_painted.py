@@ -150,3 +150,50 @@ def test_a_spoilt_picture_has_no_object_that_nobody_painted(spoil: Callable[[Pic
         refused += found.is_spoilt
         assert found.is_spoilt or set(np.unique(found.labels)) - {NO_STROKE} <= set(strokes), seed
     assert refused >= 10, "textured frames show it"
+
+
+WRONG = {
+    "red between 1 and the background": (1, 0, (255, 0, 0)),
+    "orange between 1 and the background": (1, 0, (255, 128, 0)),
+    "green between 2 and the background": (2, 0, (0, 255, 0)),
+    "brown between 1 and 2": (1, 2, (100, 60, 10)),
+    "nearly 1 beside 1": (1, 2, (130, 2, 2)),
+}
+BETWEEN, ACROSS = [(20, 35), (70, 35)], [(45, 24), (45, 46)]
+
+
+@pytest.mark.parametrize(("upper", "lower", "wrong"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("brush", [hard, antialiased], ids=lambda brush: brush.__name__)
+def test_a_stroke_in_a_wrong_colour_is_no_soft_edge_of_right_ones_nearby(
+    brush: Callable[..., Picture], upper: int, lower: int, wrong: tuple[int, int, int]
+) -> None:
+    for make_frame in (textured, flat, dark_with_bars):
+        frame = make_frame(np.random.default_rng(3)) // 3 + 60
+        picture = brush(frame, [(20, 24), (70, 24)], stroke_rgb(upper), 4)
+        picture = brush(picture, [(20, 46), (70, 46)], stroke_rgb(lower), 4)
+        assert not find_strokes(opaque(picture), frame).is_spoilt
+        found = find_strokes(opaque(brush(picture, BETWEEN, wrong, 4)), frame)
+        middle = cover_of(BETWEEN, 4, 4)[..., 0] == 1
+        assert found.unexplained[middle].mean() > 0.9
+        assert not (found.labels[middle] != NO_STROKE).any()
+
+
+def test_a_stroke_in_a_wrong_colour_is_no_soft_edge_where_it_touches_right_ones() -> None:
+    frame = textured(np.random.default_rng(3)) // 3 + 60
+    for upper, lower, wrong in list(WRONG.values())[:4]:
+        picture = hard(frame, [(20, 24), (70, 24)], stroke_rgb(upper), 4)
+        picture = hard(picture, [(20, 46), (70, 46)], stroke_rgb(lower), 4)
+        crossed = hard(picture, ACROSS, wrong, 4)
+        found = find_strokes(opaque(crossed), frame)
+        np.testing.assert_array_equal(found.unexplained, (crossed == wrong).all(axis=2))
+
+
+def test_a_soft_edge_goes_on_where_the_frame_hides_it() -> None:
+    """A white line across the frame, as on a road, parts the edge of a white stroke from it."""
+    frame = textured(np.random.default_rng(3)) // 3 + 60
+    frame[40:42] = 255
+    picture = wide_and_soft(frame, [(20, 36), (70, 36)], stroke_rgb(0), 2)
+    assert (picture[43] != frame[43]).any()
+    found = find_strokes(opaque(picture), frame)
+    assert not found.is_spoilt
+    assert set(np.unique(found.labels)) == {NO_STROKE, 0}
