@@ -1,5 +1,6 @@
 """`outputs/<seq>/dataset.json`: whose results a folder holds, since datasets may share a sequence's name."""
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ SCHEMA: Final = 1
 def write_owner(root: Path, dataset: str) -> None:
     """Note that the sequence's folder of results belongs to this dataset."""
     if read_owner(root) != dataset:
-        write_json(root / DATASET_JSON, {"schema": SCHEMA, "dataset": dataset})
+        write_json(root / DATASET_JSON, {"schema": SCHEMA, "dataset": dataset, "sha256": _digest(dataset)})
 
 
 def read_owner(root: Path) -> str | None:
@@ -29,8 +30,14 @@ def read_owner(root: Path) -> str | None:
     try:
         fields = read_json(path)
         check_schema(path, fields["schema"], SCHEMA)
+        if fields.get("sha256", _digest(fields["dataset"])) != _digest(fields["dataset"]):
+            return None  # it rotted; the first records had no digest
         return normal(fields["dataset"]) or None
     except NewerVersionError:
         raise
     except (StageError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _digest(dataset: str) -> str:
+    return hashlib.sha256(dataset.encode()).hexdigest()
