@@ -291,3 +291,22 @@ def test_a_reason_that_cannot_be_written_down_hides_no_other(
     monkeypatch.setattr(luigi_hooks, "_failures", [tmp_path / "gone" / "reasons"])
     task = project.task(Frames)
     assert task.on_failure(StageError("no room")) == "no room"
+
+
+def test_a_clock_that_jumps_does_not_part_a_run_from_its_own_scheduler(
+    project: Project,
+) -> None:
+    """As it does when a machine slept: Luigi's own delay is a minute."""
+    project.scribble(2, 5, 8, 11)
+    words = [*project.command("Frames")[1:4], "--seq", project.seq]
+    program = f"""if True:
+        import itertools, sys, time
+        from tasks.runtime import luigi_hooks
+
+        now, hours = time.time, itertools.count()
+        time.time = lambda: now() + 3600 * next(hours)
+        sys.exit(luigi_hooks.run_command({words!r}).exit_code)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
