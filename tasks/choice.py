@@ -116,6 +116,6 @@ def of_dataset(dataset: str, data_root: str) -> Iterator[Chosen]:
         others = "".join(f"; {name!r} {why}" for name, why in datasets.unfit.items())
         raise InputError(f"found no dataset {dataset!r} in {data_root}; there are: {known}{others}.")
     found = sequences_in(Path(data_root), dataset)
-    unfit = {name: f"found a folder {name!r}, which {why}: rename it" for name, why in found.unfit.items()}
+    unfit = {name: f"found {name!r}, which {why}" for name, why in found.unfit.items()}
     for name, refused in sorted([*((name, "") for name in found.names), *unfit.items()]):
         yield Chosen(shown(name), name, dataset, refused)

@@ -10,9 +10,23 @@ _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _BOXES: Final = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
 """What an ISO file (mp4, mov, 3gp) begins with."""
+_LATER_BOXES: Final = (
+    *_BOXES,
+    b"moof",
+    b"mfra",
+    b"sidx",
+    b"ssix",
+    b"prft",
+    b"emsg",
+    b"meta",
+    b"udta",
+    b"uuid",
+    b"pdin",
+)
+"""What else may stand at the top of it."""
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _FLV_HEAD_BYTES: Final = 11
-"""Of a tag; the length of what it holds is the first thing in it, and stands behind it again."""
+"""Of a tag: kind, length of what it holds, time, and three bytes that are zero; its own length stands behind it."""
 _FLV_TAGS: Final = (8, 9, 18)
 """Sound, video, data of a script. The first is such data, in which writers other than live ones tell the length."""
 _FLV_LENGTH: Final = b"filesize\0"
@@ -88,7 +102,7 @@ def _iso_end(file: IO[bytes], size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:], "big")
-        if length < 8 or not head[4:8].isalnum():
+        if length < 8 or head[4:8] not in _LATER_BOXES:
             break  # to the end of the file, or what somebody appended
         end += length
     return end
@@ -101,10 +115,10 @@ def _flv_end(file: IO[bytes], size: int) -> int:
     end = told = 0
     while at < size:
         file.seek(at)
-        head = file.read(4)
-        if head[0] & 0x1F not in _FLV_TAGS:
+        head = file.read(_FLV_HEAD_BYTES)
+        if head[0] not in _FLV_TAGS or any(head[8:]):
             break  # what somebody appended
-        end = at + _FLV_HEAD_BYTES + int.from_bytes(head[1:], "big")
+        end = at + _FLV_HEAD_BYTES + int.from_bytes(head[1:4], "big")
         if at == first:
             told = _told_by_script(file.read(end - at))
         at = end + 4

@@ -35,7 +35,7 @@ class Listing(NamedTuple):
     names: list[str]
     """In their normal form, sorted."""
     unfit: dict[str, str]
-    """A folder that cannot be one, as it is spelled -> why: `which ...` goes on so."""
+    """A folder that cannot be one, as it is spelled -> why, and what to do: `which ...` goes on so."""
 
 
 def find_sequence(data_root: Path, seq: str, dataset: str | None = None) -> SequencePaths:
@@ -129,15 +129,15 @@ def sequences_in(data_root: Path, dataset: str) -> Listing:
 def _listing(folder: Path, passed_over: frozenset[str], reserved: dict[str, str]) -> Listing:
     """The folders in a folder, sorted out; hidden ones, and what is no folder, are passed over."""
     entries = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
-    unfit = {each.name: f"is {broken}" for each in entries if (broken := broken_link(each))}
+    unfit = {each.name: f"is {broken}: mend or remove the link" for each in entries if (broken := broken_link(each))}
     folders = [each.name for each in entries if each.name not in unfit and each.is_dir()]
     folders = [name for name in folders if name not in passed_over]
     twice = doubles(folders)
     for name in folders:
         if why := why_unfit(name) or reserved.get(name, ""):
-            unfit[name] = why
+            unfit[name] = f"{why}: rename it"
         elif name in twice:
-            unfit[name] = "differs from another name only in how Unicode spells it"
+            unfit[name] = "differs from another name only in how Unicode spells it: rename one of them"
     return Listing(sorted(normal(name) for name in folders if name not in unfit), unfit)
 
 

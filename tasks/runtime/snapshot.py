@@ -18,6 +18,7 @@ from stages.formats import paintings, requests
 from stages.formats.digests import Stamp
 from stages.formats.frames import Frames, list_frames
 from stages.formats.layout import SequencePaths, find_sequence
+from stages.formats.links import broken_link
 from stages.formats.manifest import Json
 from stages.formats.names import check_name, in_folder
 from stages.formats.objects_json import OBJECTS_JSON
@@ -108,8 +109,11 @@ class SequenceSnapshot:
         return read_scribbles(self.scribble_file, self.paths.name, self.frame_count)
 
     def _check_founding(self) -> None:
-        """A name that was never used, beside other sets, is more often misspelt than new."""
+        """A broken link leads to a set that is there; a name never used, beside other sets, is more often misspelt."""
         file, terms = self.scribble_file, self._terms
+        for path in (file, *file.parents):
+            if broken := broken_link(path):
+                raise InputError(f"{path}: found {broken}, expected scribbles; mend or remove the link")
         others = sorted(path.stem for path in file.parent.glob("*.json") if not path.name.endswith(_NO_SETS))
         if others and not terms.new_set and not requests.has_asked_for(self.root, terms.scribbles):
             raise InputError(

@@ -280,6 +280,13 @@ def test_a_container_knows_how_long_it_should_be(made: Path, tmp_path: Path, nam
     missing_bytes(path)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.flv", "a.avi", "a.mkv", "a.wmv"])
+@pytest.mark.parametrize("junk", [b"junk" * 50, bytes(100), b"\x09\xff\xff\xff" * 20])
+def test_what_somebody_appended_is_no_part_that_is_missing(made: Path, tmp_path: Path, name: str, junk: bytes) -> None:
+    (tmp_path / name).write_bytes((made / name).read_bytes() + junk)
+    assert missing_bytes(tmp_path / name) == 0
+
+
 def test_a_flash_video_without_a_length_is_whole_as_long_as_its_last_tag_is(made: Path, tmp_path: Path) -> None:
     live = remux(made / "a.flv", tmp_path / "live.flv", options={"flvflags": "no_duration_filesize"})
     content = live.read_bytes()

@@ -118,6 +118,16 @@ def test_a_name_that_no_set_has_is_told_unless_a_new_one_is_meant(project: Proje
     assert look(project, Terms("003", "", 3, "eq1")).scribbles.annotated == (), "the first set needs no word"
 
 
+@pytest.mark.parametrize(("link", "words"), [("toy/001.json", "a loop of links"), ("toy", "a link to .*leads nowhere")])
+def test_scribbles_behind_a_broken_link_are_not_taken_for_none(project: Project, link: str, words: str) -> None:
+    project.scribble(5)
+    path = project.scribble_file.parents[1] / link
+    path.rename(project.folder / "away")
+    path.symlink_to(path.name if "loop" in words else "unmounted")
+    with pytest.raises(InputError, match=f"{link}: found {words}.*mend or remove the link"):
+        _ = look(project).scribbles
+
+
 @pytest.mark.parametrize("name", ["objects", "001.review"])
 def test_what_lies_beside_the_sets_is_none(project: Project, name: str) -> None:
     with pytest.raises(InputError, match=f"found '{name}' as the name of a scribble set"):
