@@ -33,7 +33,7 @@ def clean(kept: Kept, data_root: str, outputs_root: str, *, really: bool) -> Cle
         OSError: the disk refuses.
     """
     found = Cleaned(kept)
-    if not kept.root.is_dir() or not kept.is_sequence:
+    if kept.refused or not kept.root.is_dir() or not kept.is_sequence:
         return found
     with locks.held(kept.root) if really else nullcontext(not locks.is_taken(kept.root)) as is_ours:
         found.busy = not is_ours

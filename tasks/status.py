@@ -15,6 +15,7 @@ from stages.formats.manifest import read_manifest
 from stages.formats.progress import Event, RunProgress, last_failure, read_progress
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
+from tasks.runtime.mistakes import explain
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import EngineTask, StageTask
 
@@ -67,8 +68,8 @@ def standing(task: RefineSequence, failure: str | None = None) -> Standing:
         if other := _finished_otherwise(task):
             return Standing(State.DONE, f"with other options than now: {other}")
         return _not_done(task, failure)
-    except LisError as error:
-        return Standing(State.FAILED, failure or str(error))
+    except (LisError, OSError) as error:
+        return Standing(State.FAILED, failure or explain(error))
 
 
 def emptiness(task: RefineSequence, found: Standing) -> str:
@@ -160,6 +161,7 @@ def unfinished(task: PublishedTask) -> Iterator[StageTask]:
             seen.add(current.task_id)
             queue += luigi.task.flatten(current.requires())
             if isinstance(current, StageTask):
+                read_manifest(current.target())  # raises where a newer version of LIS has worked
                 yield current
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from stages.core.errors import InputError
 from stages.formats import results
 from stages.formats.layout import RESERVED, SequencePaths, list_datasets, list_sequences
 from stages.formats.manifest import MANIFEST
 from stages.formats.own_network import FOLDER as OWN
-from stages.steps.verify import Finding, Looked, repair, verify_folder, verify_inputs, verify_results
+from stages.steps.verify import Fault, Finding, Looked, repair, verify_folder, verify_inputs, verify_results
 from tasks.runtime import locks
 from tasks.runtime.snapshot import Place, paths_of, root_of
 
@@ -24,6 +25,8 @@ class Kept:
     paths: SequencePaths | None
     """None: no sequence of the data sets has it, or it belongs to none."""
     is_sequence: bool = True
+    refused: str = ""
+    """Why nobody can say where the results of this sequence lie; empty if that is known."""
 
 
 class Verdict(StrEnum):
@@ -35,6 +38,8 @@ class Verdict(StrEnum):
     """What was damaged is removed; a run makes it again."""
     BUSY = "busy"
     """A run works on it: not looked at."""
+    REFUSED = "refused"
+    """No run can work on this sequence: not looked at."""
 
 
 @dataclass
@@ -67,7 +72,10 @@ def everything_kept(data_root: str, outputs_root: str, weights_root: str, datase
     roots = set()
     for each in [dataset] if dataset else list_datasets(Path(data_root)):
         for seq in list_sequences(Path(data_root), each):
-            kept = kept_of(Place(data_root, outputs_root, each, seq))
+            try:
+                kept = kept_of(Place(data_root, outputs_root, each, seq))
+            except InputError as error:  # the others are looked at all the same
+                kept = Kept(seq, Path(outputs_root, each, seq), None, refused=str(error))
             roots.add(kept.root)
             yield kept
     if not dataset:
@@ -85,6 +93,11 @@ def check(kept: Kept, *, repairs: bool, looked: Looked, found: Callable[[Finding
         found: is told of every finding at once.
     """
     checked = Checked(kept)
+    if kept.refused:
+        checked.verdict = Verdict.REFUSED
+        checked.findings.append(Finding(Fault.REFUSED, kept.root, kept.refused))
+        found(checked.findings[0])
+        return checked
 
     def count(path: Path) -> None:
         checked.files += 1

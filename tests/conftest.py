@@ -169,6 +169,15 @@ def project(tmp_path: Path) -> Project:
     return new_project(tmp_path)
 
 
+def add_sequence_without_home(project: Project) -> str:
+    """A sequence whose results would lie among those of the project's; what a command calls it."""
+    for dataset in ("set", project.seq):
+        frames = project.folder / "data" / dataset / "JPEGImages" / "480p" / "x"
+        frames.mkdir(parents=True)
+        shutil.copy(project.frames / "00000.png", frames)
+    return "x"
+
+
 @pytest.fixture(scope="session")
 def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The toy clip, labelled, with its report: anchors 2, 5, 8 and 11. Do not change it.

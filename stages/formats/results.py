@@ -3,13 +3,15 @@
 `provisional/` holds the same files as `masks/`, made from the anchors that are annotated while others still wait.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from stages.core.plan import Plan, segment_name
 from stages.formats.files import remove
 from stages.formats.manifest import MANIFEST, Manifest, read_manifest
+from stages.formats.schema import NewerVersionError
 
 FRAMES: Final = "frames"
 ANCHORS: Final = "anchors"
@@ -50,16 +52,21 @@ def anchors_of_result(manifest: Manifest) -> list[int]:
 def published_since(root: Path, started: float) -> Iterator[Manifest]:
     """Everything that was published for a sequence since then (seconds since the epoch)."""
     for level in ("*", "*/*"):
-        for path in sorted(root.glob(f"{level}/{MANIFEST}")):
-            if path.stat().st_mtime >= started and (manifest := read_manifest(path.parent)):
-                yield manifest
+        paths = sorted(root.glob(f"{level}/{MANIFEST}"))
+        yield from _readable(path for path in paths if path.stat().st_mtime >= started)
 
 
 def published_before(outputs_root: Path, stage: str) -> Iterator[Manifest]:
     """What a stage has published for any sequence, where it has a folder for each anchor or stretch."""
-    for path in sorted(outputs_root.glob(f"*/{stage}/*/{MANIFEST}")):
-        if manifest := read_manifest(path.parent):
-            yield manifest
+    yield from _readable(sorted(outputs_root.glob(f"*/{stage}/*/{MANIFEST}")))
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Manifest]:
+    """Those manifests that can be read: one of a newer version of LIS hides no other from who looks at many."""
+    for path in paths:
+        with suppress(NewerVersionError):
+            if manifest := read_manifest(path.parent):
+                yield manifest
 
 
 def frames_in(manifest: Manifest) -> int:

@@ -38,6 +38,8 @@ class Fault(StrEnum):
     """A manifest says nothing, or a newer version of LIS wrote it."""
     INPUT = "input"
     """A picture or scribbles: gone, changed since results were made from it, or unusable."""
+    REFUSED = "refused"
+    """A sequence that no run can work on; its results were not looked for."""
     FOREIGN = "foreign"
     """LIS has not put it there."""
     UNPUBLISHED = "unpublished"

@@ -59,7 +59,8 @@ def verify(
 ) -> int:
     """Read everything that was published, and the inputs, and compare them with what was written down.
 
-    Exit code 0: all is as it was written. 30: something is damaged, or a run was at work and it was not looked at.
+    Exit code 0: all is as it was written. 30: something is damaged, or was not looked at, since a run works on it or
+    none can.
     Files that LIS has not written, and leftovers of killed runs, are told of and are no damage.
     """
     checked: list[Checked] = []
@@ -80,7 +81,7 @@ def verify(
                 bar.write(f"{kept.name}  busy  {kept.root}: a run works on it; not looked at", file=sys.stdout)
             checked.append(one)
     sys.stdout.write(json.dumps([_fields(one) for one in checked], indent=1) + "\n" if as_json else _summary(checked))
-    return 30 if any(one.verdict in (Verdict.DAMAGED, Verdict.BUSY) for one in checked) else 0
+    return 30 if any(one.verdict in (Verdict.DAMAGED, Verdict.BUSY, Verdict.REFUSED) for one in checked) else 0
 
 
 @click.command
@@ -104,10 +105,13 @@ def clean(
     found = []
     for kept in _chosen(seq or named_seq, everything, dataset, data_root, outputs_root):
         found.append(clean_one(kept, data_root, outputs_root, really=yes))
+    code = 30 if any(one.kept.refused for one in found) else 0
     if as_json:
         sys.stdout.write(json.dumps([_fields_of_cleaned(one) for one in found], indent=1) + "\n")
-        return 0
+        return code
     for one in found:
+        if one.kept.refused:
+            sys.stdout.write(f"{one.kept.name}  refused: {one.kept.refused}; not looked at\n")
         if one.busy:
             sys.stdout.write(f"{one.kept.name}  busy: a run works on it; not looked at\n")
         for why in Why:
@@ -117,7 +121,7 @@ def clean(
                 sys.stdout.write(f"{one.kept.name}  {size:,.1f} MiB  {why} ({len(of_kind)})\n")
     total = sum(one.bytes for one in found) / 2**20
     sys.stdout.write(f"{total:,.1f} MiB freed\n" if yes else f"{total:,.1f} MiB can be freed; --yes deletes them\n")
-    return 0
+    return code
 
 
 def _fields_of_cleaned(one: Cleaned) -> dict[str, Any]:
@@ -126,6 +130,7 @@ def _fields_of_cleaned(one: Cleaned) -> dict[str, Any]:
         "dataset": one.kept.paths.dataset if one.kept.paths else "",
         "folder": str(one.kept.root),
         "busy": one.busy,
+        "refused": one.kept.refused,
         "bytes": one.bytes,
         "removable": [{"why": each.why, "path": str(each.path), "bytes": each.bytes} for each in one.removable],
     }
@@ -153,6 +158,7 @@ def _summary(checked: list[Checked]) -> str:
             "had damaged results, which were removed; run the same command as before to make them again",
         ),
         (Verdict.BUSY, "not looked at, since a run works on it"),
+        (Verdict.REFUSED, "not looked at, since no run can work on it"),
     ):
         names = [one.kept.name for one in checked if one.verdict is verdict]
         if names:

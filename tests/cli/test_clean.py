@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.test_cli import run
-from tests.conftest import Project
+from tests.conftest import Project, add_sequence_without_home
 
 
 def cleaned(project: Project, *words: str) -> dict[str, Any]:
@@ -94,3 +94,12 @@ def test_a_sequence_that_a_run_works_on_is_left_alone(finished: Project) -> None
         assert cleaned(finished, "--yes")["busy"] is True
         assert cleaned(finished)["busy"] is True
     assert files(finished) == before
+
+
+def test_a_sequence_that_has_no_place_keeps_nobody_from_making_room(finished: Project) -> None:
+    add_sequence_without_home(finished)
+    (finished.root / "frames" / "manifest.json").write_text('{"schema": 99}')
+    before, soft = files(finished), soft_masks(finished)
+    said = run(finished, "clean", "--all", expect=30).stdout
+    assert "x  refused: " in said and "rename the dataset" in said
+    assert files(finished) == before, soft

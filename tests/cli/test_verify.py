@@ -11,7 +11,7 @@ from stages.steps.verify import Fault, Finding
 from tasks.runtime.snapshot import Place
 from tasks.verify import Verdict, check, kept_of
 from tests.cli.test_cli import run
-from tests.conftest import Project
+from tests.conftest import Project, add_sequence_without_home
 
 
 def flip(path: Path, position: int = -20) -> None:
@@ -111,6 +111,18 @@ def test_results_of_a_sequence_that_is_in_no_dataset_are_verified_too(finished: 
     finished.frames.rename(finished.folder / "elsewhere")
     said = run(finished, "verify", "--all", expect=30).stdout
     assert "toy  rot  outputs/toy/masks/00003.png" in said
+
+
+def test_a_sequence_that_has_no_place_is_named_and_keeps_no_other_from_being_verified(finished: Project) -> None:
+    add_sequence_without_home(finished)
+    flip(finished.root / "masks" / "00003.png")
+    told = json.loads(run(finished, "verify", "--all", "--json", expect=30).stdout)
+    assert [(each["name"], each["verdict"]) for each in told] == [
+        ("toy", "damaged"), ("x", "clean"), ("x", "refused"),
+    ]  # fmt: skip
+    (finding,) = told[2]["findings"]
+    assert finding["fault"] == "refused" and "rename the dataset" in finding["detail"]
+    assert "1 not looked at, since no run can work on it: x" in run(finished, "verify", "--all", expect=30).stdout
 
 
 def test_one_sequence_or_all_of_them(finished: Project) -> None:

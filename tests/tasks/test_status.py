@@ -15,6 +15,7 @@ from stages.core.states import State
 from stages.formats import progress, results
 from stages.formats.progress import Event
 from tasks import AnchorMask
+from tasks.overview import overview
 from tasks.status import (
     Standing,
     Work,
@@ -132,6 +133,17 @@ def test_a_sequence_that_cannot_be_read_has_failed_and_says_why(project: Project
     project.seq = "toi"
     assert "toy" in standing(project.task()).reason
     assert standing(project.task(), failure="said before") == Standing(State.FAILED, "said before")
+
+
+def test_a_manifest_of_a_newer_version_is_one_sequences_failure_and_nobody_elses(finished: Project) -> None:
+    (finished.root / "frames" / "manifest.json").write_text('{"schema": 99}')
+    found = overview(finished.task())
+    assert found.standing.state == State.FAILED and "newer" in found.standing.reason
+    assert found.seconds > 0 and found.size_bytes > 0, "what can be read is told"
+    shutil.copytree(finished.frames, finished.frames.with_name("other"))
+    stages = list(unfinished(finished.task().clone(seq="other", placement="spread")))
+    (finished.root / "tracks" / "00002-00005" / "manifest.json").write_text('{"schema": 99}')
+    assert estimate(stages).seconds > 0
 
 
 # --- unfinished ------------------------------------------------------------------------------------------------------
