@@ -53,7 +53,15 @@ def published_since(root: Path, started: float) -> Iterator[Manifest]:
     """Everything that was published for a sequence since then (seconds since the epoch)."""
     for level in ("*", "*/*"):
         paths = sorted(root.glob(f"{level}/{MANIFEST}"))
-        yield from _readable(path for path in paths if path.stat().st_mtime >= started)
+        yield from _readable(path for path in paths if is_published_since(path.parent, started))
+
+
+def is_published_since(folder: Path, started: float) -> bool:
+    """Whether a folder was published since then (seconds since the epoch); not if it is not there."""
+    try:
+        return (folder / MANIFEST).stat().st_mtime >= started
+    except OSError:
+        return False
 
 
 def published_before(outputs_root: Path, stage: str) -> Iterator[Manifest]:

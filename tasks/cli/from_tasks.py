@@ -23,6 +23,7 @@ from stages.formats import paintings, results
 from stages.formats.layout import list_datasets, list_sequences
 from stages.formats.night import summary_of_command
 from tasks.bulk import BulkRefine
+from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.runtime import locks, luigi_hooks
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option, setting
@@ -168,6 +169,8 @@ def run(task: Task, argument: str, values: dict[str, Any]) -> int:
         _print_json(said)
     elif said.get("sequence"):
         _say(said)
+    elif said.get("imported") is False and not outcome.exit_code:
+        sys.stderr.write(f"{options['seq']}: nothing to do, these frames are there already\n")
     return outcome.exit_code
 
 
@@ -208,6 +211,8 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
     try:
         if isinstance(task, BulkRefine):
             said |= summary_of_command(Path(task.outputs_root), os.getpid(), platform.node(), started)
+        if isinstance(task, ImportSequence):
+            said["imported"] = results.is_published_since(task.paths.frames, started)
         if isinstance(task, SequenceTask):
             failed = outcome.exit_code == State.FAILED.exit_code
             refine = task.clone(RefineSequence)

@@ -163,6 +163,12 @@ def test_a_mistake_is_one_line_with_the_nearest_right_word(
     assert said in lines[0]
 
 
+def test_an_import_of_what_is_there_says_so(project: Project) -> None:
+    words = ("import", str(project.frames), "--seq", "again", "--dataset", "set")
+    assert "nothing to do" not in run(project, *words).stderr
+    assert run(project, *words).stderr == "again: nothing to do, these frames are there already\n"
+
+
 @pytest.mark.parametrize("name", sorted(lis.commands))
 def test_the_help_of_every_command_is_one_screen(name: str) -> None:
     done = subprocess.run(
