@@ -13,7 +13,7 @@ from stages.formats.frames_csv import read_frames_csv
 from stages.formats.glance import Doubt, Glance
 from stages.formats.manifest import Manifest, read_manifest
 from tasks.refine import RefineSequence
-from tasks.status import Standing, seconds_since, standing
+from tasks.status import Standing, seconds_since, standing, standing_of_last_run
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,14 @@ class Overview:
     """When a file of it changed last, in seconds since the epoch; None if it has none."""
 
 
-def overview(task: RefineSequence) -> Overview:
-    """Look at a sequence, without decoding a picture and without waiting for anybody."""
-    found = standing(task)
+def overview(task: RefineSequence, *, as_asked: bool = False) -> Overview:
+    """Look at a sequence, without decoding a picture and without waiting for anybody.
+
+    Args:
+        task: its masks.
+        as_asked: whether the task's options were asked for; else those of the last run count where they differ.
+    """
+    found = standing(task) if as_asked else standing_of_last_run(task)
     try:
         root = task.root
     except LisError:

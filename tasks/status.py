@@ -2,15 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import luigi
+from luigi.parameter import ParameterException
 
 from stages.core.errors import LisError
 from stages.core.states import State
-from stages.formats import results
+from stages.formats import requests, results
 from stages.formats.manifest import read_manifest
 from stages.formats.progress import Event, RunProgress, last_failure, read_progress
 from tasks.refine import RefineSequence
@@ -72,6 +73,41 @@ def standing(task: RefineSequence, failure: str | None = None) -> Standing:
         return Standing(State.FAILED, failure or explain(error))
 
 
+def standing_of_last_run(task: RefineSequence) -> Standing:
+    """How far a sequence is with the options of the run that worked on it last, where no other ones were asked for."""
+    found = standing(task)
+    if found.state == State.DONE:
+        return found
+    try:
+        then = _options_of_last_run(task.root)
+        other, differing = _with_options(task, then)
+        if not differing:
+            return found
+        found = standing(other)
+    except (LisError, OSError):
+        return found
+    return replace(found, reason="; ".join(filter(None, [found.reason, f"with other options than now: {differing}"])))
+
+
+def _options_of_last_run(root: Path) -> Mapping[str, str]:
+    """Those of its masks, provisional ones before others, and those under which it asked for the scribbles awaited."""
+    made = next(filter(None, (read_manifest(root / name) for name in (results.PROVISIONAL, results.MASKS))), None)
+    asked = {name: str(value) for name, value in requests.terms_of_waiting(root).items()}
+    return {**(made.run.get("options", {}) if made else {}), **asked}
+
+
+def _with_options(task: RefineSequence, options: Mapping[str, str]) -> tuple[RefineSequence, str]:
+    """The task with other options, as far as it has such and they still can be, and in words which ones differ."""
+    now = task.to_str_params()
+    then = {name: value for name, value in options.items() if name in now and name not in _PLACES}
+    differing = {name: value for name, value in then.items() if now[name] != value}
+    try:
+        other = RefineSequence.from_str_params({**now, **then})
+    except (LisError, ParameterException):  # an engine that has gone, for instance
+        return task, ""
+    return other, ", ".join(f"{name} {value}" for name, value in differing.items())
+
+
 def emptiness(task: RefineSequence, found: Standing) -> str:
     """Objects that came out empty in the masks that a sequence has, in one line; nothing if there are none."""
     masks = {State.DONE: task, State.PROVISIONAL: task.provisional_result()}.get(found.state)
@@ -81,14 +117,8 @@ def emptiness(task: RefineSequence, found: Standing) -> str:
 def _finished_otherwise(task: RefineSequence) -> str:
     """The options that differ from the task's, if the result on disk was made with them and is up to date."""
     manifest = read_manifest(task.target())
-    recorded = manifest.run.get("options", {}) if manifest else {}
-    if not recorded:
-        return ""
-    now = task.to_str_params()
-    then = {name: value for name, value in recorded.items() if name in now and name not in _PLACES}
-    differing = {name: value for name, value in then.items() if now[name] != value}
-    made = RefineSequence.from_str_params({**now, **then})
-    return ", ".join(f"{name} {value}" for name, value in differing.items()) if made.complete() else ""
+    made, differing = _with_options(task, manifest.run.get("options", {}) if manifest else {})
+    return differing if differing and made.complete() else ""
 
 
 def _not_done(task: RefineSequence, failure: str | None) -> Standing:

@@ -42,6 +42,16 @@ def has_asked_for(root: Path, scribble_set: str) -> bool:
     return any(issue["terms"].get("scribbles") == scribble_set for issue in _issues(root))
 
 
+def terms_of_waiting(root: Path) -> Json:
+    """The terms under which people were asked last, see `issued_anchors`; nothing if no frame waits for them.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    issued = _issues(root)
+    return issued[0]["terms"] if issued and read_json(root / REQUESTS_JSON).get("waiting") else {}
+
+
 def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> None:
     """Write `requests.json`.
 

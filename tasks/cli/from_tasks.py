@@ -34,6 +34,28 @@ from tasks.status import emptiness, estimate, standing, unfinished
 Task = type[luigi.Task]
 _RUN: Final = "run"
 _OWN: Final = "this command"
+_SWITCHED: Final = {"true": True, "false": False}
+
+
+class _Command(click.RichCommand):
+    """A command whose switches are understood as `luigi` has them, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`--provisional false` and `--provisional=false` are `--no-provisional`."""
+        opposite = {each.opts[0]: each.secondary_opts[0] for each in self.params if each.secondary_opts}
+        words: list[str] = []
+        for word in args:
+            flag, equals, value = word.partition("=")
+            if equals and flag in opposite and value.lower() in _SWITCHED:
+                words.append(flag)
+            elif words and words[-1] in opposite and word.lower() in _SWITCHED:
+                value = word
+            else:
+                words.append(word)
+                continue
+            if not _SWITCHED[value.lower()]:
+                words[-1] = opposite[words[-1]]
+        return super().parse_args(ctx, words)
 
 
 def command(
@@ -70,7 +92,7 @@ def command(
     for each, parameter in parameters.items():
         described = _described(each, parameter)
         group = described.group if described else _OWN
-        groups.setdefault(group, []).append(_option(each, parameter, described))
+        groups.setdefault(group, []).append(option_of(each, parameter))
     groups[_RUN] = _run_options(dry=foresees) if runs else []
     metavar = metavar or argument.upper()
     complete = _complete_sequence if argument == "seq" else None
@@ -91,7 +113,7 @@ def command(
         for group, members in groups.items()
         if members
     ]
-    return click.RichCommand(
+    return _Command(
         name,
         callback=call,
         params=[given, named, *(each for members in groups.values() for each in members)],
@@ -106,7 +128,9 @@ def _described(name: str, parameter: luigi.Parameter[Any]) -> Option | None:
     return described if described and (parameter.description or "").startswith(described.description) else None
 
 
-def _option(name: str, parameter: luigi.Parameter[Any], described: Option | None) -> click.Option:
+def option_of(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
+    """The option of a command that stands for a parameter; None is the value of one that was not given."""
+    described = _described(name, parameter)
     flag, kind, metavar = f"--{name.replace('_', '-')}", None, None
     description = (
         described.description if described else (parameter.description or "").partition(" permitted values")[0]

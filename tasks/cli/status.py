@@ -18,6 +18,7 @@ from stages.formats import results
 from stages.formats.layout import RESERVED, datasets_in
 from stages.formats.names import shown
 from tasks.choice import Chosen, of_dataset
+from tasks.cli.from_tasks import option_of
 from tasks.cli.output import as_json_option, print_json, print_table
 from tasks.night import close_killed_nights
 from tasks.overview import Overview, overview, usage
@@ -27,10 +28,11 @@ from tasks.runtime.options import setting
 from tasks.status import Standing, seconds_since
 
 _MANY: Final = 40
+_OF_PLAN: Final = ("scribbles", "scribbles_root", "requests", "placement")
 _COLUMNS: Final = ("sequence", "dataset", "state", "doubt", "took", "size", "changed", "why")
 
 
-@click.command
+@click.command(params=[option_of(name, each) for name, each in RefineSequence.get_params() if name in _OF_PLAN])
 @click.argument("seq", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="results whose pictures are in no dataset, too")
 @click.option("--data-root", default=None, help="folder of the datasets")
@@ -44,12 +46,18 @@ def status(
     outputs_root: str | None,
     dataset: str | None,
     as_json: bool,
+    **plan: str | None,
 ) -> int:
-    """Show every sequence, or some: how far it is, how far its masks can be trusted, what it took."""
+    """Show every sequence, or some: how far it is, how far its masks can be trusted, what it took.
+
+    Without options of scribbles, as the last run meant it.
+    """
     roots = {"data_root": data_root or setting("data_root"), "outputs_root": outputs_root or setting("outputs_root")}
     close_killed_nights(Path(roots["outputs_root"]))
     chosen = list(_chosen(roots["data_root"], dataset, seq))
-    found = [*zip(chosen, _looks(chosen, roots), strict=True)]
+    given = {name: value for name, value in plan.items() if value is not None}
+    looks = _looks(chosen, {**roots, **given}, as_asked=bool(given.keys() - {"scribbles_root"}))
+    found = [*zip(chosen, looks, strict=True)]
     if everything:
         found += _orphans(Path(roots["outputs_root"]), chosen, roots)
     if as_json:
@@ -74,19 +82,20 @@ def _chosen(data_root: str, dataset: str | None, wanted: Sequence[str]) -> Itera
         raise InputError(f"found no sequence {', '.join(sorted(missing))}; `lis status` lists what is there")
 
 
-def _looks(chosen: Sequence[Chosen], roots: Mapping[str, str]) -> list[Overview]:
+def _looks(chosen: Sequence[Chosen], options: Mapping[str, str], *, as_asked: bool) -> list[Overview]:
     """All of them; where they are many, on all processors."""
-    look = partial(_look, roots=roots)
+    look = partial(_look, options=options, as_asked=as_asked)
     if len(chosen) < _MANY:
         return [*map(look, chosen)]
     with ProcessPoolExecutor(machine.processors(), multiprocessing.get_context("fork")) as pool:
         return [*pool.map(look, chosen, chunksize=8)]
 
 
-def _look(one: Chosen, roots: Mapping[str, str]) -> Overview:
+def _look(one: Chosen, options: Mapping[str, str], *, as_asked: bool) -> Overview:
     if one.refused:
         return Overview(Standing(State.FAILED, one.refused))
-    return overview(RefineSequence(seq=one.seq, dataset=one.dataset, **roots))
+    task: RefineSequence = RefineSequence.from_str_params({**options, "seq": one.seq, "dataset": one.dataset})
+    return overview(task, as_asked=as_asked)
 
 
 def _orphans(

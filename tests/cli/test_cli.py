@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.cli import lis
+from tasks.cli.working import refine
 from tasks.runtime.options import OPTIONS
 from tests.conftest import REPOSITORY, Project
 
@@ -176,6 +177,23 @@ def test_the_help_of_every_command_is_one_screen(name: str) -> None:
     )
     assert len(done.stdout.splitlines()) <= SCREEN_LINES
     assert done.stdout.count(f"Usage: lis {name}") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--provisional", "false"], False),
+        (["--provisional=False"], False),
+        (["--no-provisional"], False),
+        (["--provisional", "true"], True),
+        (["--provisional"], True),
+        ([], None),
+    ],
+)
+def test_switches_are_understood_as_luigi_has_them_too(words: list[str], value: bool | None) -> None:
+    for given in ([*words, "toy"], ["toy", *words]):
+        values = refine.make_context("refine", given).params
+        assert (values["seq"], values["provisional"]) == ("toy", value)
 
 
 def test_options_stand_once_under_headings() -> None:

@@ -19,11 +19,14 @@ from tasks.overview import overview
 from tasks.status import (
     Standing,
     Work,
+    _with_options,
     estimate,
     seconds_since,
     standing,
+    standing_of_last_run,
     unfinished,
 )
+from tests.cli.test_cli import run
 from tests.conftest import Project
 from tests.pipeline.test_resume import ALL, move_a_stroke
 
@@ -144,6 +147,28 @@ def test_a_manifest_of_a_newer_version_is_one_sequences_failure_and_nobody_elses
     stages = list(unfinished(finished.task().clone(seq="other", placement="spread")))
     (finished.root / "tracks" / "00002-00005" / "manifest.json").write_text('{"schema": 99}')
     assert estimate(stages).seconds > 0
+
+
+def test_a_look_tells_what_the_last_run_asked_for(project: Project) -> None:
+    project.scribble(5, 8)
+    project.run("RefineSequence", "--refiner", "none", expect=20)
+    asked = f"{WAITS}; provisional masks in {project.root / 'provisional'}"
+    now = project.task(requests=7)
+    assert standing_of_last_run(now) == Standing(
+        State.PROVISIONAL, f"{asked}; with other options than now: refiner none, requests 3", (2, 11)
+    )
+    assert standing_of_last_run(project.task(refiner="none")) == Standing(State.PROVISIONAL, asked, (2, 11))
+    assert len(standing(now).waiting_for) > 2, "who asks for other options is told of those"
+    (row,) = json.loads(run(project, "status", "--json").stdout)
+    assert row["waiting_for"] == [2, 11]
+    (row,) = json.loads(run(project, "status", "--requests", "7", "--json").stdout)
+    assert row["waiting_for"] == [*standing(now).waiting_for]
+
+
+def test_an_engine_that_has_gone_since_is_no_hindrance(finished: Project) -> None:
+    recorded = {"refiner": "cascadepsp:gone"}
+    other, differing = _with_options(finished.task(), recorded)
+    assert (other, differing) == (finished.task(), "")
 
 
 # --- unfinished ------------------------------------------------------------------------------------------------------
