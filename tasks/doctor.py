@@ -1,7 +1,6 @@
 """`lis doctor`: what a run would meet, on one screen, before the night."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,9 @@ from rich.table import Table
 
 from stages.core.errors import InputError, LisError, StageError
 from stages.core.words import how_long
-from stages.formats.files import free_mib
+from stages.formats.files import existing, free_mib, takes_files
 from stages.formats.frames import read_frame
+from stages.formats.links import followed
 from stages.formats.paintings import check_names
 from stages.formats.scribbles import check_video
 from tasks.anchors import AnchorMask
@@ -82,7 +82,13 @@ def look_at_strokes(task: RefineSequence) -> "Reading":
     now = task.snapshot
     check_names(task.root, now.frame_count)
     check_video(now.scribble_file, now.scribbles, now.video, now.scribbles.annotated)
-    return look_at_painted(task.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+    read = look_at_painted(task.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+    if now.painted and not takes_files(followed(now.scribble_file).parent):
+        raise InputError(
+            f"{now.scribble_file}: painted pictures wait to be read into it, found a folder that cannot be written; "
+            "allow it, or keep scribbles in another folder: --scribbles-root"
+        )
+    return read
 
 
 def _scribbles(task: RefineSequence) -> str:
@@ -131,15 +137,15 @@ def room_for(task: RefineSequence, pixels: int) -> str:
     Raises:
         StageError: it has not, or its folder cannot be written.
     """
-    root = Path(task.outputs_root).absolute()
-    existing = next(path for path in (root, *root.parents) if path.exists())
+    root = Path(task.outputs_root)
+    below = existing(root)
     free, needed_mib = free_mib(root), pixels * _BYTES_PER_PIXEL / 2**20
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise StageError(f"{existing} is no folder that can be written; give another --outputs-root")
+    if not takes_files(root):
+        raise StageError(f"{below} is no folder that can be written; give another --outputs-root")
     needed = f"about {needed_mib:,.0f} MiB needed ({_BYTES_PER_PIXEL} bytes for each pixel of each frame)"
     if free < needed_mib:
-        raise StageError(f"{free:,.0f} MiB free below {existing}, {needed}: make room")
-    return f"{free:,.0f} MiB free below {existing}, {needed}"
+        raise StageError(f"{free:,.0f} MiB free below {below}, {needed}: make room")
+    return f"{free:,.0f} MiB free below {below}, {needed}"
 
 
 def _tasks(task: RefineSequence) -> str:

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -322,8 +323,30 @@ def sha256(path: Path) -> str:
 
 def free_mib(path: Path) -> float:
     """Room on the disk that a file or folder is on, or would be on."""
-    existing = next(parent for parent in [path.absolute(), *path.absolute().parents] if parent.exists())
-    return shutil.disk_usage(existing).free / 2**20
+    return shutil.disk_usage(existing(path)).free / 2**20
+
+
+def existing(path: Path) -> Path:
+    """A file or folder itself, or the nearest one above it that is there."""
+    return next(each for each in [path.absolute(), *path.absolute().parents] if each.exists())
+
+
+def takes_files(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may have to be made itself."""
+    nearest = existing(folder)
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
+def stat_of_file(path: Path) -> os.stat_result:
+    """The stat of what can be read to its end.
+
+    Raises:
+        OSError: nothing is there; or a pipe, a socket or a device, which might keep its reader waiting for ever.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # who opens a folder is told so
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and no file", str(path))
+    return found
 
 
 def _sweep_away(path: Path) -> None:

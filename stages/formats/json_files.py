@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
+from stages.formats.files import stat_of_file
+
 MOST_BYTES: Final = 64 << 20
 
 
@@ -15,7 +17,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
         OSError: the file cannot be read.
         ValueError: it is too large, no UTF-8, no JSON, nested too deep, or has a key twice or a number like NaN.
     """
-    size = path.stat().st_size
+    size = stat_of_file(path).st_size
     if size > most_bytes:
         raise ValueError(f"found {size:,} bytes, expected at most {most_bytes:,}")
     return parse_json(path.read_text(encoding="utf-8"))

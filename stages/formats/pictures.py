@@ -129,6 +129,7 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - listing frames must not need it
 
     try:
+        files.stat_of_file(path)
         with _without_warnings():
             opened = Image.open(path, formats=_kinds())
         with opened as picture:

@@ -236,7 +236,7 @@ _EXPECTED: Final = {
 
 def _read_limited(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
+        size = files.stat_of_file(path).st_size
         if size > MAX_FILE_BYTES:
             raise InputError(f"{path}: found {size:,} bytes, expected at most {MAX_FILE_BYTES:,}; thin out the strokes")
         raw = path.read_bytes()

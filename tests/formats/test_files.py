@@ -4,13 +4,18 @@ import errno
 import os
 import platform
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stages.core.errors import InputError
 from stages.formats import files
 from stages.formats.files import publishing, remove, sweep, sweep_beside, write_json
+from stages.formats.json_files import read_json
 from stages.formats.manifest import publish
+from stages.formats.pictures import load_picture
+from stages.formats.scribbles import read_scribbles
 
 
 def put(folder: Path, text: str, key: dict[str, object] | None = None) -> None:
@@ -214,3 +219,10 @@ def test_nobody_else_writes() -> None:
         if ANOTHER_WAY.search(line)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("read", [lambda path: read_scribbles(path, "toy", 1), read_json, load_picture])
+def test_a_pipe_keeps_nobody_waiting(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises((InputError, OSError), match="pipe, a socket or a device"):
+        read(tmp_path / "pipe")

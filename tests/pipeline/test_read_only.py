@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_cli import run
 from tests.conftest import Project
 from tests.pipeline.test_second_dataset import paint
 
@@ -39,6 +40,9 @@ def test_strokes_that_wait_beside_a_read_only_dataset(project: Project, read_onl
     for index in (2, 5, 8, 11):
         paint(project, index)
     read_only(project.folder / "data")
+    folder = f"--data-root={project.folder / 'data'}"
+    said = run(project, "doctor", "toy", "--requests", "3", folder, expect=30).stdout
+    assert "problem" in said and "--scribbles-root" in said, "foreseen"
     one_line(project.run(expect=30), "Scribbles/toy/001.json", "Read-only file system", "--scribbles-root")
     project.run("RefineSequence", "--scribbles-root", "drawn")
     assert (project.folder / "drawn" / "toy" / "001.json").exists()
