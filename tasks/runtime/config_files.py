@@ -12,6 +12,8 @@ from typing import Final, NoReturn
 from stages.core.errors import InputError
 
 _COMMANDS: Final = {"lis", "luigi", "-m"}  # the last: `python -m tasks`, while Python looks for the module
+_MARK: Final = "\ufeff"
+"""What some editors put before a text; Luigi takes it for a part of the first line."""
 _REFUSED: Final = 40
 """Luigi's exit code for what keeps it from scheduling."""
 
@@ -23,11 +25,15 @@ def _check() -> None:
     files = [path for path in (Path("luigi.cfg"), Path(named or "")) if path != Path() and path.exists()]
     for path in files:
         try:
-            path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             _refuse(f"{path}: {error.strerror}; expected settings that can be read; allow it, or remove it")
         except UnicodeDecodeError as error:
             _refuse(f"{path}: found what is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8")
+        if text.startswith(_MARK):
+            _refuse(
+                f"{path}: found a byte order mark before its first line; save it as UTF-8 without one (without BOM)"
+            )
     try:
         import luigi.configuration  # noqa: F401
     except configparser.Error as error:

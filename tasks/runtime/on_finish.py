@@ -21,7 +21,7 @@ def call_on_finish(command: str, summary: Path) -> None:
         command: as a shell would read it, without variables or pipes; empty: nobody wants to be told.
         summary: its absolute path is in the environment, too, as LIS_SUMMARY.
     """
-    if not command:
+    if not command.strip():
         return
     try:
         why = _call(shlex.split(command), str(summary.absolute()))

@@ -5,6 +5,7 @@ That they can be read at all is `config_files`' care.
 
 import configparser
 import difflib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tasks.runtime.options import OPTIONS, SECTION
 LUIGI_SETTINGS: Final = Path(__file__).with_name("luigi.cfg")
 """Luigi's own settings as this project wants them."""
 _LUIGIS: Final = (luigi.interface.core, luigi.worker.worker, luigi.scheduler.scheduler, luigi.retcodes.retcode)
+_RESOURCES: Final = "resources"
 _SECTIONS: Final = {
     "core", "worker", "scheduler", "retcode", "resources", "execution_summary", "logging", "email", "smtp",
     "task_history", "batch_notifier", "sendgrid", "DEFAULT",
@@ -59,6 +61,12 @@ def check_settings() -> None:
                         f"luigi.cfg: {key} = {raw} in [{section}]: {error.message.splitlines()[0]}; a percent sign is "
                         "written %%, and ${NAME} stands for an environment variable"
                     ) from None
+        if parser.has_section(_RESOURCES):
+            for key, value in parser[_RESOURCES].items():
+                if not re.fullmatch(r"\s*\d+\s*", value):
+                    raise ParameterException(
+                        f"luigi.cfg: {key} = {value} in [{_RESOURCES}]: expected a whole number, 0 or more"
+                    )
     for section_class in _LUIGIS:
         try:
             section_class()

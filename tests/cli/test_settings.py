@@ -34,6 +34,8 @@ def said(folder: Path, *command: str, **environment: str) -> str:
     [
         ("[lis]\noutputs_root = /disk/100%\n", ["outputs_root = /disk/100%", "is written %%"]),
         ("[worker]\nkeep_alive = maybe\n", ["keep_alive", "maybe"]),
+        ("[resources]\nmemory_mib = lots\n", ["memory_mib = lots in [resources]", "whole number"]),
+        ("[resources]\nmemory_mib = -1\n", ["memory_mib = -1 in [resources]", "whole number"]),
     ],
 )
 def test_a_value_that_cannot_be_is_named(tmp_path: Path, command: tuple[str], settings: str, words: list[str]) -> None:
@@ -47,6 +49,7 @@ def test_a_value_that_cannot_be_is_named(tmp_path: Path, command: tuple[str], se
     [
         (b"this is no ini\n", ["luigi.cfg", "no section headers"]),
         (b"[lis]\noutputs_root = /\xfc\n", ["luigi.cfg", "not UTF-8"]),
+        (b"\xef\xbb\xbf[lis]\nrequests = 3\n", ["luigi.cfg", "byte order mark", "save it as UTF-8 without"]),
         (None, ["luigi.cfg", "Is a directory"]),
     ],
 )

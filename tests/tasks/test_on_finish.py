@@ -36,7 +36,8 @@ def test_it_gets_the_summary_as_its_last_word_and_in_the_environment(
 
 
 def test_nothing_is_called_if_nobody_wants_to_be_told(said: list[str]) -> None:
-    call_on_finish("", Path("summary.json"))
+    for nothing in ("", "  "):
+        call_on_finish(nothing, Path("summary.json"))
     assert said == []
 
 
