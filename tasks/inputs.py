@@ -84,12 +84,6 @@ class ImportSequence(options.ImportOptions, LisTask):
         return Belongings(self.paths.scribbles, self.paths.annotations, root / paintings.FOLDER)
 
 
-@ImportSequence.event_handler(luigi.Event.DEPENDENCY_PRESENT)
-def _is_there(task: ImportSequence) -> None:
-    """Runs in the scheduling process where nothing is to be done."""
-    logger.info("%s: nothing to do, these frames were imported into %s before", task.seq, task.paths.frames)
-
-
 class Frames(StageTask):
     """Names, sizes and digests of the sequence's pictures; every picture is decoded once to see that it can be."""
 
