@@ -128,6 +128,13 @@ class ImportScribbles(ScribbledTask):
         now = self.snapshot
         if not now.is_held:
             paintings.check_names(self.root, now.frame_count)
+        if (self.root, self.scribbles) not in _told_of_others and now.of_other_sets:
+            _told_of_others.add((self.root, self.scribbles))
+            for name, pictures in now.of_other_sets.items():
+                self.note(
+                    f"passed over {', '.join(pictures)} of {self.root / paintings.FOLDER}: "
+                    f"painted for the scribble set {name} (--scribbles {name})"
+                )
         return not now.painted
 
     def run(self) -> None:
@@ -142,6 +149,9 @@ class ImportScribbles(ScribbledTask):
         for line in found.said:
             self.note(line)
         self.note(f"{len(now.painted)} painted frame{'s' * (len(now.painted) > 1)} merged into {now.scribble_file}")
+
+
+_told_of_others: set[tuple[Path, str]] = set()
 
 
 class Scribbles(luigi.ExternalTask, ScribbledTask):
@@ -173,7 +183,10 @@ def _ask(task: Scribbles) -> None:
             f"{task.root}/requests/<frame>.png, save in place or as <frame>.strokes.png, and run the command again"
         )
         if painted:
-            task.note(f"painted on meanwhile: {', '.join(map(str, painted))}; the next run reads what was painted")
+            task.note(
+                f"painted on already: {', '.join(map(str, painted))}; the next run reads what was painted meanwhile. "
+                f"What is for another scribble set stays: move it out of {task.root}/requests for a clean picture"
+            )
     except OSError as error:
         logger.error("%s: nothing could be laid out to paint on: %s", task.seq, explain(error))
 

@@ -250,7 +250,7 @@ class RefineSequence(options.ResultOptions, ResultTask):
 
         results.sweep_parts(self.root, results.parts_of_plan(self.plan))
         results.remove_provisional(self.root)
-        settle_requests(self.root)
+        settle_requests(self.root, self.scribbles)
 
     # A result of the first version, in which this task refined the anchors itself, holds as long as nothing changes.
 

@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from stages.core.errors import InputError, StageError
@@ -22,6 +23,8 @@ from stages.formats.frames import read_frame
 from stages.formats.json_files import read_json
 
 FOLDER: Final = "requests"
+REQUESTS_JSON: Final = "requests.json"
+"""Beside the folder: what waits; see `stages.formats.requests`."""
 _READ_JSON: Final = "read.json"
 _LAID_OUT_JSON: Final = ".laid_out.json"
 _NAME: Final = re.compile(r"(?P<index>\d{5,})(?P<kind>|\.strokes|\.empty)\.png", re.IGNORECASE)
@@ -127,8 +130,8 @@ def painted_pictures(root: Path, annotated: Container[int], frames: Sequence[Pat
 
     Args:
         root: the sequence's folder of results.
-        annotated: the frames that the scribbles annotate. A picture that the first version, which kept no note of it,
-            laid out for one of them is passed over.
+        annotated: the frames that the scribbles annotate. A picture that the first version laid out for one of them is
+            passed over: it kept no note of pictures, and wrote `requests.json` after them.
         frames: the video's pictures, in order.
 
     Raises:
@@ -166,11 +169,11 @@ def _clean(pictures: Sequence[Path], root: Path, annotated: Container[int], fram
     """Those of the pictures to paint on that nobody has painted on: as they were laid out, or equal to their frames."""
     if not pictures:
         return frozenset()
-    laid_out = _laid_out(root)
+    laid_out, asked_ns = _laid_out(root), _written_ns(root / REQUESTS_JSON)
     paintings = {digest for read in _read_before(root / FOLDER).values() for digest in read.values()}
 
     def is_clean(picture: Path) -> bool:
-        if picture.name not in laid_out and int(picture.stem) in annotated:
+        if not laid_out and int(picture.stem) in annotated and _written_ns(picture) <= asked_ns:
             return True
         digest = sha256(picture)
         ours = digest in laid_out.get(picture.name, ())
@@ -179,20 +182,57 @@ def _clean(pictures: Sequence[Path], root: Path, annotated: Container[int], fram
     return frozenset(picture for picture in pictures if is_clean(picture))
 
 
+def _written_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _saved_last_first(path: Path) -> tuple[int, int]:
     return -path.stat().st_mtime_ns, -len(path.name)
 
 
+def set_of(root: Path, scribble_set: str, asked_by: Mapping[int, str], index: int, picture: Path) -> str:
+    """The scribble set that a painting belongs to: that which has read it, else that which waits for its frame.
+
+    Args:
+        root: the sequence's folder of results.
+        scribble_set: the set that asks; a painting that several have read, or that nobody claims, is its own.
+        asked_by: see `stages.formats.requests.asked_by`.
+        index: the frame.
+        picture: the painting.
+
+    Raises:
+        OSError: it cannot be read.
+        StageError: it cannot be told what was read before.
+    """
+    read = _read_before(root / FOLDER)
+    asks = asked_by.get(index, scribble_set)
+    if {asks, *read} == {scribble_set}:
+        return scribble_set
+    digest = sha256(picture)
+    readers = [name for name, pictures in read.items() if pictures.get(picture.name) == digest]
+    if scribble_set in readers:
+        return scribble_set
+    return readers[0] if readers else asks
+
+
 def pending(
-    root: Path, scribble_set: str, annotated: Container[int], frames: Sequence[Path]
+    root: Path,
+    scribble_set: str,
+    annotated: Container[int],
+    frames: Sequence[Path],
+    asked_by: Mapping[int, str] = MappingProxyType({}),
 ) -> dict[int, tuple[Path, ...]]:
-    """Painted pictures that were not read into this scribble set yet, or have changed since.
+    """Paintings of this scribble set that were not read into it yet, or have changed since; not those of other sets.
 
     Args:
         root: the sequence's folder of results.
         scribble_set: the set's name.
         annotated: the frames that the set annotates; a picture of another frame is read (again) in any case.
         frames: the video's pictures, in order.
+        asked_by: frame index -> the set that waits for it, see `stages.formats.requests.asked_by`.
 
     Returns:
         Frame index -> its pictures, the one that counts first.
@@ -205,7 +245,12 @@ def pending(
         painted = painted_pictures(root, annotated, frames)
         read = _read_before(root / FOLDER).get(scribble_set, {}) if painted else {}
         waiting = {
-            index: tuple(path for path in paths if index not in annotated or read.get(path.name) != sha256(path))
+            index: tuple(
+                path
+                for path in paths
+                if (index not in annotated or read.get(path.name) != sha256(path))
+                and set_of(root, scribble_set, asked_by, index, path) == scribble_set
+            )
             for index, paths in painted.items()
         }
     except OSError as error:

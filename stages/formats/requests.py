@@ -12,10 +12,9 @@ from stages.core.plan import Plan
 from stages.formats.files import write_json
 from stages.formats.json_files import read_json
 from stages.formats.manifest import Json
-from stages.formats.paintings import FOLDER, clear_away
+from stages.formats.paintings import FOLDER, REQUESTS_JSON, clear_away
 from stages.formats.schema import NewerVersionError, check_schema
 
-REQUESTS_JSON: Final = "requests.json"
 SCHEMA: Final = 1
 
 
@@ -48,8 +47,20 @@ def terms_of_waiting(root: Path) -> Json:
     Raises:
         StageError: see `issued_anchors`.
     """
-    issued = _issues(root)
-    return issued[0]["terms"] if issued and read_json(root / REQUESTS_JSON).get("waiting") else {}
+    waiting, issued = _read(root)
+    return issued[0]["terms"] if issued and waiting else {}
+
+
+def asked_by(root: Path) -> dict[int, str]:
+    """The frames that wait for scribbles -> the scribble set that they are for.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    found: dict[int, str] = {}
+    for issue in reversed(_issues(root)):
+        found |= dict.fromkeys(issue["waiting"], str(issue["terms"].get("scribbles", "")))
+    return found
 
 
 def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> None:
@@ -75,15 +86,27 @@ def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> 
         }
         for index in plan.requested
     ]
-    others = [issue for issue in _issues(root) if issue["terms"] != terms]
-    _write(root, waiting, [{"terms": terms, "anchors": plan.anchors}, *others])
+    others = [
+        {**issue, "waiting": [index for index in issue["waiting"] if index not in plan.requested]}
+        for issue in _issues(root)
+        if issue["terms"] != terms
+    ]
+    _write(root, waiting, [{"terms": terms, "anchors": plan.anchors, "waiting": plan.requested}, *others])
 
 
-def settle_requests(root: Path) -> None:
-    """Note that nothing waits any more, and take the clean pictures away; what was asked for is remembered."""
-    clear_away(root)
-    if issued := _issues(root):
-        _write(root, [], issued)
+def settle_requests(root: Path, scribble_set: str) -> None:
+    """Note that a set waits for nothing any more, and take the clean pictures away; what was asked for is remembered.
+
+    What was laid out for other sets stays, and theirs is what is painted on it.
+    """
+    issued = _issues(root)
+    settled = [
+        {**issue, "waiting": []} if issue["terms"].get("scribbles") == scribble_set else issue for issue in issued
+    ]
+    asked = {index for issue in settled for index in issue["waiting"]}
+    clear_away(root, still_asked=asked)
+    if issued:
+        _write(root, [], settled)
 
 
 def _write(root: Path, waiting: Sequence[Json], issued: Sequence[Json]) -> None:
@@ -91,16 +114,30 @@ def _write(root: Path, waiting: Sequence[Json], issued: Sequence[Json]) -> None:
 
 
 def _issues(root: Path) -> list[Json]:
-    """What was asked for, under which terms; damage is told, since anchors that people work on must not move."""
+    return _read(root)[1]
+
+
+def _read(root: Path) -> tuple[list[Json], list[Json]]:
+    """What waits for people, and what was asked for under which terms, the last first.
+
+    Damage is told, since anchors that people work on must not move.
+    """
     path = root / REQUESTS_JSON
     try:
         fields = read_json(path)
         check_schema(path, fields.get("schema", 1), SCHEMA)
-        return [
-            {"terms": dict(issue["terms"]), "anchors": [int(i) for i in issue["anchors"]]} for issue in fields["issued"]
+        rows = [dict(row) for row in fields.get("waiting", [])]
+        last_waits = [row["frame"] for row in rows]  # former files say it of the last issue only
+        return rows, [
+            {
+                "terms": dict(issue["terms"]),
+                "anchors": [int(index) for index in issue["anchors"]],
+                "waiting": [int(index) for index in issue.get("waiting", [] if number else last_waits)],
+            }
+            for number, issue in enumerate(fields["issued"])
         ]
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return [], []
     except NewerVersionError:
         raise
     except (StageError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -22,9 +22,10 @@ from stages.formats.paintings import (
     lay_out,
     note_read,
     painted_pictures,
+    set_of,
 )
 from stages.formats.pictures import encoded
-from stages.formats.requests import note_requests
+from stages.formats.requests import asked_by, note_requests
 from stages.formats.scribbles import ScribbleSet, check_video, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
 
@@ -84,7 +85,12 @@ def look_at_painted(
     said: list[str] = []
     before = scribbles.annotated
     check_video(scribble_file, scribbles, Frames(frames), [index for index in before if index not in painted])
-    everything = painted_pictures(root, before, frames)
+    asked, name = asked_by(root), scribble_file.stem
+    everything = {
+        index: [path for path in paths if set_of(root, name, asked, index, path) == name]
+        for index, paths in painted_pictures(root, before, frames).items()
+        if index in painted
+    }
     for index, (path, *others) in painted.items():
         if index >= len(frames):
             raise InputError(f"{path}: the video has the frames 0 to {len(frames) - 1}. Rename or delete the picture.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError, StageError
-from stages.formats import requests, results
+from stages.formats import paintings, results
 from stages.formats.dataset_json import DATASET_JSON
 from stages.formats.files import delete, delete_empty, is_litter, sha256
 from stages.formats.frames import list_frames
@@ -69,7 +69,7 @@ _STAGES: Final = {
     results.EVALUATION,
 }
 _STAGES_OF_PARTS: Final = {results.ANCHOR_MASKS, results.TRACKS, results.REFINED}
-_LOOSE: Final = {FOLDER, requests.REQUESTS_JSON, results.INTERACTIVE, LOG, DATASET_JSON}
+_LOOSE: Final = {FOLDER, paintings.REQUESTS_JSON, results.INTERACTIVE, LOG, DATASET_JSON}
 """What lies in a sequence's folder and belongs to no stage; names that begin with a dot do, too."""
 
 

@@ -128,7 +128,7 @@ class SequenceSnapshot:
         For the tasks of a run, those that lay there when it began: what is painted meanwhile waits for the next run.
         """
         annotated = self.scribbles.annotated
-        found = paintings.pending(self.root, self._terms.scribbles, annotated, self.frame_files)
+        found = paintings.pending(self.root, self._terms.scribbles, annotated, self.frame_files, self._asked_by)
         if not self.is_held:
             return found
         _, held = _held[self.place, self._terms]
@@ -141,6 +141,21 @@ class SequenceSnapshot:
             for index, paths in found.items()
         }
         return {index: paths for index, paths in kept.items() if paths}
+
+    @cached_property
+    def of_other_sets(self) -> Mapping[str, list[str]]:
+        """Paintings that are for other scribble sets, and are passed over: set -> their names."""
+        found: dict[str, list[str]] = {}
+        for index, paths in paintings.painted_pictures(self.root, self.scribbles.annotated, self.frame_files).items():
+            for path in paths:
+                name = paintings.set_of(self.root, self._terms.scribbles, self._asked_by, index, path)
+                if name != self._terms.scribbles:
+                    found.setdefault(name, []).append(path.name)
+        return found
+
+    @cached_property
+    def _asked_by(self) -> Mapping[int, str]:
+        return requests.asked_by(self.root)
 
     @cached_property
     def plan(self) -> Plan:
@@ -252,7 +267,7 @@ def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:
             painted = tuple(sorted((entry.name, _seen(entry)) for entry in shown))
     except OSError:
         painted = ()
-    return _seen(frames), _seen(_scribble_file(place, terms)), _seen(root / requests.REQUESTS_JSON), painted
+    return _seen(frames), _seen(_scribble_file(place, terms)), _seen(root / paintings.REQUESTS_JSON), painted
 
 
 def _seen(path: "Path | os.DirEntry[str]") -> Stamp | None:

@@ -150,10 +150,23 @@ def test_without_the_note_of_what_was_laid_out_the_frames_tell(root: Path, frame
 
 
 def test_what_the_first_version_laid_out_for_annotated_frames_is_passed_over(root: Path, frames: list[Path]) -> None:
-    """It kept no note; a finished sequence stays finished, whatever became of its video."""
-    paint(picture_to_paint_on(root, 5), frames[5])
+    """It kept no note, and wrote the requests last; what is finished stays so, whatever became of its video."""
+    paint(picture_to_paint_on(root, 5), frames[5], at_s=1_000)
+    (root / "requests.json").write_text("{}")
     assert pending(root, "001", [5], frames) == {}
     assert list(pending(root, "001", [], frames)) == [5]
+
+
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_a_picture_painted_in_the_place_of_one_that_was_not_laid_out_is_read(
+    root: Path, frames: list[Path], asked_before: bool
+) -> None:
+    """As on a frame with strokes that were brought along."""
+    if asked_before:
+        (root / "requests.json").write_text("{}")
+        os.utime(root / "requests.json", (1_000, 1_000))
+    painted = paint(picture_to_paint_on(root, 5), frames[5])
+    assert pending(root, "001", [5], frames) == {5: (painted,)}
 
 
 # --- what was painted ------------------------------------------------------------------------------------------------
@@ -171,16 +184,28 @@ def test_painted_pictures_are_known_by_their_names(root: Path, frames: list[Path
     assert not is_declared_empty(strokes)
 
 
-def test_a_picture_is_read_once_for_each_set_and_again_when_it_changes(root: Path, frames: list[Path]) -> None:
+def test_a_picture_is_read_once_and_again_when_it_changes(root: Path, frames: list[Path]) -> None:
     strokes, empty = save(root, "00005.strokes.png"), save(root, "00006.empty.png")
     note_read(root, "001", digests_of([strokes]))
     assert pending(root, "001", [5, 6], frames) == {6: (empty,)}
     note_read(root, "001", digests_of([empty]))
     assert pending(root, "001", [5, 6], frames) == {}
-    assert pending(root, "002", [5, 6], frames) == {5: (strokes,), 6: (empty,)}
     assert pending(root, "001", [6], frames) == {5: (strokes,)}, "the set has lost the frame"
     save(root, "00005.strokes.png", "another stroke")
     assert pending(root, "001", [5, 6], frames) == {5: (strokes,)}
+
+
+def test_a_painting_belongs_to_the_set_that_read_it_or_asked_for_it(root: Path, frames: list[Path]) -> None:
+    """Strokes of one set never take the place of another's."""
+    strokes, empty = save(root, "00005.strokes.png"), save(root, "00006.empty.png")
+    note_read(root, "001", digests_of([strokes]))
+    for annotated in ([], [5, 6]):
+        assert pending(root, "002", annotated, frames) == {6: (empty,)}
+        assert pending(root, "002", annotated, frames, {6: "001"}) == {}
+        assert pending(root, "002", annotated, frames, {5: "002"}) == {6: (empty,)}
+    assert pending(root, "001", [], frames, {6: "002"}) == {5: (strokes,)}, "the set has lost the frame"
+    save(root, "00005.strokes.png", "another stroke")
+    assert pending(root, "002", [5], frames, {5: "002"})[5] == (strokes,), "painted anew, for the set that asks"
 
 
 def test_of_two_pictures_of_a_frame_the_one_that_was_saved_last_counts(root: Path, frames: list[Path]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from stages.core.errors import StageError
 from stages.core.plan import Plan
-from stages.formats.requests import has_asked_for, issued_anchors, note_requests, settle_requests
+from stages.formats.requests import asked_by, has_asked_for, issued_anchors, note_requests, settle_requests
 
 TERMS: dict[str, Any] = {"scribbles": "001", "requests": 3, "placement": "eq1", "frame_count": 12}
 OTHER = {**TERMS, "requests": 5}
@@ -33,7 +33,7 @@ def test_a_request_says_which_frame_where_to_paint_and_how_to_save(tmp_path: Pat
                 "or_if_nothing_is_there": "requests/00005.empty.png",
             }
         ],
-        "issued": [{"terms": TERMS, "anchors": [2, 5, 11]}],
+        "issued": [{"terms": TERMS, "anchors": [2, 5, 11], "waiting": [5]}],
     }
 
 
@@ -51,10 +51,10 @@ def test_what_was_asked_for_is_remembered_under_its_terms(tmp_path: Path) -> Non
 
 
 def test_settled_requests_wait_no_more_and_are_remembered(tmp_path: Path) -> None:
-    settle_requests(tmp_path)
+    settle_requests(tmp_path, "001")
     assert not (tmp_path / "requests.json").exists(), "nothing was asked, nothing is noted"
     note_requests(tmp_path, TERMS, Plan(12, (2, 5), (5,)), NAMES)
-    settle_requests(tmp_path)
+    settle_requests(tmp_path, "001")
     assert waiting(tmp_path) == []
     assert issued_anchors(tmp_path, TERMS) == (2, 5)
 
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_told_and_left_as_it_is(tmp_path: Path, content: str) 
     for act in (
         lambda: issued_anchors(tmp_path, TERMS),
         lambda: note_requests(tmp_path, TERMS, Plan(12, (2,), (2,)), NAMES),
-        lambda: settle_requests(tmp_path),
+        lambda: settle_requests(tmp_path, "001"),
     ):
         with pytest.raises(StageError, match=r"requests\.json: found no readable list .* delete it to be asked anew"):
             act()
@@ -80,6 +80,25 @@ def test_a_set_is_known_once_it_was_asked_for(tmp_path: Path) -> None:
     assert not has_asked_for(tmp_path, "001")
     note_requests(tmp_path, TERMS, Plan(12, (2, 5), (2,)), NAMES)
     assert (has_asked_for(tmp_path, "001"), has_asked_for(tmp_path, "002")) == (True, False)
+
+
+def test_each_set_waits_for_what_it_asked_last_until_it_is_settled(tmp_path: Path) -> None:
+    """Else what was painted for one of them would be read into another."""
+    assert asked_by(tmp_path) == {}
+    note_requests(tmp_path, TERMS, Plan(12, (2, 5, 8), (2, 8)), NAMES)
+    note_requests(tmp_path, {**TERMS, "scribbles": "002"}, Plan(12, (2, 5), (2, 5)), NAMES)
+    assert asked_by(tmp_path) == {2: "002", 5: "002", 8: "001"}
+    settle_requests(tmp_path, "001")
+    assert asked_by(tmp_path) == {2: "002", 5: "002"}
+    assert waiting(tmp_path) == [], "the last run asked for nothing"
+    settle_requests(tmp_path, "002")
+    assert asked_by(tmp_path) == {}
+
+
+def test_former_requests_say_what_the_last_issue_waits_for(tmp_path: Path) -> None:
+    issued = [{"terms": {**TERMS, "scribbles": name}, "anchors": [2, 5]} for name in ("002", "001")]
+    (tmp_path / "requests.json").write_text(json.dumps({"waiting": [{"frame": 5}], "issued": issued}))
+    assert asked_by(tmp_path) == {5: "002"}
 
 
 def test_requests_of_version_0_1_are_read(tmp_path: Path) -> None:
@@ -94,7 +113,7 @@ def test_requests_of_a_newer_version_are_neither_read_nor_overwritten(tmp_path: 
     for act in (
         lambda: issued_anchors(tmp_path, TERMS),
         lambda: note_requests(tmp_path, TERMS, Plan(12, (2,), (2,)), NAMES),
-        lambda: settle_requests(tmp_path),
+        lambda: settle_requests(tmp_path, "001"),
     ):
         with pytest.raises(StageError, match=r"requests\.json: found version 2 .* newer version of LIS"):
             act()

@@ -112,6 +112,28 @@ def test_a_misspelt_set_founds_none(finished: Project) -> None:
     finished.run("RefineSequence", "--scribbles", "002", "--new-set", expect=20)
 
 
+def test_what_was_painted_for_one_set_leaves_the_others_alone(finished: Project) -> None:
+    before = finished.scribble_file.read_bytes()
+    other = ("--scribbles", "002", "--new-set", "--requests", "2")
+    finished.run("RefineSequence", *other, expect=20)
+    for picture in (finished.root / "requests").glob("0*.png"):
+        paint(finished, int(picture.stem), "{:05d}.png")
+    for _ in range(2):  # before the other set has read them, and after
+        finished.run("RefineSequence")
+        output = finished.run("RefineSequence")
+        assert "painted for the scribble set 002 (--scribbles 002)" in output
+        assert finished.scribble_file.read_bytes() == before
+        finished.run("RefineSequence", *other)
+    assert finished.scribble_file.with_name("002.json").exists()
+
+
+def test_a_frame_whose_strokes_were_brought_along_can_be_painted_in_place(finished: Project) -> None:
+    (finished.root / "requests").mkdir(exist_ok=True)
+    index = json.loads(finished.scribble_file.read_text())["annotated_frames"][0]
+    paint(finished, index, "{:05d}.png")
+    assert f"frame {index}: object 1 (1 stroke), from {index:05d}.png" in finished.run("RefineSequence")
+
+
 def test_strokes_of_another_video_are_told_before_anything_is_made_of_them(finished: Project) -> None:
     content = json.loads(finished.scribble_file.read_text())
     digests = {str(index): pixel_digest(finished.clip.frame(index)) for index in (2, 5)}
