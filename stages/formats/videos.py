@@ -277,7 +277,8 @@ def _said(error: av.FFmpegError) -> str:
 
 def _upright(frame: Any) -> Image.Image:
     """A frame as people see it: turned or mirrored as the camera noted."""
-    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+    # A process that is forked would wait for a frame's threads, which it has not, when it frees the frame.
+    picture = Image.fromarray(frame.to_ndarray(format="rgb24", threads=1))
     noted = frame.side_data.get("DISPLAYMATRIX")
     if noted is None:
         return picture

@@ -1,5 +1,6 @@
 """Every frame of a sequence decoded, to name all that are damaged, not the first one alone."""
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -27,6 +28,7 @@ class FrameCheck:
 @contextmanager
 def decoders(count: int) -> Iterator[Executor]:
     """So many processes that decode."""
+    gc.collect()  # what is needed no longer goes here: its threads, for which it waits, are not in a fork
     with ProcessPoolExecutor(count, multiprocessing.get_context("fork")) as pool:
         pool.submit(int).result()  # all of them are forked now, before anybody starts threads
         yield pool

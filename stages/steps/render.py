@@ -185,7 +185,8 @@ def write_overlay_video(path: Path, frames: Iterable[Frame], count: int, fps: fl
                 raise StageError(f"{path}: found frame {index} of shape {frame.shape}, expected {size} like the first")
             even = np.pad(frame, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
             picture = av.VideoFrame.from_ndarray(even, format="rgb24")
-            container.mux(stream.encode(picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)))
+            converted = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
+            container.mux(stream.encode(converted))
         if size is None:
             raise StageError(f"{path}: found no frame to encode, expected at least one")
         container.mux(stream.encode(None))

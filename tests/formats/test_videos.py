@@ -1,5 +1,6 @@
 """Every frame that a good player shows, once, in order; what is damaged, with its number."""
 
+import gc
 import resource
 import shutil
 import subprocess
@@ -106,6 +107,20 @@ def test_frames_of_uneven_rate_are_shown_once_each(tmp_path: Path, name: str) ->
 def test_what_an_edit_list_cuts_off_is_not_shown(made: Path, tmp_path: Path) -> None:
     path = remux(made / "a.mp4", tmp_path / "edited.mp4", shift=-5 * 512)
     assert look(path) == ([*range(5, COUNT)], [])
+
+
+def test_reading_a_video_leaves_no_threads_that_a_fork_would_miss(made: Path) -> None:
+    gc.collect()
+    before = count_of_threads()
+    with Video(made / "a.mp4") as video:
+        frames = video.frames()
+        next(frames)
+        assert count_of_threads() == before
+
+
+def count_of_threads() -> int:
+    """Of the system, not of Python alone."""
+    return len([*Path("/proc/self/task").iterdir()])
 
 
 @pytest.mark.parametrize("form", ["yuv420p10le", "yuvj420p", "gray", "yuv444p"])
