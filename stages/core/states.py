@@ -16,7 +16,7 @@ class Source(StrEnum):
     BACKWARD = "backward"
     """Carried from the anchor after."""
     ABSENT = "absent"
-    """Empty: the anchors say that the object is not there."""
+    """Empty: the anchors say that the object is not there, or the engine finds that it is not."""
     LOST = "lost"
     """Empty: the engine gave up."""
 
@@ -28,6 +28,9 @@ class Gone(NamedTuple):
     """`ABSENT` or `LOST`."""
     detail: str = ""
     """In words, with figures."""
+
+
+NOT_ON_ANCHORS: Final = Gone(Source.ABSENT, "not on the anchors")
 
 
 class State(StrEnum):

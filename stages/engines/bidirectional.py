@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stages.core.errors import InputError
 from stages.core.fusion import agreement, area_between, fuse, lost_reason
 from stages.core.soft import from_uint8, to_uint8
-from stages.core.states import Gone, Source
+from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame, TrackResult
 from stages.engines.protocols import Tracker
 
@@ -141,7 +141,7 @@ def _join(forward: TrackResult | None, backward: TrackResult | None, position: f
     """Fuse two judged directions of one object."""
     seen = {name: result for name, result in (("forward", forward), ("backward", backward)) if result is not None}
     if not seen:
-        return _Joined(forward, backward, None, gone=Gone(Source.ABSENT))
+        return _Joined(forward, backward, None, gone=NOT_ON_ANCHORS)
     kept = [result for result in seen.values() if not result.reason]
     if not kept:
         reasons = "; ".join(f"{name}: {result.reason}" for name, result in seen.items())

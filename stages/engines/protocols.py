@@ -67,8 +67,9 @@ class Propagator(Protocol):
 
         Yields:
             One SegmentFrame per frame, index ascending; whoever asks may stop asking. Where a mask has no pixel above
-            0.5 it is all zero, and `gone` says why: `ABSENT` exactly if neither `left` nor `right` has the object, else
-            `LOST` with a detail. Everywhere else `gone` is None. `agreement` is NaN unless both have the object.
+            0.5 it is all zero, and `gone` says why: `ABSENT` if neither `left` nor `right` has the object; else, with a
+            detail, `ABSENT` if the engine finds that it is not there, `score` being how sure that is, or `LOST` if it
+            does not find it. Everywhere else `gone` is None. `agreement` is NaN unless both have the object.
             `directions` has the same names on every frame.
         """
         ...

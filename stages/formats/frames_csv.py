@@ -27,7 +27,7 @@ class FrameQuality:
     accepted: bool | None
     """Whether the refined mask was believed; None where there was nothing to refine."""
     reason: str
-    """Why the mask was lost, or its refinement rejected: in words, with figures; else empty."""
+    """Why the object is absent or lost, or the refinement was rejected: in words, with figures; else empty."""
     area_px: int
 
 

@@ -49,7 +49,7 @@ class TrackedFrame:
     sources: tuple[Source, ...]
     """(objects,) where each mask comes from, or why there is none."""
     details: tuple[str, ...]
-    """(objects,) why a mask is lost; "" where it is not."""
+    """(objects,) why a mask is empty; "" where it is not, and in files of former versions where it is absent."""
 
 
 class TracksWriter:

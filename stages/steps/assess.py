@@ -4,6 +4,10 @@ Doubt is an estimate of a mask's error, in [0, 1]. Four signs are joined as if e
 
     doubt = 1 - (1 - drift) (1 - 0.9 lost) (1 - 0.1 (1 - score)) (1 - 0.25 jump) (1 - 0.25 rejected)
 
+Of an object that an anchor shows and the engine finds absent, with a score that says how sure it is:
+
+    doubt = 1 - (1 - 0.9 (1 - score)) (1 - 0.25 jump)
+
 drift, between two anchors:  0.7 (1 - agreement) (1/2 + d/g), with d frames to the nearer anchor and g frames between
     both. Where both directions differ, one is wrong; near an anchor the fused mask leans on the better one.
 drift, carried d frames from one side:  1 - r^d. The rate r is what this object loses per frame elsewhere in the video,
@@ -77,7 +81,8 @@ def judge(rows: Iterable[FrameQuality], anchors: Iterable[int], names: Sequence[
         for row in track.values():
             jump = _area_jump(track, row.frame, len(names))
             distance = _distance(row, *_between(ordered, row.frame))
-            signs = _signs(row, ordered, distance, keeps, jump)
+            is_shown = any(track[index].area_px for index in _between(ordered, row.frame) if index in track)
+            signs = _signs(row, ordered, distance, keeps, jump, is_shown)
             strength, words = max(signs, key=lambda sign: sign[0])
             judged.append(
                 JudgedFrame(
@@ -159,17 +164,19 @@ def suggest(
 
 
 def _signs(
-    row: FrameQuality, anchors: Sequence[int], distance: int, keeps: float, jump: float
+    row: FrameQuality, anchors: Sequence[int], distance: int, keeps: float, jump: float, is_shown: bool
 ) -> list[tuple[float, str]]:
-    """How strongly each sign speaks against a mask, in [0, 1], and how to say it."""
+    """How strongly each sign speaks against a mask, in [0, 1], and how to say it; `is_shown` by an anchor beside."""
     if row.source == Source.LOST:
         return [(0.9, row.reason), (0.25 * jump, "")]
+    unsure = 0 if math.isnan(row.score) else 1 - row.score
+    jumps = 0.25 * jump, f"the area changes by {jump:.0%} from one frame to the next"
     if row.source == Source.ABSENT:
-        return [(0.25 * jump, f"the area changes by {jump:.0%} from one frame to the next")]
+        return [(0.9 * unsure if is_shown else 0, f"absent: {row.reason}"), jumps]
     return [
         _drift(row, anchors, distance, keeps),
-        (0.1 * (0 if math.isnan(row.score) else 1 - row.score), f"the engine is unsure: score {row.score:.2f}"),
-        (0.25 * jump, f"the area changes by {jump:.0%} from one frame to the next"),
+        (0.1 * unsure, f"the engine is unsure: score {row.score:.2f}"),
+        jumps,
         (0.25 * (row.accepted is False), f"refinement rejected: {row.reason}"),
     ]
 

@@ -12,8 +12,9 @@ from stages.formats.frames_csv import FrameQuality
 def find_empty(rows: Iterable[FrameQuality], anchors: Iterable[int]) -> list[EmptyObject]:
     """Find the objects that have no pixel on a frame where nobody says that they are absent.
 
-    An object is meant to be absent where it has no row, and on the frames between two anchors that do not show it,
-    unless it was scribbled on one of them: then it is the mask of the anchor that is missing.
+    An object is meant to be absent where it has no row; on the frames between two anchors that do not show it, unless
+    it was scribbled on one of them: then it is the mask of the anchor that is missing; and where the engine finds that
+    it has not come yet, or has left, since one of the two does not show it.
 
     Args:
         rows: what is known of every object on every frame, in any order.
@@ -40,7 +41,8 @@ def _is_missed(row: FrameQuality, track: dict[int, FrameQuality], anchors: Seque
     """Whether an empty mask is more than what the anchors beside it say."""
     after = bisect_right(anchors, row.frame)
     beside = anchors[max(0, after - 1) : after + 1]
-    return row.source != Source.ABSENT or any(anchor in track for anchor in beside)
+    scribbled = [track[anchor].area_px for anchor in beside if anchor in track]
+    return row.source != Source.ABSENT or len(scribbled) == len(beside) or 0 in scribbled
 
 
 def _stretches(frames: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.core.states import Gone, Source
+from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, SegmentFrame, TrackResult
 from stages.engines.bidirectional import Bidirectional, TrustedResult
 
@@ -100,7 +100,7 @@ def test_an_object_on_one_anchor_only_has_one_direction_and_no_agreement():
 
 def test_an_object_on_no_anchor_is_absent():
     for result in propagate(ENGINE, VIDEO, anchor(0, 1), anchor(8, 1)):
-        assert result.gone == (None, Gone(Source.ABSENT))
+        assert result.gone == (None, NOT_ON_ANCHORS)
         assert not result.probability[1].any()
         assert result.score[1] == 0
         assert np.isnan(result.agreement[1])
@@ -139,7 +139,7 @@ def test_a_lost_direction_is_left_out():
     for result in propagate(Bidirectional(OneSided), VIDEO, anchor(0, 1), anchor(8, 1)):
         np.testing.assert_array_equal(result.probability[0] > 0.5, truth(0, result.index) > 0)
         assert np.isnan(result.agreement[0])
-        assert result.gone == (None, Gone(Source.ABSENT))
+        assert result.gone == (None, NOT_ON_ANCHORS)
 
 
 def test_a_mask_that_floods_the_frame_is_lost():

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.core.states import Gone, Source
+from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, SegmentFrame
 from stages.engines.propagators.flow.engine import Flow, FlowTracker
 
@@ -112,7 +112,7 @@ def test_an_object_absent_on_both_anchors_is_absent_between_and_leaves_the_other
     nothing = np.zeros((HEIGHT, WIDTH), np.float32)
     left, right = (video.anchor(index, nothing, video.truth(index)) for index in (0, 6))
     for result in carry(video, left, right):
-        assert result.gone == (Gone(Source.ABSENT), None)
+        assert result.gone == (NOT_ON_ANCHORS, None)
         assert not result.probability[0].any()
         assert iou(result.probability[1], video.truth(result.index)) > 0.9
 
