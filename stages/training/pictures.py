@@ -19,7 +19,7 @@ HELD_OUT = 1 / 16
 """Share of the pictures that is kept for validation."""
 CLIPS_SET = "davis16_train"
 HELD_OUT_CLIPS = ("bear", "bus", "dance-jump", "flamingo", "lucia", "rollerblade", "soccerball", "tennis")
-"""Clips of that set that no training may see: validation, and benchmarks of whole clips, are made of them."""
+"""Clips of that set that no training may see: validation and `benchmarks.presence` are made of them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Picture:
     """(H, W, 3)."""
     labels: LabelMap
     """(H, W) uint8: 0 background, 1.. objects, 255 unknown."""
+
+    @property
+    def clip(self) -> str:
+        """The clip that it is a frame of, `bear` of `bear/00012`; "" for a picture by itself."""
+        return self.name.rpartition("/")[0]
 
     @cached_property
     def areas(self) -> dict[int, int]:
@@ -98,6 +103,20 @@ def examples(pictures: Sequence[Picture], most: int) -> int:
     return min(most, 16 * len(pictures))
 
 
+def clips_of(draw: object) -> Sequence[Sequence[Picture]]:
+    """The clips that somebody draws frames of; none if it does not know any."""
+    return draw.clips if isinstance(draw, Drawing) else ()
+
+
+def by_clip(pictures: Sequence[Picture]) -> list[list[Picture]]:
+    """The clips among pictures, each in order of its frames; pictures by themselves are left out."""
+    found: dict[tuple[str, str], list[Picture]] = {}
+    for picture in pictures:
+        if picture.clip:
+            found.setdefault((picture.set_name, picture.clip), []).append(picture)
+    return [sorted(frames, key=lambda picture: picture.name) for frames in found.values()]
+
+
 class Drawing:
     """The `Draw` of a training: the set by its share, the picture evenly within the set."""
 
@@ -105,6 +124,7 @@ class Drawing:
         """Sort pictures by set; shares need not add up to 1, and those of sets without pictures fall to the others."""
         sets = by_set(pictures, shares)
         self._sets = list(sets.values())
+        self.clips: Sequence[Sequence[Picture]] = by_clip([picture for members in self._sets for picture in members])
         self._shares = np.array([shares[name] for name in sets]) / sum(shares[name] for name in sets)
 
     def __call__(self, rng: np.random.Generator) -> Picture:

@@ -10,7 +10,7 @@ and 255, it is the object; beside other ids it is what nobody knows.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -122,16 +122,20 @@ def _is_set(folder: Path) -> bool:
     return (folder / "images").is_dir() or (folder / _CLIPS).is_dir()
 
 
-def read_set(chosen: PictureSet, unknown: Unknown) -> tuple[list[Picture], str]:
-    """Read all pictures of a set into memory, the longer side at most 1024 pixels.
+def read_set(chosen: PictureSet, unknown: Unknown, clips: Collection[str] = ()) -> tuple[list[Picture], str]:
+    """Read all pictures of a set, or some of its clips, into memory, the longer side at most 1024 pixels.
 
     Returns:
         The pictures, and what 255 means in their masks: "object", "unknown", or "-" where none holds it.
 
     Raises:
-        InputError: a file cannot be read, is no mask, or a picture and its mask differ in size.
+        InputError: a file cannot be read, is no mask, or a picture and its mask differ in size; a clip is not there.
     """
     files = chosen.files()
+    if clips:
+        files = [pair for pair in files if pair[0].parent.name in clips]
+        if missing := set(clips) - {picture.parent.name for picture, _ in files}:
+            raise InputError(f"{chosen.folder / _CLIPS}: found no clip {', '.join(sorted(missing))}")
     masks = [_read_ids(mask) for _, mask in files]
     found = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
     is_binary = set(found.tolist()) <= {0, IGNORE}
