@@ -4,11 +4,21 @@ import pytest
 import torch
 
 from stages.core.boxes import Box
-from stages.core.states import Gone, Source
+from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, SegmentFrame
-from stages.engines.propagators.match.engine import Match
+from stages.engines.propagators.match.engine import Match, absences
 from stages.engines.propagators.match.matching import REACH, TEMPERATURE, from_cells, match, to_cells
-from stages.engines.propagators.match.network import LEAST, MatchLite, MatchTrunk, fuse, gather, look_up, memory
+from stages.engines.propagators.match.network import (
+    LEAST,
+    MatchLite,
+    MatchTrunk,
+    Readout,
+    against,
+    fuse,
+    gather,
+    look_up,
+    memory,
+)
 from stages.engines.propagators.match.prior import carry
 from stages.engines.propagators.match.view import View
 from stages.engines.registry import load_network
@@ -55,22 +65,35 @@ def test_reading_row_by_row_is_a_softmax_over_the_windows_of_all_anchors(size_hw
     affinities = [full_affinity(query, each) for each in anchors]
     shares = torch.softmax(torch.cat(affinities, dim=1) / TEMPERATURE, dim=1)
     wanted = shares @ torch.cat([each.flatten(0, 1) for each in values])
-    sums, similarities = zip(*(match(query, *pair) for pair in zip(anchors, values, strict=True)), strict=True)
-    total = torch.stack(sums).sum(dim=0)
+    found = [match(query[None], anchor[None], each[None]) for anchor, each in zip(anchors, values, strict=True)]
+    total = torch.stack([each.sums[0] for each in found]).sum(dim=0)
     torch.testing.assert_close(total / total[..., -1:], wanted.view_as(total), atol=1e-5, rtol=1e-4)
-    for similarity, affinity in zip(similarities, affinities, strict=True):
-        torch.testing.assert_close(similarity, affinity.amax(dim=1).view(size_hw), atol=1e-5, rtol=1e-4)
+    for each, affinity in zip(found, affinities, strict=True):
+        torch.testing.assert_close(each.similarity[0], affinity.amax(dim=1).view(size_hw), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(each.reached[0], affinity.amax(dim=0).view(size_hw), atol=1e-5, rtol=1e-4)
+
+
+def test_frames_side_by_side_are_matched_as_one_by_one():
+    rng = torch.Generator().manual_seed(3)
+    query, anchor = (torch.stack([keys(rng, 9, 11) for _ in range(3)]) for _ in range(2))
+    values = torch.rand(3, 9, 11, 4, generator=rng)
+    together = match(query, anchor, values)
+    for number in range(3):
+        alone = match(*(part[number : number + 1] for part in (query, anchor, values)))
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[number], other[0], atol=1e-5, rtol=1e-4)
 
 
 def test_a_frame_that_is_an_anchor_reads_the_anchors_mask():
     rng = torch.Generator().manual_seed(2)
-    key = keys(rng, 12, 16)
-    mask = torch.zeros(1, 96, 128)
-    mask[:, 22:70, 34:90] = 1
-    readouts, similarity = look_up(key, [memory(key, mask)])
-    torch.testing.assert_close(similarity, torch.ones_like(similarity))
-    halves = torch.nn.functional.avg_pool2d(mask[None], 2)
-    assert ((from_cells(readouts[:, :16]) > 0.5) == (halves > 0.5)).all()
+    key = keys(rng, 12, 16)[None]
+    mask = torch.zeros(1, 1, 96, 128)
+    mask[:, :, 22:70, 34:90] = 1
+    readout = look_up(key, [memory(key, mask)])
+    torch.testing.assert_close(readout.similarity, torch.ones_like(readout.similarity))
+    torch.testing.assert_close(readout.found, torch.ones_like(readout.found))
+    halves = torch.nn.functional.avg_pool2d(mask, 2)
+    assert ((from_cells(readout.together[:, 0]) > 0.5) == (halves > 0.5)).all()
 
 
 def test_sub_cells_come_back_to_their_places():
@@ -78,25 +101,53 @@ def test_sub_cells_come_back_to_their_places():
     torch.testing.assert_close(from_cells(to_cells(masks)), torch.nn.functional.avg_pool2d(masks, 2))
 
 
+def read(has=((True,), (True,)), objects=1) -> Readout:
+    """Anything that might have been read on a frame of 8 x 6 cells."""
+    return Readout(
+        torch.rand(1, objects, 16, 8, 6),
+        torch.rand(1, 2, objects, 16, 8, 6),
+        torch.rand(1, 2, 8, 6),
+        torch.rand(1, 2, objects),
+        torch.rand(1, 2),
+        torch.tensor(has)[None],
+    )
+
+
 def test_an_untrained_decoder_gives_the_fusion():
     torch.manual_seed(0)
     lite = MatchLite()
-    readouts, similarity = torch.rand(2, 48, 8, 6), torch.rand(2, 8, 6)
-    known = gather(
-        readouts, similarity, torch.rand(2, 2, 32, 24), torch.rand(2, 32, 24), torch.rand(32, 24), torch.tensor(0.3)
-    )
-    logits = lite(lite.features(255 * torch.rand(1, 3, 64, 48)), known)
+    readout = read(((True, False), (True, True)), objects=2)
+    known = gather(readout, torch.rand(1, 2, 2, 32, 24), torch.rand(1, 2, 32, 24), torch.tensor([0.3]))
+    logits, presence = lite(lite.features(255 * torch.rand(1, 3, 64, 48)), known)
+    assert presence.shape == (2,)
     torch.testing.assert_close(logits, upsample(torch.logit(fuse(known), LEAST), (64, 48)))
 
 
 def test_without_trust_in_flow_matching_decides():
-    readouts = torch.rand(1, 48, 8, 6)
-    flows = torch.zeros(1, 2, 32, 24), torch.zeros(1, 32, 24)
+    readout = read()
     without, with_flow = (
-        fuse(gather(readouts, torch.rand(2, 8, 6), *flows, torch.full((32, 24), trust), torch.tensor(0.5)))
+        fuse(gather(readout, torch.zeros(1, 2, 1, 32, 24), torch.full((1, 2, 32, 24), trust), torch.tensor([0.5])))
         for trust in (0.0, 1.0)
     )
     torch.testing.assert_close(with_flow, without * 0.7 / 1.7)
+
+
+def test_the_fusion_goes_by_the_anchor_that_has_the_object():
+    readout = read(((True,), (False,)))
+    priors, trusts = torch.rand(1, 2, 1, 32, 24), torch.rand(1, 2, 32, 24)
+    known = gather(readout, priors, trusts, torch.tensor([0.4]))
+    torch.testing.assert_close(known.flow[0], priors[0, 0])
+    torch.testing.assert_close(known.trust[0, 0], trusts[0, 0])
+    before, mixed = readout.sides[0, 0, 0], readout.together[0, 0]
+    torch.testing.assert_close(known.readouts[0], torch.cat([before, before, mixed]))
+
+
+def test_rivals_are_the_others():
+    base = torch.rand(1, 3, 4, 5)
+    outside = torch.rand(1, 1, 4, 5)
+    rivals = against(base, outside)
+    wanted = 1 - (1 - base[0, 0]) * (1 - base[0, 2]) * (1 - outside[0, 0])
+    torch.testing.assert_close(rivals[0, 1], wanted)
 
 
 def test_without_motion_the_mask_stays_what_it_is(engine):
@@ -141,7 +192,7 @@ def test_an_object_absent_on_both_anchors_is_absent_between_and_leaves_the_other
     video = Shifted((3, 1))
     left, right = (video.anchor(index, NOTHING, video.truth(index)) for index in (0, 6))
     for result in propagate(engine, video, left, right):
-        assert result.gone == (Gone(Source.ABSENT), None)
+        assert result.gone == (NOT_ON_ANCHORS, None)
         assert not result.probability[0].any()
         assert iou(result.probability[1], video.truth(result.index)) > 0.85
 
@@ -200,3 +251,32 @@ def test_two_runs_give_the_same_bytes(engine):
     for one, other in zip(*runs, strict=True):
         np.testing.assert_array_equal(one.probability, other.probability)
         np.testing.assert_array_equal(one.score, other.score)
+
+
+@pytest.mark.parametrize(
+    ("on_anchors", "words"),
+    [
+        ((True, True), "not found (presence 0.00)"),
+        ((True, False), "has left (presence 0.00)"),
+        ((False, True), "not entered yet (presence 0.00)"),
+    ],
+)
+def test_what_the_network_finds_absent_is_empty_and_it_says_why(on_anchors, words):
+    lite = MatchLite().eval()
+    lite.load_state_dict({**lite.state_dict(), "decoder.presence.bias": torch.tensor([-9.0])})
+    video = Shifted((3, 1))
+    anchors = [video.anchor(at, *([] if there else [NOTHING])) for at, there in zip((0, 6), on_anchors, strict=True)]
+    for result in propagate(Match(lite, device="cpu"), video, *anchors):
+        assert result.gone == (Gone(Source.ABSENT, words),)
+        assert not result.probability.any()
+        assert result.score[0] > 0.99
+
+
+def test_what_lies_behind_another_object_is_covered():
+    readout = read(((True, True), (True, True)), objects=2)
+    priors = torch.zeros(1, 2, 2, 32, 24)
+    priors[:, :, :, :8] = 1
+    known = gather(readout, priors, torch.ones(1, 2, 32, 24), torch.tensor([0.5]))
+    rivals = torch.zeros(2, 1, 32, 24)
+    rivals[1, :, :6] = 1
+    assert absences(known._replace(rivals=rivals)) == ["not found", "covered by another object"]

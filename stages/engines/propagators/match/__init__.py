@@ -1,4 +1,4 @@
-"""Masks matched between two anchors: frozen features find each cell again, flow and a decoder sharpen the answer."""
+"""Masks matched between two anchors: features find each cell again, flow and a decoder sharpen the answer."""
 
 from stages.engines.spec import Checkpoint, Cost, Network, Spec
 
@@ -7,7 +7,8 @@ SPEC = Spec(
     name="match",
     package=__name__,
     build="engine:Match",
-    summary="every frame matched with both anchors by frozen features, joined with optical flow",
+    summary="every frame matched with both anchors by features, joined with optical flow; absence is decided",
+    version=2,
     networks=(
         Network(
             "trunk",
@@ -28,8 +29,8 @@ SPEC = Spec(
             Checkpoint(
                 "match_lite.safetensors",
                 "MIT (data: see match_lite.md)",
-                size_mib=2.1,
-                sha256="f439e6c8d03a7118a3598d4034523b7039923bfdbeceb230b6672aaef75ab30f",
+                size_mib=2.2,
+                sha256="1e139fd70b1997e546eca80b37fe759cd3500d035966d8ca556d1582372800b5",
             ),
             cost=Cost(memory_mib=512, seconds=0.18),
             is_small=True,

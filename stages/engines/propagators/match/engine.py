@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from stages.core.boxes import Box
 from stages.core.fusion import agreement, lost_reason
-from stages.core.states import Gone, Source
+from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame
 from stages.engines.bidirectional import (
     areas_px,
@@ -25,13 +25,28 @@ from stages.engines.bidirectional import (
     stretch_between,
 )
 from stages.engines.propagators.match.matching import CELL_PX
-from stages.engines.propagators.match.network import LEAST, Features, MatchTrunk, gather, look_up, memory
-from stages.engines.propagators.match.prior import Carried, carry, join, no_flow
+from stages.engines.propagators.match.network import (
+    LEAST,
+    Evidence,
+    Features,
+    MatchTrunk,
+    against,
+    fuse,
+    gather,
+    look_up,
+    memory,
+)
+from stages.engines.propagators.match.prior import Carried, both, carry
 from stages.engines.propagators.match.view import WIDENINGS, View
 from stages.nn.fused import fuse_convolutions
 from stages.nn.prepare import prepare
 
 _MINIMUM_SCORE = 0.3
+_LEAST_PRESENCE = 0.5
+_LEAST_PRESENCE_ON_ONE = 0.8
+"""Of an object that one of two anchors lacks: that speaks against it, too."""
+_LEAST_CLAIM = 0.02
+_TINY = np.finfo(np.float32).tiny
 _LARGEST_LOSS_OF_SCALE = 1.5
 
 
@@ -61,17 +76,21 @@ class Match:
         before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
         stretch = stretch_between(len(frames), left, right)
         groups = [_Group(self._network, frames, stretch, *group) for group in _groups(left, right)]
-        absent = _Seen(np.zeros((height, width), np.float32), 0.0, np.nan, _NOWHERE, _NOWHERE, Gone(Source.ABSENT))
+        nothing = np.zeros((height, width), np.float32)
+        absent = _Seen(nothing, nothing, 0.0, np.nan, _NOWHERE, _NOWHERE, NOT_ON_ANCHORS)
         for index in stretch:
             position = position_between(index, left, right)
             frame = frames[index]
             objects = [absent] * object_count
-            for group in groups:
-                for number, seen in zip(group.numbers, group.look(index, frame, position), strict=True):
+            taken = [group.observe(index, frame, position, len(groups) > 1) for group in groups]
+            for place, group in enumerate(groups):
+                outside = 1 - np.prod([1 - each for each in taken[:place] + taken[place + 1 :]], axis=0)
+                for number, seen in zip(group.numbers, group.look(outside), strict=True):
                     objects[number] = _judge(seen, expected_area_px(before_px[number], after_px[number], position))
+            objects = _share(objects)
             yield SegmentFrame(
                 index,
-                _compete(np.array([seen.probability for seen in objects]).reshape(-1, height, width)),
+                np.array([seen.probability for seen in objects], np.float32).reshape(-1, height, width),
                 np.array([seen.score for seen in objects], np.float32),
                 np.array([seen.agreement for seen in objects], np.float32),
                 tuple(seen.gone for seen in objects),
@@ -97,11 +116,31 @@ class _Seen(NamedTuple):
 
     probability: Probability
     """(H, W)."""
+    claim: Probability
+    """(H, W) in [0, 1]: the same by matching and flow alone, see `network.fuse`."""
     score: float
     agreement: float
     forward: _Side
     backward: _Side
     gone: Gone | None = None
+    presence: float | None = None
+    """In [0, 1]: how likely it is there, if the network has an opinion."""
+    least_presence: float = _LEAST_PRESENCE
+    if_absent: str = ""
+    """What its absence would mean."""
+
+
+class _Observed(NamedTuple):
+    """What a group knows of a frame before it decides."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    frame: Frame
+    position: float
+    features: Features
+    evidence: Evidence
+    base: Tensor
+    """(1, objects, h / 2, w / 2), see `fuse`."""
+    carried: tuple[Carried | None, Carried | None]
 
 
 class _Group:
@@ -122,11 +161,26 @@ class _Group:
         self._widenings = iter(WIDENINGS)
         self._widen()
 
-    def look(self, index: int, frame: Frame, position: float) -> list[_Seen]:
-        """Find the objects on a frame, in a wider view if one of them runs out of it."""
-        seen, runs_out = self._look(index, frame, position)
+    def observe(self, index: int, frame: Frame, position: float, for_others: bool) -> Probability:
+        """Gather what is known of a frame, and tell other groups where these objects are: (H, W) in [0, 1].
+
+        A number without extent if nobody asks.
+        """
+        self._observed = self._observe(index, frame, position)
+        if not for_others:
+            return np.zeros((), np.float32)
+        taken = 1 - (1 - self._observed.base[0]).prod(dim=0)
+        return self._view.paste(taken.cpu().numpy())
+
+    def look(self, outside: Probability) -> list[_Seen]:
+        """Find the objects on the frame observed, in a wider view if one of them runs out of it.
+
+        `outside` (H, W): where objects of other groups are, or a number without extent.
+        """
+        seen, runs_out = self._decide(outside)
         while runs_out and self._widen():
-            seen, runs_out = self._look(index, frame, position)
+            self._observed = self._observe(*self._observed[:3])
+            seen, runs_out = self._decide(outside)
         return seen
 
     def _widen(self) -> bool:
@@ -139,33 +193,51 @@ class _Group:
         self._view = View.around(Box.around(masks.max(axis=0) > 0.5), widening, masks.shape[1:])
         self._priors = carry(self._frames, self._stretch, *anchors, self._view.halved)
         self._memories = [
-            anchor and memory(self._features(anchor.frame).key[0], self._tensor(self._view.masks(anchor.masks)))
+            anchor and memory(self._features(anchor.frame).key, self._tensor(self._view.masks(anchor.masks))[None])
             for anchor in anchors
         ]
         return True
 
-    def _look(self, index: int, frame: Frame, position: float) -> tuple[list[_Seen], bool]:
-        """The objects in the present view, and whether one of them runs out of it."""
+    def _observe(self, index: int, frame: Frame, position: float) -> _Observed:
         forward, backward = carried = self._priors.at(index)
         # An anchor behind a cut shows another shot; if both lie behind one, either may still show the same object.
         memories = [each for each, masks in zip(self._memories, carried, strict=True) if each and masks]
         features = self._features(frame)
-        readouts, similarity = look_up(features.key[0], memories or [each for each in self._memories if each])
+        readout = look_up(features.key, memories or [each for each in self._memories if each])
         width, height = self._view.halved.size_wh
-        flow = join(forward, backward, position) or no_flow(len(readouts), (height, width))
-        evidence = gather(readouts, similarity, *(self._tensor(np.asarray(part, np.float32)) for part in flow))
-        masks = torch.sigmoid(self._network(features, evidence))
+        flow = both(forward, backward, len(self.numbers), (height, width))
+        place = np.float32(0.5 if forward is None or backward is None else position)
+        evidence = gather(readout, *(self._tensor(np.asarray(part))[None] for part in (*flow, place)))
+        return _Observed(index, frame, position, features, evidence, fuse(evidence).transpose(0, 1), carried)
+
+    def _decide(self, outside: Probability) -> tuple[list[_Seen], bool]:
+        """The objects in the present view, and whether one of them runs out of it."""
+        forward, backward = self._observed.carried
+        evidence, base = self._observed.evidence, self._observed.base
+        there = self._view.halved.masks(outside[None]) if outside.ndim else np.zeros((1, *base.shape[2:]), np.float32)
+        evidence = evidence._replace(rivals=against(base, self._tensor(there)[None]).transpose(0, 1))
+        logits, presence = self._network(self._observed.features, evidence)
+        masks = torch.sigmoid(logits)
         masks = ((masks - LEAST) / (1 - 2 * LEAST)).clamp(0, 1)
-        scores = _similarity_inside(masks, similarity).tolist()
-        layers = masks[:, 0].cpu().numpy()
-        agreements = agreement(forward.masks, backward.masks) if forward and backward else np.full(len(layers), np.nan)
+        scores = _similarity_inside(masks, evidence.similarity[0]).tolist()
+        layers, claims = masks[:, 0].cpu().numpy(), base[0].cpu().numpy()
+        likely = [None] * len(layers) if presence is None else torch.sigmoid(presence).tolist()
+        if_absent = absences(evidence)
+        agreements = np.full(len(layers), np.nan, np.float32)
+        in_both = evidence.has.all(dim=1).cpu().numpy()
+        if forward and backward:  # of an object that one of them lacks, they say nothing
+            agreements = np.where(in_both, agreement(forward.masks, backward.masks), agreements)
         seen = [
             _Seen(
                 self._view.paste(layer),
+                self._view.paste(claims[number]),
                 scores[number],
                 float(agreements[number]),
                 self._side(forward, number),
                 self._side(backward, number),
+                presence=likely[number],
+                least_presence=_LEAST_PRESENCE if in_both[number] else _LEAST_PRESENCE_ON_ONE,
+                if_absent=if_absent[number],
             )
             for number, layer in enumerate(layers)
         ]
@@ -188,27 +260,22 @@ class _Group:
 
 
 def _groups(left: Anchor | None, right: Anchor | None) -> Iterator[tuple[list[int], Anchor | None, Anchor | None]]:
-    """Objects to be looked at together, with their own part of the anchors; an anchor that lacks them is left out.
+    """Objects to be looked at together, with their own part of the anchors.
 
     An object joins a group if in the common view no member is more than 1.5 times smaller than in a view of its own.
     """
     object_count, *frame_hw = common_shape(left, right)
     boxes = {}
-    sides: dict[tuple[bool, bool], list[int]] = {}
     for number in range(object_count):
-        inside = [None if anchor is None else anchor.masks[number] > 0.5 for anchor in (left, right)]
-        shown = [mask for mask in inside if mask is not None and mask.any()]
-        if shown:
-            boxes[number] = Box.around(np.any(shown, axis=0))
-            in_left, in_right = (mask is not None and bool(mask.any()) for mask in inside)
-            sides.setdefault((in_left, in_right), []).append(number)
-    for (in_left, in_right), numbers in sides.items():
-        for members in _merged({number: boxes[number] for number in numbers}, frame_hw):
-            yield (
-                members,
-                left._replace(masks=left.masks[members]) if left and in_left else None,
-                right._replace(masks=right.masks[members]) if right and in_right else None,
-            )
+        shown = np.any([anchor.masks[number] > 0.5 for anchor in (left, right) if anchor is not None], axis=0)
+        if shown.any():
+            boxes[number] = Box.around(shown)
+    for members in _merged(boxes, frame_hw):
+        yield (
+            members,
+            left and left._replace(masks=left.masks[members]),
+            right and right._replace(masks=right.masks[members]),
+        )
 
 
 def _merged(boxes: dict[int, Box], frame_hw: Sequence[int]) -> list[list[int]]:
@@ -229,24 +296,56 @@ def _merged(boxes: dict[int, Box], frame_hw: Sequence[int]) -> list[list[int]]:
 
 
 def _judge(seen: _Seen, expected_area_px: float) -> _Seen:
-    """The same, or emptied with a reason, if the object is lost on this frame."""
+    """The same, or emptied with a reason, if the object is lost on this frame, or not there."""
+    if seen.presence is not None and seen.presence < seen.least_presence:
+        gone = Gone(Source.ABSENT, f"{seen.if_absent} (presence {seen.presence:.2f})")
+        return seen._replace(probability=np.zeros_like(seen.probability), score=1 - seen.presence, gone=gone)
     area_px = int(np.count_nonzero(seen.probability > 0.5))
-    reason = lost_reason(seen.score, _MINIMUM_SCORE, area_px, expected_area_px)
-    if not reason:
-        return seen
-    return seen._replace(probability=np.zeros_like(seen.probability), score=0.0, gone=Gone(Source.LOST, reason))
+    if seen.presence is None:
+        reason = lost_reason(seen.score, _MINIMUM_SCORE, area_px, expected_area_px)
+    else:
+        reason = "" if area_px else "nothing left of the mask"
+    return _lost(seen, reason) if reason else seen
 
 
-def _compete(probability: Probability) -> Probability:
-    """Where objects overlap: each against the background, which is where none of them is.
+def absences(evidence: Evidence) -> list[str]:
+    """What it would mean of each object that it is not there: by its anchors, and by what is where flow carries it."""
+    carried = evidence.flow > 0.5
+    covered = (carried & (evidence.rivals > 0.5)).flatten(1).sum(dim=1) > carried.flatten(1).sum(dim=1) / 2
+    words = []
+    for (before, after), is_covered in zip(evidence.has.tolist(), covered.tolist(), strict=True):
+        if before and after:
+            words.append("covered by another object" if is_covered else "not found")
+        else:
+            words.append("not entered yet" if after else "has left")
+    return words
 
-    p_k / (p_k + (1 - p_1) (1 - p_2) ...): the order of the objects is kept, one object alone is left as it is, and
-    between two that touch no seam is left that each of them alone would not claim.
+
+def _share(objects: list[_Seen]) -> list[_Seen]:
+    """Where objects overlap: each against the background, which is where none of them is, and then one another.
+
+    p_k / (p_k + (1 - p_1) (1 - p_2) ...) leaves one object alone as it is, and between two that touch no seam that each
+    of them alone would not claim. Of several, the one wins whose p_k (c_k + 0.02) is largest, c_k being its claim by
+    matching and flow: a decoder that knows appearance takes look-alikes for one another, place and motion do not. The
+    others give way in proportion.
     """
-    if len(probability) < 2:
-        return probability
+    if len(objects) < 2:
+        return objects
+    probability = np.stack([seen.probability for seen in objects])
     background = np.prod(1 - probability, axis=0)
-    return probability / np.maximum(probability + background, np.finfo(np.float32).tiny)
+    shares = probability * (np.stack([seen.claim for seen in objects]) + _LEAST_CLAIM)
+    probability /= np.maximum(probability + background, _TINY)
+    probability *= shares / np.maximum(shares.max(axis=0), _TINY)
+    return [
+        seen._replace(probability=mask)
+        if seen.gone or (mask > 0.5).any()
+        else _lost(seen, "all of it is another object's")
+        for seen, mask in zip(objects, probability, strict=True)
+    ]
+
+
+def _lost(seen: _Seen, reason: str) -> _Seen:
+    return seen._replace(probability=np.zeros_like(seen.probability), score=0.0, gone=Gone(Source.LOST, reason))
 
 
 def _similarity_inside(masks: Tensor, similarity: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from all cells; windows keep look-alikes elsewhere out, and a part of the affini
 A cell is 8 x 8 pixels. Its mask is kept as 4 x 4 sub-cells, so that what is read back is finer than the cell.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,33 +20,47 @@ TEMPERATURE = 0.03
 long."""
 
 
-def match(query: Tensor, anchor: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Match every cell of a frame with those of one anchor in its window, and sum up what these hold.
+class Matches(NamedTuple):
+    """What every cell of N frames found in the anchors beside them."""
+
+    sums: Tensor
+    """(N, H, W, channels): of the values, weighted."""
+    similarity: Tensor
+    """(N, H, W) in [-1, 1], of a frame's cell and the best one of the anchor."""
+    reached: Tensor
+    """(N, H, W) in [-1, 1], the other way: of an anchor's cell and the best one of the frame."""
+
+
+def match(query: Tensor, anchor: Tensor, values: Tensor) -> Matches:
+    """Match every cell of N frames with those of one anchor each in its window, and sum up what these hold.
 
     A cell's weight is exp((similarity - 1) / temperature). Sums over several anchors may be added: divided by the sum
     of the weights (let a channel of the values be 1) they are what a softmax over all of them reads.
 
     Args:
-        query: (C, H, W) keys of unit length.
-        anchor: (C, H, W), the same of the anchor.
-        values: (H, W, channels) of the anchor.
-
-    Returns:
-        The sums (H, W, channels), and the similarity of the best match (H, W) in [-1, 1].
+        query: (N, C, H, W) keys of unit length.
+        anchor: (N, C, H, W), the same of the anchors.
+        values: (N, H, W, channels) of the anchors.
     """
-    height, width = query.shape[1:]
-    sums = values.new_empty(height, width, values.shape[2])
-    highest = query.new_empty(height, width)
+    count, _, height, width = query.shape
     x = torch.arange(width, device=query.device)
-    near_x = ((x[:, None] - x).abs() <= REACH).to(query.dtype)[:, None]
+    far = (x[:, None] - x).abs() > REACH
+    offset = torch.where(far, -torch.inf, -1 / TEMPERATURE).to(query.dtype)[:, None].expand(-1, 2 * REACH + 1, -1)
+    offset = offset.flatten(1)[None].expand(count, -1, -1)
+    reached = query.new_full((count, height, width), -torch.inf)
+    sums, highest = [], []
     for y in range(height):
         near_y = slice(max(0, y - REACH), y + REACH + 1)
-        weights = query[:, y].T @ anchor[:, near_y].flatten(1)
-        weights.sub_(1).div_(TEMPERATURE).exp_()
-        weights.view(width, -1, width).mul_(near_x)
-        sums[y] = weights @ values[near_y].flatten(0, 1)
-        highest[y] = weights.amax(dim=1)
-    return sums, 1 + TEMPERATURE * highest.log()
+        cells = anchor[:, :, near_y].flatten(2)
+        weights = torch.baddbmm(
+            offset[..., : cells.shape[2]], query[:, :, y].transpose(1, 2), cells, alpha=1 / TEMPERATURE
+        )
+        found = weights.detach()
+        highest.append(found.amax(dim=2))
+        here = reached[:, near_y]
+        torch.maximum(here, found.amax(dim=1).view_as(here), out=here)
+        sums.append(weights.exp_() @ values[:, near_y].flatten(1, 2))
+    return Matches(torch.stack(sums, dim=1), 1 + TEMPERATURE * torch.stack(highest, dim=1), 1 + TEMPERATURE * reached)
 
 
 def to_cells(masks: Tensor) -> Tensor:

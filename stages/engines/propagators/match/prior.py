@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.fusion import fuse
 from stages.core.optical_flow import Field, consistency, dense_flow, is_cut, sources, to_gray
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.types import Anchor, Frame, Probability
@@ -25,38 +24,21 @@ class Carried(NamedTuple):
     """(h, w) in [0, 1]: the product of the flow's consistency along each pixel's path."""
 
 
-class JoinedFlow(NamedTuple):
-    """What both directions come to on a frame."""
+class Flow(NamedTuple):
+    """What both directions bring to a frame."""
 
     priors: Probability
-    """(objects, 2, h, w): forward and backward."""
-    flow: Probability
-    """(objects, h, w): both, weighted."""
-    trust: Probability
-    """(h, w) in [0, 1]: 0 where there is no flow."""
-    position: float
-    """0 at the anchor before, 1 at the one after; 0.5 if there is only one."""
+    """(2, objects, h, w): forward and backward; a single one stands for both, and 0.5 for none."""
+    trusts: Probability
+    """(2, h, w) in [0, 1]; 0 where there is no flow."""
 
 
-def join(forward: Carried | None, backward: Carried | None, position: float) -> JoinedFlow | None:
-    """Weigh two directions against each other; a single one stands for both, and none gives None."""
-    if forward and backward:
-        u = np.float32(position)
-        pairs = zip(forward.masks, backward.masks, strict=True)
-        return JoinedFlow(
-            np.stack([forward.masks, backward.masks], axis=1),
-            np.stack([fuse(*pair, position, forward.trust, backward.trust) for pair in pairs]),
-            (1 - u) * forward.trust + u * backward.trust,
-            position,
-        )
-    one = forward or backward
-    return one and JoinedFlow(np.stack([one.masks, one.masks], axis=1), one.masks, one.trust, 0.5)
-
-
-def no_flow(objects: int, size_hw: tuple[int, int]) -> JoinedFlow:
-    """What stands for the flow behind a cut: as likely as not, and not trusted."""
-    unknown = np.full((objects, *size_hw), 0.5, np.float32)
-    return JoinedFlow(np.stack([unknown, unknown], axis=1), unknown, np.zeros(size_hw, np.float32), 0.5)
+def both(forward: Carried | None, backward: Carried | None, objects: int, size_hw: tuple[int, int]) -> Flow:
+    """Put two directions side by side; behind a cut, or without an anchor, there is none."""
+    one, other = forward or backward, backward or forward
+    if one is None or other is None:
+        return Flow(np.full((2, objects, *size_hw), 0.5, np.float32), np.zeros((2, *size_hw), np.float32))
+    return Flow(np.stack([one.masks, other.masks]), np.stack([one.trust, other.trust]))
 
 
 class Priors:
