@@ -6,7 +6,7 @@ import torch
 from stages.core.boxes import Box
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, SegmentFrame
-from stages.engines.propagators.match.engine import Match, absences
+from stages.engines.propagators.match.engine import Match, Seen, Side, absences, share
 from stages.engines.propagators.match.matching import REACH, TEMPERATURE, from_cells, match, to_cells
 from stages.engines.propagators.match.network import (
     LEAST,
@@ -270,6 +270,31 @@ def test_what_the_network_finds_absent_is_empty_and_it_says_why(on_anchors, word
         assert result.gone == (Gone(Source.ABSENT, words),)
         assert not result.probability.any()
         assert result.score[0] > 0.99
+
+
+def found(probability: float, claim: float) -> Seen:
+    height_width = (4, 6)
+    nowhere = Side((0, 0, 0, 0), 0)
+    return Seen(
+        np.full(height_width, probability, np.float32),
+        np.full(height_width, claim, np.float32),
+        0.9,
+        np.nan,
+        nowhere,
+        nowhere,
+    )
+
+
+def test_of_two_that_look_alike_the_one_wins_whose_place_it_is():
+    here, elsewhere = share([found(0.9, 0.8), found(0.95, 0.1)])
+    assert (here.probability > 0.9).all() and here.gone is None
+    assert not elsewhere.probability.any()
+    assert elsewhere.gone == Gone(Source.LOST, "all of it is another object's")
+
+
+def test_two_that_touch_leave_no_seam():
+    one, other = share([found(0.45, 0.5), found(0.5, 0.5)])
+    assert (np.maximum(one.probability, other.probability) > 0.5).all()
 
 
 def test_what_lies_behind_another_object_is_covered():

@@ -101,6 +101,13 @@ class TestDoubt:
         rows = [row(frame, source=Source.ABSENT, area_px=0, score=0.0, accepted=None) for frame in range(1, 10)]
         assert set(doubts(rows, [0, 10], 11).values()) == {0}
 
+    def test_what_the_engine_finds_absent_is_doubted_as_far_as_it_is_unsure(self) -> None:
+        words = "not found (presence 0.40)"
+        rows = [row(frame, source=Source.ABSENT, area_px=0, score=0.6, reason=words) for frame in (4, 5, 6)]
+        judged = {each.frame: each for each in judge([*rows, row(0, source=Source.ANCHOR)], [0, 10], names(11))}
+        assert judged[5].doubt == pytest.approx(0.9 * 0.4)
+        assert judged[5].why == f"absent: {words}"
+
     def test_a_mask_from_one_side_is_as_far_as_its_own_anchor(self) -> None:
         judged = {
             found.frame: found

@@ -41,6 +41,12 @@ def test_where_people_say_that_it_is_absent_nothing_is_missing() -> None:
     assert told([row(2, 5, Source.ANCHOR), *(row(frame, 0, Source.ABSENT) for frame in (7, 8))]) == []
 
 
+def test_what_the_engine_finds_absent_is_told_only_where_every_anchor_shows_it() -> None:
+    rows = [row(2, 5, Source.ANCHOR), row(4, 0, Source.ABSENT)]
+    assert told(rows) == []  # it has left: it is not on frame 6
+    assert told([*rows, row(6, 5, Source.ANCHOR)]) == ["object 3: empty on frame 4"]
+
+
 def test_a_scribble_without_a_mask_is_told_and_so_is_what_rests_on_it() -> None:
     rows = [row(2, 0, Source.LOST), row(3, 0, Source.ABSENT), row(5, 0, Source.ABSENT), row(7, 0, Source.ABSENT)]
     assert told(rows) == ["object 3: empty on every frame, though scribbled on 2"]

@@ -77,7 +77,7 @@ class Match:
         stretch = stretch_between(len(frames), left, right)
         groups = [_Group(self._network, frames, stretch, *group) for group in _groups(left, right)]
         nothing = np.zeros((height, width), np.float32)
-        absent = _Seen(nothing, nothing, 0.0, np.nan, _NOWHERE, _NOWHERE, NOT_ON_ANCHORS)
+        absent = Seen(nothing, nothing, 0.0, np.nan, _NOWHERE, _NOWHERE, NOT_ON_ANCHORS)
         for index in stretch:
             position = position_between(index, left, right)
             frame = frames[index]
@@ -87,7 +87,7 @@ class Match:
                 outside = 1 - np.prod([1 - each for each in taken[:place] + taken[place + 1 :]], axis=0)
                 for number, seen in zip(group.numbers, group.look(outside), strict=True):
                     objects[number] = _judge(seen, expected_area_px(before_px[number], after_px[number], position))
-            objects = _share(objects)
+            objects = share(objects)
             yield SegmentFrame(
                 index,
                 np.array([seen.probability for seen in objects], np.float32).reshape(-1, height, width),
@@ -101,17 +101,17 @@ class Match:
             )
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """One object on one frame as one direction of flow brings it."""
 
     box_xyxy: tuple[float, float, float, float]
     trust: float
 
 
-_NOWHERE = _Side((0, 0, 0, 0), 0)
+_NOWHERE = Side((0, 0, 0, 0), 0)
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """One object on one frame."""
 
     probability: Probability
@@ -120,8 +120,8 @@ class _Seen(NamedTuple):
     """(H, W) in [0, 1]: the same by matching and flow alone, see `network.fuse`."""
     score: float
     agreement: float
-    forward: _Side
-    backward: _Side
+    forward: Side
+    backward: Side
     gone: Gone | None = None
     presence: float | None = None
     """In [0, 1]: how likely it is there, if the network has an opinion."""
@@ -172,7 +172,7 @@ class _Group:
         taken = 1 - (1 - self._observed.base[0]).prod(dim=0)
         return self._view.paste(taken.cpu().numpy())
 
-    def look(self, outside: Probability) -> list[_Seen]:
+    def look(self, outside: Probability) -> list[Seen]:
         """Find the objects on the frame observed, in a wider view if one of them runs out of it.
 
         `outside` (H, W): where objects of other groups are, or a number without extent.
@@ -210,7 +210,7 @@ class _Group:
         evidence = gather(readout, *(self._tensor(np.asarray(part))[None] for part in (*flow, place)))
         return _Observed(index, frame, position, features, evidence, fuse(evidence).transpose(0, 1), carried)
 
-    def _decide(self, outside: Probability) -> tuple[list[_Seen], bool]:
+    def _decide(self, outside: Probability) -> tuple[list[Seen], bool]:
         """The objects in the present view, and whether one of them runs out of it."""
         forward, backward = self._observed.carried
         evidence, base = self._observed.evidence, self._observed.base
@@ -228,7 +228,7 @@ class _Group:
         if forward and backward:  # of an object that one of them lacks, they say nothing
             agreements = np.where(in_both, agreement(forward.masks, backward.masks), agreements)
         seen = [
-            _Seen(
+            Seen(
                 self._view.paste(layer),
                 self._view.paste(claims[number]),
                 scores[number],
@@ -250,13 +250,13 @@ class _Group:
     def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array).to(next(self._network.parameters()).device)
 
-    def _side(self, carried: Carried | None, number: int) -> _Side:
+    def _side(self, carried: Carried | None, number: int) -> Side:
         if carried is None:
             return _NOWHERE
         inside = carried.masks[number] > 0.5
         if not inside.any():
             return _NOWHERE
-        return _Side(self._view.halved.on_frame(Box.around(inside)), float(carried.trust[inside].mean()))
+        return Side(self._view.halved.on_frame(Box.around(inside)), float(carried.trust[inside].mean()))
 
 
 def _groups(left: Anchor | None, right: Anchor | None) -> Iterator[tuple[list[int], Anchor | None, Anchor | None]]:
@@ -295,7 +295,7 @@ def _merged(boxes: dict[int, Box], frame_hw: Sequence[int]) -> list[list[int]]:
     return merged
 
 
-def _judge(seen: _Seen, expected_area_px: float) -> _Seen:
+def _judge(seen: Seen, expected_area_px: float) -> Seen:
     """The same, or emptied with a reason, if the object is lost on this frame, or not there."""
     if seen.presence is not None and seen.presence < seen.least_presence:
         gone = Gone(Source.ABSENT, f"{seen.if_absent} (presence {seen.presence:.2f})")
@@ -321,7 +321,7 @@ def absences(evidence: Evidence) -> list[str]:
     return words
 
 
-def _share(objects: list[_Seen]) -> list[_Seen]:
+def share(objects: list[Seen]) -> list[Seen]:
     """Where objects overlap: each against the background, which is where none of them is, and then one another.
 
     p_k / (p_k + (1 - p_1) (1 - p_2) ...) leaves one object alone as it is, and between two that touch no seam that each
@@ -344,7 +344,7 @@ def _share(objects: list[_Seen]) -> list[_Seen]:
     ]
 
 
-def _lost(seen: _Seen, reason: str) -> _Seen:
+def _lost(seen: Seen, reason: str) -> Seen:
     return seen._replace(probability=np.zeros_like(seen.probability), score=0.0, gone=Gone(Source.LOST, reason))
 
 
@@ -355,6 +355,6 @@ def _similarity_inside(masks: Tensor, similarity: Tensor) -> Tensor:
     return (shares * best).sum(dim=(1, 2)) / shares.sum(dim=(1, 2)).clamp(min=1e-6)
 
 
-def _direction(sides: list[_Side]) -> Direction:
+def _direction(sides: list[Side]) -> Direction:
     boxes = np.array([side.box_xyxy for side in sides], np.float32).reshape(-1, 4)
     return Direction(boxes, np.array([side.trust for side in sides], np.float32))
