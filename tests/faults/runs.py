@@ -55,6 +55,7 @@ def begin(case: Case, words: Sequence[str], disk: Disk | None = None, before: Ca
             before()
         from tasks.runtime import luigi_hooks
 
+        luigi_hooks.prepare()  # as both commands do
         code = luigi_hooks.run_command([*words]).exit_code
         atexit._run_exitfuncs()  # as the end of a program does, and `os._exit` does not
     except KeyboardInterrupt:
