@@ -28,8 +28,10 @@ REQUESTS_JSON: Final = "requests.json"
 _READ_JSON: Final = "read.json"
 _LAID_OUT_JSON: Final = ".laid_out.json"
 _NAME: Final = re.compile(r"(?P<index>\d{5,})(?P<kind>|\.strokes|\.empty)\.png", re.IGNORECASE)
-_PICTURE: Final = re.compile(r"\.(a?png|jpe?g|webp|bmp|tiff?|gif)$", re.IGNORECASE)
-_PERHAPS: Final = re.compile(r"stroke|empty|^\d+$|^\d{5,}", re.IGNORECASE)
+_PICTURE: Final = re.compile(
+    r"\.(a?png|jpe?g|jfif|webp|bmp|dib|tga|tiff?|gif|hei[cf]|avif|jxl|jp2|pdf)$", re.IGNORECASE
+)
+_PERHAPS: Final = re.compile(r"stroke|empty|paint|\d", re.IGNORECASE)
 _MOST_NAMED: Final = 6
 
 

@@ -278,6 +278,12 @@ def test_a_painting_that_cannot_be_opened_is_told(root: Path, frames: list[Path]
         ("00009 copy.png", "00009.strokes.png"),
         ("123.strokes.tif", "00123.strokes.png"),
         ("strokes.png", "<frame>.strokes.png"),
+        ("painted.png", "<frame>.strokes.png"),
+        ("Copy of 00009.png", "00009.strokes.png"),
+        ("walk_00009.png", "00009.strokes.png"),
+        ("frame9.png", "00009.strokes.png"),
+        ("00009.heic", "00009.strokes.png"),
+        ("00009.strokes.jfif", "00009.strokes.png"),
     ],
 )
 def test_names_that_are_nearly_right_are_told_with_the_right_one(root: Path, name: str, expected: str) -> None:
