@@ -108,7 +108,10 @@ def json_text(value: Any) -> str:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, in one call, so that lines of several processes do not mix; never behind half of one."""
+    """Add a line to a file, in one call, so that lines of several processes do not mix; never behind half of one.
+
+    An empty line may stand before it, where another process was just writing one.
+    """
     with opened(path, os.O_RDWR | os.O_CREAT | os.O_APPEND) as descriptor:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # the disk was full, or the machine died

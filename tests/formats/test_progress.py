@@ -11,7 +11,7 @@ from stages.formats.progress import PROGRESS, Event, last_failure, read_progress
 
 
 def lines(root: Path) -> list[dict]:
-    return [json.loads(line) for line in (root / PROGRESS).read_text().splitlines()]
+    return [json.loads(line) for line in (root / PROGRESS).read_text().splitlines() if line]
 
 
 def speak(root: Path) -> None:
