@@ -199,9 +199,13 @@ def labelled_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def finished(labelled_once: Project, tmp_path: Path) -> Project:
     """A copy of the labelled toy clip."""
-    folder = tmp_path / "project"
-    shutil.copytree(labelled_once.folder, folder)
-    copy = Project(folder, labelled_once.clip)
+    return copy_of(labelled_once, tmp_path / "project")
+
+
+def copy_of(made: Project, folder: Path) -> Project:
+    """The same project in another folder; what was made there is not asked for again by `ran`."""
+    shutil.copytree(made.folder, folder)
+    copy = Project(folder, made.clip)
     copy.ran()
     return copy
 

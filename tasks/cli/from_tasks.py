@@ -1,6 +1,5 @@
 """Commands made of tasks: each parameter is an option, and running the command is running Luigi."""
 
-import json
 import math
 import os
 import platform
@@ -23,6 +22,7 @@ from stages.formats import paintings, results
 from stages.formats.layout import list_datasets, list_sequences
 from stages.formats.night import summary_of_command
 from tasks.bulk import BulkRefine
+from tasks.cli.output import print_json
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.runtime import locks, luigi_hooks
@@ -190,7 +190,7 @@ def run(task: Task, argument: str, values: dict[str, Any]) -> int:
     outcome = luigi_hooks.run_command(words)
     said = _outcome(words, outcome, started)
     if as_json:
-        _print_json(said)
+        print_json(said)
     elif said.get("sequence"):
         _say(said)
     elif said.get("imported") is False and not outcome.exit_code:
@@ -291,7 +291,7 @@ def _foresee(words: list[str], *, as_json: bool) -> int:
     found = standing(task.clone(RefineSequence))
     code = State.WAITING.exit_code if found.waiting_for else 0
     if as_json:
-        _print_json(
+        print_json(
             {
                 "sequence": getattr(task, "seq", ""),
                 "state": str(found.state),
@@ -313,10 +313,6 @@ def _foresee(words: list[str], *, as_json: bool) -> int:
     if found.waiting_for:
         sys.stdout.write(f"strokes are missing on frames {', '.join(str(index) for index in found.waiting_for)}\n")
     return code
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
 # --- completion ------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """Commands about what is kept on the disk: is it still what was written, and what of it can go."""
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from stages.steps.clean import Why
 from stages.steps.verify import Finding
 from tasks.clean import Cleaned
 from tasks.clean import clean as clean_one
+from tasks.cli.output import as_json_option, print_json
 from tasks.runtime.options import setting
 from tasks.runtime.snapshot import Place
 from tasks.verify import Checked, Kept, Verdict, check, everything_kept, kept_of
@@ -25,15 +27,41 @@ _WHICH = (
     click.option("--dataset", default="", help="of the sequence; with --all, one dataset only"),
     click.option("--data-root", default=lambda: setting("data_root"), help="folder of the datasets"),
     click.option("--outputs-root", default=lambda: setting("outputs_root"), help="folder of the results"),
-    click.option("--json", "as_json", is_flag=True, help="for machines, on standard output"),
+    as_json_option,
 )
 
 
-def _about_results(function: Any) -> Any:
-    """The options that say whose results are meant."""
+@dataclass(frozen=True)
+class _Asked:
+    """Whose results are meant, and how to say what was found."""
+
+    kept: Iterator[Kept]
+    data_root: str
+    outputs_root: str
+    as_json: bool
+
+
+def _about_results(function: Callable[..., int]) -> Any:
+    """The options that say whose results are meant: the command gets them as `_Asked`, and its own ones by name."""
+
+    @wraps(function)
+    def call(
+        seq: str | None,
+        named_seq: str | None,
+        everything: bool,
+        dataset: str,
+        data_root: str,
+        outputs_root: str,
+        as_json: bool,
+        **own: Any,
+    ) -> int:
+        kept = _chosen(seq or named_seq, everything, dataset, data_root, outputs_root)
+        return function(_Asked(kept, data_root, outputs_root, as_json), **own)
+
+    decorated: Any = call
     for option in reversed(_WHICH):
-        function = option(function)
-    return function
+        decorated = option(decorated)
+    return decorated
 
 
 def _chosen(seq: str | None, everything: bool, dataset: str, data_root: str, outputs_root: str) -> Iterator[Kept]:
@@ -47,16 +75,7 @@ def _chosen(seq: str | None, everything: bool, dataset: str, data_root: str, out
 @click.command
 @_about_results
 @click.option("--repair", is_flag=True, help="remove damaged results, so that the next run makes them again")
-def verify(
-    seq: str | None,
-    named_seq: str | None,
-    everything: bool,
-    dataset: str,
-    data_root: str,
-    outputs_root: str,
-    as_json: bool,
-    repair: bool,
-) -> int:
+def verify(asked: _Asked, repair: bool) -> int:
     """Read everything that was published, and the inputs, and compare them with what was written down.
 
     Exit code 0: all is as it was written. 30: something is damaged, or was not looked at, since a run works on it or
@@ -69,45 +88,37 @@ def verify(
         def looked(_: Path) -> None:
             bar.update()
 
-        for kept in _chosen(seq or named_seq, everything, dataset, data_root, outputs_root):
+        for kept in asked.kept:
             bar.set_description(kept.name)
 
             def found(finding: Finding, name: str = kept.name) -> None:
-                if not as_json:
+                if not asked.as_json:
                     bar.write(f"{name}  {finding.fault}  {finding.path}: {finding.detail}", file=sys.stdout)
 
             one = check(kept, repairs=repair, looked=looked, found=found)
-            if one.verdict is Verdict.BUSY and not as_json:
+            if one.verdict is Verdict.BUSY and not asked.as_json:
                 bar.write(f"{kept.name}  busy  {kept.root}: a run works on it; not looked at", file=sys.stdout)
             checked.append(one)
-    sys.stdout.write(json.dumps([_fields(one) for one in checked], indent=1) + "\n" if as_json else _summary(checked))
+    if asked.as_json:
+        print_json([_fields(one) for one in checked])
+    else:
+        sys.stdout.write(_summary(checked))
     return 30 if any(one.verdict in (Verdict.DAMAGED, Verdict.BUSY, Verdict.REFUSED) for one in checked) else 0
 
 
 @click.command
 @_about_results
 @click.option("--yes", is_flag=True, help="delete it; without, it is only shown")
-def clean(
-    seq: str | None,
-    named_seq: str | None,
-    everything: bool,
-    dataset: str,
-    data_root: str,
-    outputs_root: str,
-    as_json: bool,
-    yes: bool,
-) -> int:
+def clean(asked: _Asked, yes: bool) -> int:
     """Show, or with --yes delete, what a finished sequence no longer needs: soft masks above all.
 
     A finished sequence stays finished; should something need its soft masks again (a changed stroke, another refiner),
     the run makes them again. Results, pictures, scribbles and foreign files are never touched.
     """
-    found = []
-    for kept in _chosen(seq or named_seq, everything, dataset, data_root, outputs_root):
-        found.append(clean_one(kept, data_root, outputs_root, really=yes))
+    found = [clean_one(kept, asked.data_root, asked.outputs_root, really=yes) for kept in asked.kept]
     code = 30 if any(one.kept.refused for one in found) else 0
-    if as_json:
-        sys.stdout.write(json.dumps([_fields_of_cleaned(one) for one in found], indent=1) + "\n")
+    if asked.as_json:
+        print_json([_fields_of_cleaned(one) for one in found])
         return code
     for one in found:
         if one.kept.refused:
@@ -124,11 +135,17 @@ def clean(
     return code
 
 
+def _fields_of_kept(kept: Kept) -> dict[str, Any]:
+    return {
+        "name": kept.name,
+        "dataset": kept.paths.dataset if kept.paths else "",
+        "folder": str(kept.root),
+    }
+
+
 def _fields_of_cleaned(one: Cleaned) -> dict[str, Any]:
     return {
-        "name": one.kept.name,
-        "dataset": one.kept.paths.dataset if one.kept.paths else "",
-        "folder": str(one.kept.root),
+        **_fields_of_kept(one.kept),
         "busy": one.busy,
         "refused": one.kept.refused,
         "bytes": one.bytes,
@@ -138,9 +155,7 @@ def _fields_of_cleaned(one: Cleaned) -> dict[str, Any]:
 
 def _fields(one: Checked) -> dict[str, Any]:
     return {
-        "name": one.kept.name,
-        "dataset": one.kept.paths.dataset if one.kept.paths else "",
-        "folder": str(one.kept.root),
+        **_fields_of_kept(one.kept),
         "verdict": one.verdict,
         "files": one.files,
         "bytes": one.bytes,

@@ -1,6 +1,5 @@
 """Commands that make something."""
 
-import json
 import shlex
 import sys
 import time
@@ -16,6 +15,7 @@ from stages.formats.layout import sequence_paths
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
 from tasks.bulk import BulkRefine
 from tasks.cli.from_tasks import command, luigi_options, luigi_words, run
+from tasks.cli.output import print_json
 from tasks.evaluate import EvaluateSequence
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
@@ -91,7 +91,7 @@ def _submit(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> 
         "verdict": str(night.verdict),
     }
     if as_json:
-        sys.stdout.write(json.dumps(said, indent=1) + "\n")
+        print_json(said)
     else:
         sys.stderr.write(
             f"job {job}: {len(night.names)} sequences in {night.elements} elements; "

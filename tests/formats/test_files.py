@@ -13,20 +13,9 @@ from stages.core.errors import InputError
 from stages.formats import files
 from stages.formats.files import publishing, remove, sweep, sweep_beside, write_json
 from stages.formats.json_files import read_json
-from stages.formats.manifest import publish
 from stages.formats.pictures import load_picture
 from stages.formats.scribbles import read_scribbles
-
-
-def put(folder: Path, text: str, key: dict[str, object] | None = None) -> None:
-    with publishing(folder) as temporary:
-        (temporary / "sub").mkdir()
-        (temporary / "sub" / "a.txt").write_text(text)
-        publish(temporary, folder, stage="test", key=key or {}, weights={}, objects=[1], run={})
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+from tests.formats.published import names, put
 
 
 def test_publishing_keeps_no_file_open(tmp_path: Path) -> None:

@@ -14,17 +14,7 @@ from stages.formats import files
 from stages.formats.files import beside, publishing
 from stages.formats.manifest import check_files, publish, read_manifest
 from stages.formats.schema import NewerVersionError
-
-
-def put(folder: Path, text: str, key: dict[str, object] | None = None) -> None:
-    with publishing(folder) as temporary:
-        (temporary / "sub").mkdir()
-        (temporary / "sub" / "a.txt").write_text(text)
-        publish(temporary, folder, stage="test", key=key or {}, weights={}, objects=[1], run={})
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+from tests.formats.published import names, put
 
 
 def test_a_published_folder_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:

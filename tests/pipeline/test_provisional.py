@@ -1,7 +1,6 @@
 """What a sequence has while some of the frames that were asked for wait for scribbles."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from PIL import Image
 from stages.core.states import State
 from tasks import RefineSequence
 from tasks.status import standing
-from tests.conftest import Project, new_project
+from tests.conftest import Project, copy_of, new_project
 from tests.pipeline.test_resume import move_a_stroke
 
 FROM_5_AND_8 = [
@@ -46,11 +45,7 @@ def waiting_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def waiting(waiting_once: Project, tmp_path: Path) -> Project:
     """A copy of it."""
-    folder = tmp_path / "project"
-    shutil.copytree(waiting_once.folder, folder)
-    copy = Project(folder, waiting_once.clip)
-    copy.ran()
-    return copy
+    return copy_of(waiting_once, tmp_path / "project")
 
 
 def test_it_has_masks_for_every_frame_beside_the_place_of_the_result(waiting: Project) -> None:
