@@ -205,6 +205,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
                 job.kill()
         if munge:
             munge.kill()
+            munge.wait()
 
 
 def _configured_by(process: psutil.Process, root: Path) -> bool:
