@@ -267,7 +267,7 @@ def _key(source: Path, short_side: int | None) -> Json:
     if short_side is not None and short_side < 1:
         raise InputError(f"found a short side of {short_side} pixels, expected a positive number")
     try:
-        digest = _digest(source)
+        digest = source_digest(source)
     except OSError as error:
         raise InputError(
             f"{source}: found a source that cannot be read ({error.strerror}), expected a video or a folder of "
@@ -276,7 +276,13 @@ def _key(source: Path, short_side: int | None) -> Json:
     return {"source": digest, "short_side": short_side, "reader": READER}
 
 
-def _digest(source: Path) -> str:
+def source_digest(source: Path) -> str:
+    """Hex SHA-256 of a file, or of the names and digests of a folder's pictures: what an import records.
+
+    Raises:
+        InputError: it is neither a file nor a folder of pictures.
+        OSError: it cannot be read.
+    """
     if source.is_dir():
         lines = [f"{path.name} {sha256(path)}" for path in list_frames(source)]
         return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()

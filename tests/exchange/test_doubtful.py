@@ -1,0 +1,122 @@
+"""Frames that are left out of an export, and pixels that become unknown in it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from stages.core.errors import InputError
+from stages.core.states import Source
+from stages.exchange.doubtful import (
+    AUTO_LIMIT,
+    auto_max_doubt,
+    check_terms,
+    count_unknown,
+    require_some,
+    verdicts,
+    with_unknown,
+)
+from stages.exchange.soft import SoftFrame
+from stages.exchange.terms import Terms
+from stages.formats.report_data import JudgedFrame
+
+LABELS = np.zeros((12, 20), np.uint8)
+LABELS[3:9, 3:9] = 1
+LABELS[3:9, 9:15] = 2
+
+
+def row(frame: int, doubt: float, object_id: int = 1, source: Source = Source.BOTH) -> JudgedFrame:
+    quality = {"score": 1.0, "agreement": math.nan, "source": source, "accepted": True, "reason": "", "area_px": 9}
+    return JudgedFrame(
+        frame=frame, object_id=object_id, **quality, name="", distance=1, area_jump=0.0, doubt=doubt, why="it jumps"
+    )
+
+
+def soft(**values: float) -> SoftFrame:
+    """Object 1, certain everywhere but on some pixels `x<column>` of row 0."""
+    mask = np.zeros(LABELS.shape, np.float32)
+    for name, value in values.items():
+        mask[0, int(name[1:])] = value
+    return SoftFrame(0, (1,), mask[None])
+
+
+def test_a_frame_is_left_out_for_its_most_doubtful_object_and_says_why():
+    found = verdicts([row(0, 0.1), row(1, 0.1), row(1, 0.5, 2), row(2, 0.2)], 4, 0.2)
+    assert [each.is_kept for each in found] == [True, False, True, True]
+    assert [each.doubt for each in found] == [0.1, 0.5, 0.2, 0.0]
+    assert found[1].why == "object 2: doubt 0.500 > 0.2: it jumps"
+
+
+def test_frames_of_a_person_are_never_left_out():
+    anchor, lost = row(0, 0.9, source=Source.ANCHOR), row(1, 0.9, source=Source.LOST)
+    assert [each.is_kept for each in verdicts([anchor, lost], 2, 0.0)] == [True, False]
+
+
+def test_without_a_limit_every_frame_is_exported():
+    assert all(each.is_kept for each in verdicts([row(0, 1.0)], 2, None))
+
+
+def test_auto_leaves_out_what_is_doubtful_and_a_fifth_at_most():
+    assert auto_max_doubt([0.0] * 90 + [0.9] * 10) == AUTO_LIMIT
+    much = [0.0] * 50 + [0.5] * 30 + [0.9] * 20
+    assert auto_max_doubt(much) == 0.5
+    assert auto_max_doubt([0.9, 0.9, 0.9]) == 0.9
+    assert auto_max_doubt([]) == AUTO_LIMIT
+
+
+def test_an_export_of_nothing_is_refused_with_the_doubt_there_is():
+    found = {"dog": verdicts([row(0, 0.4), row(1, 0.3)], 2, 0.1)}
+    with pytest.raises(InputError, match=r"at most 0\.1 among 2 of 1 sequence \(the least has 0\.300\).*--max-doubt"):
+        require_some(found, 0.1)
+    require_some({"dog": verdicts([row(0, 0.4)], 2, 0.1)}, 0.1)
+
+
+def test_a_doubtful_object_becomes_unknown_with_its_band_and_the_rest_stays():
+    found = with_unknown(LABELS, [row(0, 0.6), row(0, 0.1, 2)], Terms(unknown_objects=0.5, band=2))
+    expected = LABELS.copy()
+    y, x = np.mgrid[:12, :20]
+    away = np.hypot(np.maximum(np.maximum(3 - y, y - 8), 0), np.maximum(np.maximum(3 - x, x - 8), 0))
+    expected[away <= 2] = 255
+    np.testing.assert_array_equal(found, expected)
+    assert count_unknown(found) == np.count_nonzero(away <= 2)
+
+
+def test_no_object_of_a_person_becomes_unknown():
+    found = with_unknown(LABELS, [row(0, 0.6, source=Source.ANCHOR)], Terms(unknown_objects=0.5))
+    np.testing.assert_array_equal(found, LABELS)
+
+
+def test_a_band_lies_on_both_sides_of_every_boundary():
+    half = np.zeros((6, 12), np.uint8)
+    half[:, 6:] = 3
+    for width in (1, 2, 4):
+        unknown = with_unknown(half, [], Terms(unknown_band=width)) == 255
+        np.testing.assert_array_equal(np.flatnonzero(unknown[2]), np.arange(6 - width, 6 + width))
+    assert (with_unknown(LABELS, [], Terms(unknown_band=1))[5, 8:10] == 255).all()  # between two objects, too
+    assert not count_unknown(with_unknown(np.full((5, 5), 7, np.uint8), [], Terms(unknown_band=3)))
+
+
+def test_soft_pixels_near_one_half_are_unknown():
+    terms = Terms(unknown_soft=0.2)
+    found = with_unknown(LABELS, [], terms, soft(x0=0.29, x1=0.31, x2=0.5, x3=0.69, x4=0.71, x5=1.0))
+    np.testing.assert_array_equal(np.flatnonzero(found[0] == 255), [1, 2, 3])
+    assert count_unknown(found) == 3
+
+
+def test_soft_masks_are_enlarged_to_the_labels():
+    small = SoftFrame(0, (1,), np.full((1, 6, 10), 0.5, np.float32))
+    assert (with_unknown(LABELS, [], Terms(unknown_soft=0.1), small) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (Terms(max_doubt=1.5), "--max-doubt 1.5"),
+        (Terms(unknown_objects=-0.1), "--unknown-objects -0.1"),
+        (Terms(unknown_soft=0.5), "--unknown-soft 0.5"),
+        (Terms(unknown_band=-1), "--unknown-band -1"),
+    ],
+)
+def test_limits_without_a_meaning_are_refused(terms: Terms, said: str):
+    with pytest.raises(InputError, match=said):
+        check_terms(terms)
