@@ -10,6 +10,7 @@ Bytes repeat: whatever is written depends on the masks, the names and the terms 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 from stages.core.types import LabelMap
@@ -92,6 +93,11 @@ class ExportedSequence:
         return self.classes.index(category)
 
 
+def picture_name(frame: ExportedFrame, terms: Terms) -> str:
+    """The name of a frame's picture in formats that keep the source's: with another ending if it is written anew."""
+    return f"{PurePosixPath(frame.name).stem}.jpg" if terms.pictures == "convert" else frame.name
+
+
 class SharedFiles(Protocol):
     """Where a format writes what all sequences share."""
 
@@ -118,7 +124,7 @@ class Loss:
 
 
 class Format(Protocol):
-    """One module of `stages.exchange` a format; `stages.exchange.formats` lists them.
+    """One module of `stages.exchange` a format; `stages.exchange.formats` lists them. Formats derive from it.
 
     Attributes:
         name: what `--format` calls it.
@@ -130,6 +136,7 @@ class Format(Protocol):
         wants_jpg: whether its readers take `.jpg` only.
         copies_pictures: whether pictures are copied unless asked otherwise, since its readers write into them.
         has_pictures: whether pictures belong to it at all.
+        version: of its code; raised when it writes something else than before.
     """
 
     name: str
@@ -140,6 +147,15 @@ class Format(Protocol):
     wants_jpg: bool
     copies_pictures: bool
     has_pictures: bool
+    version: int = 1
+
+    def check(self, terms: Terms) -> None:
+        """Refuse terms that do not go together in this format, beyond what its attributes say.
+
+        Raises:
+            InputError: they do not.
+        """
+        return
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Where a kept frame's picture lies in the export: relative, with `/`; `{split}` stands for the split."""

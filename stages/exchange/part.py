@@ -1,6 +1,7 @@
 """A sequence's share of an export: a folder of a few files, whatever the number of frames.
 
     part.json           what the format needs to know of the sequence when parts are joined
+    measured.json       how well masks come back, where the format is not exact
     files.zip           the files it adds to the export, under their paths there
     <stream>.jsonl      records of files that all sequences share, one JSON value a line
 
@@ -11,6 +12,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,6 +22,7 @@ from stages.formats.files import GrowingFile
 
 _HEAD: Final = "part.json"
 _FILES: Final = "files.zip"
+_MEASURED: Final = "measured.json"
 _NO_DATE: Final = (1980, 1, 1, 0, 0, 0)
 _PACKED: Final = (".png", ".jpg")
 """What is compressed already."""
@@ -40,6 +43,25 @@ def _rounded(value: Any) -> Any:
     return value
 
 
+@dataclass
+class Measured:
+    """How well masks come back: IoU of some of them with what was written, as a reader of the format has it."""
+
+    count: int = 0
+    total: float = 0.0
+    worst: float = 1.0
+
+    def add(self, iou: float) -> None:
+        """Another mask's."""
+        self.join(Measured(1, iou, iou))
+
+    def join(self, other: "Measured") -> None:
+        """Those of others."""
+        self.count += other.count
+        self.total += other.total
+        self.worst = min(self.worst, other.worst)
+
+
 class PartWriter:
     """Takes what a format writes of one sequence; a context, closed at the end."""
 
@@ -49,8 +71,9 @@ class PartWriter:
         self._stack = ExitStack()
         self._records: dict[str, GrowingFile] = {}
         self._zip: zipfile.ZipFile | None = None
+        self._measured = Measured()
 
-    def add(self, path: str, content: bytes | str) -> None:
+    def add(self, path: str, content: bytes | memoryview | str) -> None:
         """Add a file of the export.
 
         Args:
@@ -62,13 +85,17 @@ class PartWriter:
             self._zip = self._stack.enter_context(zipfile.ZipFile(_WithoutFlush(file), "w", allowZip64=True))
         member = zipfile.ZipInfo(path, _NO_DATE)
         member.compress_type = zipfile.ZIP_STORED if path.endswith(_PACKED) else zipfile.ZIP_DEFLATED
-        self._zip.writestr(member, content, compresslevel=1)
+        self._zip.writestr(member, content if isinstance(content, str) else bytes(content), compresslevel=1)
 
     def record(self, stream: str, value: Any) -> None:
         """Append a JSON value to one of the format's streams."""
         if stream not in self._records:
             self._records[stream] = self._stack.enter_context(files.growing(self._folder / f"{stream}.jsonl"))
         self._records[stream].write(f"{as_json(value)}\n".encode())
+
+    def measured(self, iou: float) -> None:
+        """Note how well a mask comes back; formats that are not exact do so for every hundredth."""
+        self._measured.add(iou)
 
     def head(self, value: Any) -> None:
         """Write what `PartReader.head` gives back."""
@@ -82,6 +109,8 @@ class PartWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close its files."""
+        if self._measured.count:
+            files.write(self._folder / _MEASURED, as_json(vars(self._measured)) + "\n")
         self._stack.__exit__(kind, error, trace)
 
 
@@ -96,6 +125,12 @@ class PartReader:
         """What `PartWriter.head` was given; None if nothing."""
         path = self._folder / _HEAD
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    @property
+    def measured(self) -> Measured:
+        """How well masks come back; no mask was measured of an exact format."""
+        path = self._folder / _MEASURED
+        return Measured(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Measured()
 
     def records(self, stream: str) -> Iterator[Any]:
         """The values of a stream, one after the other; none if the part has no such stream."""

@@ -16,7 +16,7 @@ class Terms:
     """Of masks and pictures: as imported, or as the source has it."""
     pictures: Pictures = ""
     """Linked, copied, left out, or written anew as JPEG (quality 95, 4:4:4); "": as the format does."""
-    max_doubt: float | None = None
+    max_doubt: float | Literal["auto"] | None = None
     """Frames whose most doubtful object is above it are dropped; anchors and given masks never are."""
     unknown_objects: float | None = None
     """The pixels of an object with a doubt above it become unknown, with `band` pixels around it."""
@@ -27,7 +27,7 @@ class Terms:
     band: int = 3
     """See `unknown_objects`; pixels."""
     unknown: Literal["", "crowd", "none"] = ""
-    """What the unknown becomes where a format has more than one way; see the formats."""
+    """What the unknown becomes where a format has more than one way; "none": frames with such pixels are dropped."""
     segmentation: Segmentation = "rle"
     tolerance: float = 0.0
     """By how many pixels outlines may be simplified."""

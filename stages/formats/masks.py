@@ -11,7 +11,8 @@ from PIL import Image
 from stages.core.errors import InputError, StageError
 from stages.core.palette import IGNORE, davis_palette
 from stages.core.types import LabelMap
-from stages.formats.pictures import load_picture, write_picture
+from stages.formats import files
+from stages.formats.pictures import encoded, load_picture
 
 
 def write_mask(path: Path, label_map: LabelMap) -> None:
@@ -29,14 +30,19 @@ def write_mask(path: Path, label_map: LabelMap) -> None:
         raise StageError(f"{path}: found an array of {found}, expected a label map (H, W) uint8")
     if label_map.max() == IGNORE:
         raise StageError(f"{path}: found the id {IGNORE} in a label map, expected object ids in 0..{IGNORE - 1}")
-    height, width = label_map.shape
-    picture = Image.frombytes("P", (width, height), label_map.tobytes())
-    picture.putpalette(davis_palette().tobytes())
     try:
-        write_picture(path, picture, "PNG", compress_level=1)
+        files.write(path, indexed_png(label_map))
     except OSError as error:
         reason = error.strerror or error
         raise StageError(f"{path}: the mask cannot be written: {reason}; make room or allow it") from error
+
+
+def indexed_png(label_map: LabelMap) -> memoryview:
+    """A label map (H, W) uint8 as the bytes of an indexed PNG with the DAVIS palette; 255 stays what it is."""
+    height, width = label_map.shape
+    picture = Image.frombytes("P", (width, height), label_map.tobytes())
+    picture.putpalette(davis_palette().tobytes())
+    return encoded(picture, "PNG", compress_level=1)
 
 
 def read_mask(path: Path) -> LabelMap:
