@@ -1,6 +1,7 @@
 """Label maps on disk: indexed PNG with the DAVIS palette.
 
-The number of a pixel is the object's id, 0 is background; the palette only makes it visible. Colours never carry ids.
+The number of a pixel is the object's id, 0 is background; the palette only makes it visible. Colours carry ids in one
+case only: editors and optimisers write our palette shorter and in another order, and then the numbers mean nothing.
 """
 
 from pathlib import Path
@@ -46,25 +47,31 @@ def indexed_png(label_map: LabelMap) -> memoryview:
 
 
 def read_mask(path: Path) -> LabelMap:
-    """Read a label map from an indexed PNG, whatever its palette.
+    """Read a label map from an indexed PNG, whatever its palette: by its numbers.
 
-    Grey pictures are read too: with values 0 and 255 only they are masks of a single object (DAVIS-2016), 255 becomes
-    1; other grey values below 255 are ids as they stand.
+    If every colour in it is one of ours, and some have another number, the palette was put in another order: then it is
+    read by its colours. Grey pictures are read too: with values 0 and 255 only they are masks of a single object
+    (DAVIS-2016), 255 becomes 1; other grey values below 255 are ids as they stand.
 
     Returns:
         (H, W) uint8 object ids; 255 in an indexed PNG stays what it is (`IGNORE`).
 
     Raises:
-        InputError: the file is missing, damaged, or holds colours instead of ids.
+        InputError: the file is missing, damaged, or holds colours instead of ids; or its palette has some of our
+            colours in another order, and others.
     """
     picture = load_picture(path)
+    if picture.format in ("JPEG", "MPO"):
+        raise InputError(f"{path}: found a JPEG, whose compression invents ids; save as PNG")
     if picture.mode not in ("P", "L", "1"):
         raise InputError(
             f"{path}: found a picture of mode {picture.mode}, whose colours would have to be guessed, expected "
             "an indexed PNG (mode P) that holds object ids; save the label map itself, with Pillow's mode P"
         )
     values = np.array(picture, np.uint8)
-    if picture.mode == "P" or values.max(initial=0) < IGNORE:
+    if picture.mode == "P":
+        return _by_our_palette(path, values, picture.getpalette("RGB") or [])
+    if values.max(initial=0) < IGNORE:
         return values
     if np.isin(values, (0, IGNORE)).all():
         return np.where(values == IGNORE, np.uint8(1), np.uint8(0))
@@ -72,3 +79,22 @@ def read_mask(path: Path) -> LabelMap:
         f"{path}: found a grey picture with {len(np.unique(values))} values up to 255, expected object ids, or 0 and "
         "255 for a single object; save the label map as an indexed PNG (mode P)"
     )
+
+
+def _by_our_palette(path: Path, values: LabelMap, palette: list[int]) -> LabelMap:
+    """The ids that numbers stand for: the numbers themselves, unless the palette is ours in another order."""
+    numbers = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+    ours = {tuple(colour): object_id for object_id, colour in enumerate(davis_palette().tolist())}
+    ids = [ours.get(tuple(palette[3 * number : 3 * number + 3])) for number in numbers.tolist()]
+    moved = [(number, each) for number, each in zip(numbers.tolist(), ids, strict=True) if each not in (None, number)]
+    if not moved:
+        return values
+    if None in ids:
+        order = ", ".join(f"{number} has the colour of {each}" for number, each in moved[:5])
+        raise InputError(
+            f"{path}: found a palette in which number {order}, beside colours that are no object's, expected the "
+            "palette of the mask as it was, in its order; save it with that palette, or with numbers as grey values"
+        )
+    table = np.zeros(256, np.uint8)
+    table[numbers] = np.array(ids, np.uint8)
+    return table[values]

@@ -92,3 +92,47 @@ def test_what_holds_no_ids_is_refused(tmp_path: Path, make: Callable[[Path], obj
     with pytest.raises(InputError) as error:
         read_mask(path)
     assert all(word in str(error.value) for word in [str(path), "expected", *words]), error.value
+
+
+# --- palettes that other programs wrote anew -------------------------------------------------------------------------
+
+
+def write_indexed(path: Path, numbers: np.ndarray, colours: list[tuple[int, int, int]], **options: object) -> None:
+    picture = Image.frombytes("P", numbers.shape[::-1], numbers.tobytes())
+    picture.putpalette([value for colour in colours for value in colour])
+    picture.save(path, **options)
+
+
+BLACK, RED, GREEN, OTHER = (0, 0, 0), (128, 0, 0), (0, 128, 0), (250, 10, 10)
+OBJECTS = np.array([[0, 0, 1, 1], [0, 2, 2, 1], [0, 0, 0, 0]], np.uint8)
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1), (2, 1, 0), (1, 2, 0)])
+def test_our_palette_in_another_order_is_read_by_its_colours(tmp_path: Path, order: tuple[int, ...]) -> None:
+    numbers = np.argsort(order).astype(np.uint8)[OBJECTS]
+    colours = [(BLACK, RED, GREEN)[object_id] for object_id in order]
+    write_indexed(tmp_path / "a.png", numbers, colours)
+    assert (read_mask(tmp_path / "a.png") == OBJECTS).all()
+    assert not (np.array(Image.open(tmp_path / "a.png")) == OBJECTS).all()
+
+
+def test_two_bits_and_a_transparent_background_change_nothing(tmp_path: Path) -> None:
+    write_indexed(tmp_path / "a.png", OBJECTS, [BLACK, RED, GREEN], bits=2, transparency=0)
+    assert (read_mask(tmp_path / "a.png") == OBJECTS).all()
+
+
+def test_colours_that_are_not_ours_say_nothing(tmp_path: Path) -> None:
+    write_indexed(tmp_path / "a.png", OBJECTS, [OTHER, (1, 2, 3), (9, 9, 9)])
+    assert (read_mask(tmp_path / "a.png") == OBJECTS).all()
+
+
+def test_an_order_that_is_half_ours_is_refused(tmp_path: Path) -> None:
+    write_indexed(tmp_path / "a.png", OBJECTS, [BLACK, GREEN, OTHER])
+    with pytest.raises(InputError, match=r"a\.png: found a palette in which number 1 has the colour of 2, beside"):
+        read_mask(tmp_path / "a.png")
+
+
+def test_a_jpeg_is_no_mask(tmp_path: Path) -> None:
+    Image.fromarray(OBJECTS).save(tmp_path / "a.png", format="JPEG")
+    with pytest.raises(InputError, match=r"a\.png: found a JPEG, whose compression invents ids; save as PNG"):
+        read_mask(tmp_path / "a.png")
