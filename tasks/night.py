@@ -72,9 +72,15 @@ def outcome_of(name: str, task: RefineSequence, found: Standing, since: float | 
         seconds = 0.0 if since is None else seconds_since(root, since)
         doubt = glance.doubt if glance else None
         reason = "; ".join(filter(None, [found.reason, emptiness(task, found)]))
-        return Outcome(name, found.state, reason, seconds, len(found.waiting_for), doubt, report)
+        return Outcome(name, found.state, reason, seconds, len(found.waiting_for), doubt, report, _drawn_s(task))
     except LisError:
         return Outcome(name, found.state, found.reason)
+
+
+def _drawn_s(task: RefineSequence) -> float:
+    with suppress(LisError):  # scribbles that cannot be read are the reason already
+        return round(task.snapshot.scribbles.drawn_s, 1)
+    return 0.0
 
 
 def close_killed_nights(outputs_root: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import luigi
 
+from stages.core.words import minutes
 from stages.formats import results
 from stages.formats.manifest import Json
 from tasks.evaluate import EvaluateSequence
@@ -33,6 +34,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
     def uses(self) -> Json:
         """Pictures, masks before and after refinement, and the strokes."""
         result = self.clone(RefineSequence)
+        drawn = minutes(self.snapshot.scribbles.drawn_s)
         return {
             "frames": self.clone(Frames).manifest().content,
             "masks": result.manifest().content,
@@ -41,6 +43,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             "evaluation": self.evaluation.manifest().content if self.evaluation else None,
             "brush_px": self.brush_px,
             "strokes": [self.snapshot.scribbles.strokes_digest(index) for index in self.snapshot.plan.anchors],
+            **({"drawn_minutes": drawn} if drawn else {}),  # few scribbles say it
         }
 
     @property

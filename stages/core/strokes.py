@@ -1,6 +1,8 @@
 """Strokes as points: what a person's lines are, and where clicks lie along them."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +11,21 @@ from stages.core.errors import InputError
 
 Point = tuple[float, float]
 """(x, y) as fractions of width and height, in [0, 1]."""
+LONGEST_LINE_MS: Final = 600_000
+"""Nobody draws one line for longer; a time beyond it tells of something else."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One stroke."""
+    """One stroke. Two are equal if the same is drawn, whenever that was."""
 
     object_id: int
     """0 is background, objects count from 1."""
     path: tuple[Point, ...]
     """(x, y) as fractions of width and height, in drawing order."""
+    start_ms: float = field(default=0, compare=False)
+    """When its drawing began and ended, in milliseconds from any moment that is the same for all lines of a frame."""
+    end_ms: float = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,22 @@ class FrameScribbles:
     def object_ids(self) -> tuple[int, ...]:
         """The objects that have a line here, ascending, without the background."""
         return tuple(sorted({line.object_id for line in self.lines} - {0}))
+
+    @property
+    def drawn_s(self) -> float:
+        """How long a person drew, in seconds, as far as the lines say when that was: 0 if none of them does.
+
+        Moments at which two lines were drawn count once; a line that ends before it begins, or took longer than
+        anybody draws, says nothing.
+        """
+        spans = sorted((line.start_ms, line.end_ms) for line in self.lines)
+        drawn_ms, until = 0.0, -math.inf
+        for start, end in spans:
+            if not 0 < end - start <= LONGEST_LINE_MS:
+                continue
+            drawn_ms += max(0.0, end - max(start, until))
+            until = max(until, end)
+        return drawn_ms / 1000
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,11 @@
 """How messages, summaries and pages say quantities."""
 
 
+def minutes(seconds: float) -> float:
+    """A person's time as reports and summaries give it: minutes and their tenths."""
+    return round(seconds / 60, 1)
+
+
 def how_long(seconds: float) -> str:
     """A duration as people say it: `40 s`, `01:02:05`."""
     if seconds < 120:

@@ -3,7 +3,8 @@
     night.json      {"schema": 1, "started": 1.7e9, "pid": 4711, "host": "b", "cwd": "/work", "options": {...},
                      "sequences": [{"name": "gym", "seq": "gym", "dataset": "", "refused": ""}, ...]}
     summary.json    {"schema": 2, "started": ..., "ended": ..., "killed": false, "done": 18, "waiting": 1, ...,
-                     "seconds": ..., "computed_seconds": ..., "scribbles_owed": 7, "doubt": 0.08, "sequences": [...]}
+                     "seconds": ..., "computed_seconds": ..., "scribbles_owed": 7, "doubt": 0.08, "drawn_minutes": 2.5,
+                     "sequences": [...]}
     summary.txt     the same for people; index.html with pictures
     latest          beside the nights: a link to the one that ended last
 
@@ -22,7 +23,7 @@ from typing import Final
 
 from stages.core.errors import StageError
 from stages.core.states import State
-from stages.core.words import how_long
+from stages.core.words import how_long, minutes
 from stages.formats import files
 from stages.formats.glance import Doubt
 from stages.formats.json_files import read_json
@@ -119,6 +120,8 @@ class Outcome:
     """Of its masks; None if it has none."""
     report: str = ""
     """The report's page, below the folder of results; empty if there is none."""
+    drawn_s: float = 0.0
+    """How long people drew on it, in seconds; 0 if its scribbles do not say."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,12 @@ class Summary:
         return sum(outcome.owed for outcome in self.outcomes)
 
     @property
+    def drawn_minutes(self) -> float | None:
+        """Minutes of a person per finished video: the mean over those whose scribbles say how long people drew."""
+        known = [each.drawn_s for each in self.outcomes if each.drawn_s and each.state == State.DONE]
+        return minutes(fmean(known)) if known else None
+
+    @property
     def doubt(self) -> float | None:
         """Mean over the sequences that have masks."""
         known = [outcome.doubt.mean for outcome in self.outcomes if outcome.doubt]
@@ -164,6 +173,7 @@ class Summary:
         """Write `summary.txt`, which is returned, and `summary.json`, which says that the night is over."""
         files.replace(folder / SUMMARY_TXT, self._text().encode(errors="backslashreplace"))
         facts = {"started": self.started, "ended": self.ended, "killed": self.killed, "doubt": self.doubt}
+        facts["drawn_minutes"] = self.drawn_minutes
         sums = {"seconds": self.seconds, "computed_seconds": self.computed_seconds, "scribbles_owed": self.owed}
         rows = [asdict(outcome) for outcome in self.outcomes]
         files.write_json(
@@ -177,6 +187,7 @@ class Summary:
         lines += [f"stages computed for {how_long(self.computed_seconds)}"]
         lines += [f"people owe scribbles on {self.owed} frames"] * bool(self.owed)
         lines += [] if self.doubt is None else [f"mean doubt {self.doubt:.2f}"]
+        lines += [] if self.drawn_minutes is None else [f"{self.drawn_minutes} minutes of a person per finished video"]
         return "\n".join([*lines, "", table(self.outcomes), ""])
 
 

@@ -5,7 +5,8 @@
 
 x and y are fractions of the picture: column / width and row / height. Object 0 is background, objects count from 1.
 `annotated_frames` is our own optional key: it also names frames on which, by a person's word, there is nothing.
-Files of the DAVIS challenge have neither it nor, always, its older form `annotated_frame`; times are read by nobody.
+Files of the DAVIS challenge have neither it nor, always, its older form `annotated_frame`. Times are milliseconds; they
+say how long a person drew, and no mask depends on them.
 `frame_digests` is another one, {"12": "<digest of frame 12>"}, and says which pictures the strokes were drawn on (see
 `pixel_digest` in `stages/formats/frames.py`). Keys that nobody here knows are kept.
 """
@@ -13,6 +14,7 @@ Files of the DAVIS challenge have neither it nor, always, its older form `annota
 import codecs
 import hashlib
 import json
+import math
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +38,8 @@ OVERSHOOT: Final = 1e-6
 """How far outside [0, 1] a coordinate may lie by rounding; it is clipped."""
 DECIMALS: Final = 6
 """Coordinates are kept to a millionth: a hundredth of a pixel in a picture that is 10,000 pixels wide."""
+_LATEST_MS: Final = 1e15
+"""The year 33658: beyond it, a time is none."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class ScribbleSet:
     def object_ids(self) -> tuple[int, ...]:
         """The objects that have a line anywhere, ascending, without the background."""
         return tuple(sorted({object_id for frame in self.frames.values() for object_id in frame.object_ids}))
+
+    @property
+    def drawn_s(self) -> float:
+        """How long people drew, in seconds, as far as the lines say so; see `FrameScribbles`."""
+        return math.fsum(frame.drawn_s for frame in self.frames.values())
 
     def frame(self, index: int) -> FrameScribbles:
         """The lines on a frame; none if it is not annotated."""
@@ -117,7 +126,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
             )
     drawn = {index for index, lines in enumerate(content.scribbles) if lines}
     frames = {
-        index: FrameScribbles(tuple(_canonical(line.object_id, line.path) for line in content.scribbles[index]))
+        index: FrameScribbles(tuple(_canonical(line.as_drawn()) for line in content.scribbles[index]))
         for index in sorted(named | drawn)
     }
     return ScribbleSet(sequence, frame_count, frames, content.frame_digests, content.model_extra or {})
@@ -157,8 +166,16 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
     rows = []
     for index in range(scribbles.frame_count):
         lines = [
-            json.dumps({"object_id": object_id, "path": path_xy, "start_time": 0, "end_time": 0}, separators=(",", ":"))
-            for object_id, path_xy in _plain_lines(scribbles.frame(index))
+            json.dumps(
+                {
+                    "object_id": line.object_id,
+                    "path": line.path,
+                    "start_time": _plain(line.start_ms),
+                    "end_time": _plain(line.end_ms),
+                },
+                separators=(",", ":"),
+            )
+            for line in map(_canonical, scribbles.frame(index).lines)
         ]
         rows.append("[\n" + ",\n".join(lines) + "\n]" if lines else "[]")
     keys: dict[str, Any] = {"sequence": scribbles.sequence, "annotated_frames": scribbles.annotated}
@@ -190,7 +207,7 @@ def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line], frame_diges
             f"found strokes for frame {frame} of {scribbles.sequence!r}, expected frames in "
             f"0..{scribbles.frame_count - 1}; rename or remove the file they come from"
         )
-    drawn = FrameScribbles(tuple(_canonical(line.object_id, line.path) for line in lines))
+    drawn = FrameScribbles(tuple(map(_canonical, lines)))
     digests = {index: digest for index, digest in scribbles.frame_digests.items() if index != frame}
     return replace(
         scribbles,
@@ -211,6 +228,12 @@ _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class _ScribbleLine(_Strict):
     path: Annotated[list[tuple[_Fraction, _Fraction]], Field(min_length=1)]
     object_id: Annotated[int, Field(ge=0, le=MAX_OBJECT_ID)]
+    start_time: Any = 0
+    end_time: Any = 0
+
+    def as_drawn(self) -> Line:
+        """A time that is none is passed over: no stroke is refused for it."""
+        return Line(self.object_id, tuple(self.path), _time_ms(self.start_time), _time_ms(self.end_time))
 
 
 class _ScribbleFile(_Strict):
@@ -262,8 +285,17 @@ def _explain(error: ErrorDetails) -> str:
     return f"{where}found {found}{key}, expected {expected}; correct the file"
 
 
-def _canonical(object_id: int, path: Iterable[Point]) -> Line:
-    return Line(object_id, tuple((_fraction(x), _fraction(y)) for x, y in path))
+def _canonical(line: Line) -> Line:
+    return replace(line, path=tuple((_fraction(x), _fraction(y)) for x, y in line.path))
+
+
+def _time_ms(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= _LATEST_MS else 0.0
+
+
+def _plain(time_ms: float) -> float:
+    return int(time_ms) if time_ms == int(time_ms) else round(time_ms, 3)
 
 
 def _fraction(value: float) -> float:
@@ -271,5 +303,4 @@ def _fraction(value: float) -> float:
 
 
 def _plain_lines(frame: FrameScribbles) -> list[tuple[int, tuple[Point, ...]]]:
-    lines = [_canonical(line.object_id, line.path) for line in frame.lines]
-    return [(line.object_id, line.path) for line in lines]
+    return [(line.object_id, line.path) for line in map(_canonical, frame.lines)]

@@ -24,6 +24,7 @@ from stages.core.progress import Progress, silent
 from stages.core.states import Source
 from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, LabelMap
+from stages.core.words import minutes
 from stages.formats import anchor_masks as anchor_files
 from stages.formats import files
 from stages.formats import tracks as track_files
@@ -181,6 +182,7 @@ def write_report(
         fps=fps,
         names=names,
         anchors=sorted(anchors),
+        drawn_minutes=minutes(math.fsum(drawn.drawn_s for drawn in scribbles.values())),
         objects=[_ObjectSummary.of(object_id, judged) for object_id in object_ids],
         empty=find_empty(rows, anchors),
         doubtful=sum(row.doubt >= _DOUBTFUL for row in queue),

@@ -56,3 +56,28 @@ def test_clicks_stay_inside_the_frame() -> None:
 def test_a_spacing_must_be_positive(spacing_px: float) -> None:
     with pytest.raises(InputError, match="spacing"):
         positive(CURVE, spacing_px=spacing_px)
+
+
+# How long a person drew
+
+
+@pytest.mark.parametrize(
+    ("spans_ms", "drawn_s"),
+    [
+        ([], 0),
+        ([(0, 0), (500, 500)], 0),
+        ([(0, 1400)], 1.4),
+        ([(0, 1000), (2000, 2500)], 1.5),
+        ([(0, 1000), (500, 2000), (600, 700)], 2),
+        ([(1.7e12, 1.7e12 + 3000), (1.7e12 + 3000, 1.7e12 + 4000)], 4),
+        ([(900, 100), (0, 1000)], 1),
+        ([(0, 1000), (0, 86_400_000)], 1),
+        ([(-500, 500)], 1),
+    ],
+    ids=["none", "zero", "one", "apart", "overlaps", "clock", "backwards", "a day", "before"],
+)
+def test_moments_of_drawing_count_once_and_nonsense_does_not(
+    spans_ms: list[tuple[float, float]], drawn_s: float
+) -> None:
+    lines = tuple(Line(1, ((0.5, 0.5),), start, end) for start, end in spans_ms)
+    assert FrameScribbles(lines).drawn_s == pytest.approx(drawn_s)

@@ -14,9 +14,9 @@ from stages.formats.glance import Doubt
 from stages.formats.night import NightRecord, Outcome, Summary, counted, table
 
 OUTCOMES = [
-    Outcome("gym", State.DONE, "", 12.25, doubt=Doubt(0.1, 0.6, 57), report="gym/report/index.html"),
+    Outcome("gym", State.DONE, "", 12.25, doubt=Doubt(0.1, 0.6, 57), report="gym/report/index.html", drawn_s=100),
     Outcome("bmx-trees", State.FAILED, "Frames: 00003.png is cut short\nmore of it", 0.5),
-    Outcome("idle", State.WAITING, "scribbles on 2 frames: 3, 9", owed=2),
+    Outcome("idle", State.WAITING, "scribbles on 2 frames: 3, 9", owed=2, drawn_s=900),
     Outcome("late", State.STOPPED, "not everything ran"),
     Outcome("old", State.DONE, doubt=Doubt(0.3, 0.4, 2)),
     Outcome("half", State.PROVISIONAL, "scribbles on 1 frame: 7", owed=1),
@@ -37,6 +37,7 @@ def test_a_night_is_summed_up_for_people_and_for_programs(tmp_path: Path) -> Non
         "stages computed for 13 s",
         "people owe scribbles on 3 frames",
         "mean doubt 0.20",
+        "1.7 minutes of a person per finished video",
         "",
         "gym        done            12.2 s  doubt 0.10, worst 0.60",
         "bmx-trees  failed           0.5 s  Frames: 00003.png is cut short",
@@ -48,7 +49,7 @@ def test_a_night_is_summed_up_for_people_and_for_programs(tmp_path: Path) -> Non
     summary = json.loads((tmp_path / "summary.json").read_text())
     rows = summary.pop("sequences")
     counts = {"done": 2, "waiting": 1, "failed": 1, "stopped": 1, "provisional": 1}
-    sums = {"seconds": 61.3, "computed_seconds": 12.8, "scribbles_owed": 3, "doubt": 0.2}
+    sums = {"seconds": 61.3, "computed_seconds": 12.8, "scribbles_owed": 3, "doubt": 0.2, "drawn_minutes": 1.7}
     assert summary == {"schema": 2, "started": 100.0, "ended": 161.26, "killed": False, **counts, **sums}
     assert rows[0] == {
         "sequence": "gym",
@@ -58,6 +59,7 @@ def test_a_night_is_summed_up_for_people_and_for_programs(tmp_path: Path) -> Non
         "owed": 0,
         "doubt": {"mean": 0.1, "worst": 0.6, "frame": 57},
         "report": "gym/report/index.html",
+        "drawn_s": 100,
     }
 
 

@@ -217,7 +217,7 @@ def test_a_written_set_reads_back_the_same_to_the_byte(file: Path, tmp_path: Pat
     assert json.loads(first.read_text()) == {
         "sequence": "gym",
         "annotated_frames": [0, 1],
-        "scribbles": [[{**LINE, "start_time": 0, "end_time": 0}], []],
+        "scribbles": [[LINE], []],
     }
 
 
@@ -332,3 +332,25 @@ def test_the_scribbles_of_the_dataset_are_accepted() -> None:
     for file in files:
         frame_count = len(list((root / "JPEGImages" / "480p" / file.parent.name).glob("*.jpg")))
         assert read_scribbles(file, file.parent.name, frame_count).object_ids == (1,)
+
+
+# How long people drew
+
+
+def test_times_are_kept_and_change_no_digest(file: Path) -> None:
+    scribbles = read(file, document([{**LINE, "start_time": 100, "end_time": 1500.25}], [LINE]))
+    assert scribbles.drawn_s == pytest.approx(1.40025 + 0.004)
+    write_scribbles(file, merge(scribbles, 1, scribbles.frame(1).lines))
+    rows = json.loads(file.read_text())["scribbles"]
+    assert [(line["start_time"], line["end_time"]) for row in rows for line in row] == [(100, 1500.25), (5, 9)]
+    untimed = read(file, document([{**LINE, "start_time": 0, "end_time": 0}], [LINE]))
+    assert untimed.strokes_digest(0) == scribbles.strokes_digest(0)
+    assert untimed.frame(0) == scribbles.frame(0)
+
+
+@pytest.mark.parametrize("nonsense", [None, "noon", [3], True, 1e300, -1e300])
+def test_a_time_that_is_none_refuses_no_stroke(file: Path, nonsense: Any) -> None:
+    scribbles = read(file, with_line(start_time=nonsense, end_time=nonsense))
+    assert scribbles.drawn_s == 0
+    write_scribbles(file, scribbles)
+    assert json.loads(file.read_text())["scribbles"][1][0]["end_time"] == 0
