@@ -21,3 +21,8 @@ def davis_palette() -> NDArray[np.uint8]:
     for bit in range(8):
         palette[:, bit % 3] |= (((ids >> bit) & 1) << (7 - bit // 3)).astype(np.uint8)
     return palette
+
+
+def colour_of(object_id: int) -> str:
+    """The colour of an id in the palette, as `#rrggbb`."""
+    return "#{:02x}{:02x}{:02x}".format(*davis_palette()[object_id].tolist())

@@ -28,6 +28,11 @@ class SequencePaths:
     owners: tuple[str, ...] = ()
     """Every dataset that has a sequence of this name, in order."""
 
+    @property
+    def dataset_folder(self) -> Path:
+        """That of the dataset, where `classes.json` may lie."""
+        return self.frames.parents[2]
+
 
 class Listing(NamedTuple):
     """What lies in a folder whose folders are sequences, or datasets."""

@@ -13,7 +13,7 @@ from stages.core.strokes import FrameScribbles
 from stages.formats import files
 from stages.formats.frames import Frames, pixel_digest, read_frame
 from stages.formats.manifest import Json
-from stages.formats.objects_json import OBJECTS_JSON, listed_ids
+from stages.formats.objects_json import OBJECTS_JSON, read_objects
 from stages.formats.paintings import (
     clear_away,
     contradiction,
@@ -147,22 +147,23 @@ def _listed(drawn: FrameScribbles) -> str:
 
 def _doubts(folder: Path, scribbles: ScribbleSet, painted: Sequence[int], *, is_first: bool) -> list[str]:
     """What a person may have meant otherwise: an id that is nowhere else, a gap among the first ids."""
+    is_listed = (folder / OBJECTS_JSON).exists()
     try:
-        listed = listed_ids(folder)
+        listed = read_objects(folder, scribbles.sequence, scribbles.frame_count).listed
     except InputError as error:
         return [f"warning: {error}; the ids of strokes are not compared with it"]
     known = Counter(object_id for drawn in scribbles.frames.values() for object_id in drawn.object_ids)
-    comparable = listed is not None or len(scribbles.frames) > 1
+    comparable = is_listed or len(scribbles.frames) > 1
     doubts = [
         f"warning: object {object_id} of frame {index} is on no other frame"
-        + f", nor in {OBJECTS_JSON}" * (listed is not None)
+        + f", nor in {OBJECTS_JSON}" * is_listed
         + "; is it meant?"
         for index in painted
         for object_id in scribbles.frame(index).object_ids
-        if comparable and known[object_id] == 1 and object_id not in (listed or ())
+        if comparable and known[object_id] == 1 and object_id not in listed
     ]
     gaps = sorted(set(range(1, max(known, default=0))) - set(known))
-    if is_first and listed is None and gaps:
+    if is_first and not is_listed and gaps:
         missing = ", ".join(str(gap) for gap in gaps[:5]) + ", ..." * (len(gaps) > 5)
         found = ", ".join(str(object_id) for object_id in sorted(known))
         doubts.append(f"warning: the first strokes are of the objects {found}, and none of {missing}; is it meant?")

@@ -15,13 +15,14 @@ from typing import Any, Final
 from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.formats import paintings, requests
+from stages.formats.classes_json import CLASSES_JSON, read_classes
 from stages.formats.digests import Stamp
 from stages.formats.frames import Frames, list_frames
 from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.links import broken_link
 from stages.formats.manifest import Json
 from stages.formats.names import check_name, in_folder
-from stages.formats.objects_json import OBJECTS_JSON
+from stages.formats.objects_json import OBJECTS_JSON, Objects, read_objects
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.place_anchors import plan
 from tasks.runtime.home import Home, find_home
@@ -107,6 +108,12 @@ class SequenceSnapshot:
             self._check_founding()
             return ScribbleSet(self.paths.name, self.frame_count, {})
         return read_scribbles(self.scribble_file, self.paths.name, self.frame_count)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """What the objects are called; masks do not depend on it."""
+        classes = read_classes(self.paths.dataset_folder)
+        return read_objects(self.scribble_file.parent, self.paths.name, self.frame_count, classes)
 
     def _check_founding(self) -> None:
         """A broken link leads to a set that is there; a name never used, beside other sets, is more often misspelt."""
@@ -267,7 +274,10 @@ def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:
             painted = tuple(sorted((entry.name, _seen(entry)) for entry in shown))
     except OSError:
         painted = ()
-    return _seen(frames), _seen(_scribble_file(place, terms)), _seen(root / paintings.REQUESTS_JSON), painted
+    scribble_file = _scribble_file(place, terms)
+    names = scribble_file.parent / OBJECTS_JSON, paths_of(place).dataset_folder / CLASSES_JSON
+    seen = [_seen(each) for each in (frames, scribble_file, *names, root / paintings.REQUESTS_JSON)]
+    return *seen, painted
 
 
 def _seen(path: "Path | os.DirEntry[str]") -> Stamp | None:
