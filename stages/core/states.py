@@ -9,6 +9,8 @@ class Source(StrEnum):
 
     ANCHOR = "anchor"
     """A person's strokes on this frame."""
+    GIVEN = "given"
+    """A person gave the mask itself, or saw it and corrected only others on this frame."""
     BOTH = "both"
     """Carried from the anchors on both sides."""
     FORWARD = "forward"

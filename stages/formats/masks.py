@@ -7,7 +7,6 @@ case only: editors and optimisers write our palette shorter and in another order
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from stages.core.errors import InputError, StageError
 from stages.core.palette import IGNORE, davis_palette
@@ -26,20 +25,32 @@ def write_mask(path: Path, label_map: LabelMap) -> None:
     Raises:
         StageError: the array is no label map, or the file cannot be written in full.
     """
-    if label_map.dtype != np.uint8 or label_map.ndim != 2 or label_map.size == 0:
-        found = f"{label_map.dtype} of shape {label_map.shape}"
-        raise StageError(f"{path}: found an array of {found}, expected a label map (H, W) uint8")
-    if label_map.max() == IGNORE:
-        raise StageError(f"{path}: found the id {IGNORE} in a label map, expected object ids in 0..{IGNORE - 1}")
+    content = encoded_mask(path, label_map)
     try:
-        files.write(path, indexed_png(label_map))
+        files.write(path, content)
     except OSError as error:
         reason = error.strerror or error
         raise StageError(f"{path}: the mask cannot be written: {reason}; make room or allow it") from error
 
 
+def encoded_mask(path: Path, label_map: LabelMap) -> memoryview:
+    """The bytes of the file that `write_mask` writes.
+
+    Raises:
+        StageError: the array is no label map.
+    """
+    if label_map.dtype != np.uint8 or label_map.ndim != 2 or label_map.size == 0:
+        found = f"{label_map.dtype} of shape {label_map.shape}"
+        raise StageError(f"{path}: found an array of {found}, expected a label map (H, W) uint8")
+    if label_map.max() == IGNORE:
+        raise StageError(f"{path}: found the id {IGNORE} in a label map, expected object ids in 0..{IGNORE - 1}")
+    return indexed_png(label_map)
+
+
 def indexed_png(label_map: LabelMap) -> memoryview:
     """A label map (H, W) uint8 as the bytes of an indexed PNG with the DAVIS palette; 255 stays what it is."""
+    from PIL import Image  # noqa: PLC0415 - naming given masks must not need it
+
     height, width = label_map.shape
     picture = Image.frombytes("P", (width, height), label_map.tobytes())
     picture.putpalette(davis_palette().tobytes())

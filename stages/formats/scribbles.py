@@ -9,6 +9,10 @@ Files of the DAVIS challenge have neither it nor, always, its older form `annota
 say how long a person drew, and no mask depends on them.
 `frame_digests` is another one, {"12": "<digest of frame 12>"}, and says which pictures the strokes were drawn on (see
 `pixel_digest` in `stages/formats/frames.py`). Keys that nobody here knows are kept.
+`corrects`, {"12": "<sha256>"}, says which mask of the result the strokes on a frame correct: objects without a stroke
+there keep what they had in it. A copy of it lies beside the set (see `stages/formats/given_masks.py`).
+`absent`, {"12": [2]}, names objects that are not on an annotated frame by a person's word, whatever a mask that is
+corrected there, or an engine, says.
 """
 
 import codecs
@@ -52,6 +56,10 @@ class ScribbleSet:
     """The annotated frames by index; one without lines says that nothing is there."""
     frame_digests: Mapping[int, str] = field(default_factory=dict)
     """The pictures that frames were drawn on, by index, as far as the file says."""
+    corrects: Mapping[int, str] = field(default_factory=dict)
+    """The corrected frames, by index: the sha256 of the mask that was seen, the bytes of the result's PNG."""
+    absent: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Objects that a person has called absent, ascending, by the index of an annotated frame."""
     other_keys: Mapping[str, Any] = field(default_factory=dict)
     """What else the file says."""
 
@@ -92,7 +100,8 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
         frame_count: how many frames the sequence has.
 
     Returns:
-        The set; annotated are the frames that have a line or are named in `annotated_frames` or `annotated_frame`.
+        The set; annotated are the frames that have a line or are named in `annotated_frames`, `annotated_frame` or
+        `corrects`.
 
     Raises:
         InputError: the file is missing, too large, no JSON, or says something that cannot be; the message tells where.
@@ -112,24 +121,41 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
             f"frame of {sequence!r}; the file was drawn on another version of the video"
         )
     named = {*content.annotated_frames, *([] if content.annotated_frame is None else [content.annotated_frame])}
-    for index in sorted(named):
-        if index >= frame_count:
+    keys = {
+        "annotated_frames": ("the annotated frame", named),
+        "frame_digests": ("the digest of a frame", content.frame_digests),
+        "corrects": ("the corrected frame", content.corrects),
+        "absent": ("absent objects of a frame", content.absent),
+    }
+    for key, (what, indices) in keys.items():
+        if outside := [index for index in sorted(indices) if index >= frame_count]:
             raise InputError(
-                f"{path}: found the annotated frame {index}, expected frames in 0..{frame_count - 1}; "
-                "correct the key 'annotated_frames'"
-            )
-    for index in content.frame_digests:
-        if index >= frame_count:
-            raise InputError(
-                f"{path}: found the digest of a frame {index}, expected frames in 0..{frame_count - 1}; "
-                "correct the key 'frame_digests'"
+                f"{path}: found {what} {outside[0]}, expected frames in 0..{frame_count - 1}; correct the key {key!r}"
             )
     drawn = {index for index, lines in enumerate(content.scribbles) if lines}
     frames = {
         index: FrameScribbles(tuple(_canonical(line.as_drawn()) for line in content.scribbles[index]))
-        for index in sorted(named | drawn)
+        for index in sorted(named | drawn | set(content.corrects))
     }
-    return ScribbleSet(sequence, frame_count, frames, content.frame_digests, content.model_extra or {})
+    absent = {index: tuple(sorted(set(ids))) for index, ids in sorted(content.absent.items()) if ids}
+    _check_absent(path, frames, absent)
+    return ScribbleSet(
+        sequence, frame_count, frames, content.frame_digests, content.corrects, absent, content.model_extra or {}
+    )
+
+
+def _check_absent(path: Path, frames: Mapping[int, FrameScribbles], absent: Mapping[int, tuple[int, ...]]) -> None:
+    for index, ids in absent.items():
+        if index not in frames:
+            raise InputError(
+                f"{path}: found absent objects of frame {index}, which is not annotated, expected an annotated frame; "
+                "name it in 'annotated_frames' or 'corrects', or correct the key 'absent'"
+            )
+        if drawn := sorted({*ids} & {*frames[index].object_ids}):
+            raise InputError(
+                f"{path}: found strokes of object {drawn[0]} on frame {index}, which calls it absent, expected one of "
+                "both; remove its strokes, or correct the key 'absent'"
+            )
 
 
 def check_video(path: Path, scribbles: ScribbleSet, video: Sequence[Frame], frames: Iterable[int]) -> None:
@@ -181,6 +207,10 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
     keys: dict[str, Any] = {"sequence": scribbles.sequence, "annotated_frames": scribbles.annotated}
     if scribbles.frame_digests:
         keys["frame_digests"] = dict(sorted(scribbles.frame_digests.items()))
+    if scribbles.corrects:
+        keys["corrects"] = dict(sorted(scribbles.corrects.items()))
+    if scribbles.absent:
+        keys["absent"] = dict(sorted(scribbles.absent.items()))
     head = ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in {**keys, **scribbles.other_keys}.items())
     text = f'{{{head},"scribbles":[\n' + ",\n".join(rows) + "\n]}\n"
     try:
@@ -193,11 +223,14 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
         ) from error
 
 
-def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line], frame_digest: str = "") -> ScribbleSet:
+def merge(
+    scribbles: ScribbleSet, frame: int, lines: Iterable[Line], frame_digest: str = "", corrects: str = ""
+) -> ScribbleSet:
     """The set with these lines as all that is drawn on a frame; no line: annotated, and nothing is there.
 
     They take the place of the frame's former lines, so that a picture may be painted again, or read twice.
-    `frame_digest` is that of the picture that they were drawn on, if it is known.
+    `frame_digest` is that of the picture that they were drawn on, if it is known; `corrects` that of the mask that they
+    correct, if they do: then objects without a line are as they were in it, and those called absent stay so.
 
     Raises:
         InputError: the sequence has no such frame.
@@ -208,12 +241,20 @@ def merge(scribbles: ScribbleSet, frame: int, lines: Iterable[Line], frame_diges
             f"0..{scribbles.frame_count - 1}; rename or remove the file they come from"
         )
     drawn = FrameScribbles(tuple(map(_canonical, lines)))
-    digests = {index: digest for index, digest in scribbles.frame_digests.items() if index != frame}
+    absent = tuple(each for each in scribbles.absent.get(frame, ()) if corrects and each not in drawn.object_ids)
     return replace(
         scribbles,
         frames=dict(sorted({**scribbles.frames, frame: drawn}.items())),
-        frame_digests={**digests, frame: frame_digest} if frame_digest else digests,
+        frame_digests=_with(scribbles.frame_digests, frame, frame_digest),
+        corrects=_with(scribbles.corrects, frame, corrects),
+        absent=_with(scribbles.absent, frame, absent),
     )
+
+
+def _with(known: Mapping[int, Any], frame: int, value: Any) -> dict[int, Any]:
+    """What is known by frame, with another value for one of them; nothing for one that says nothing."""
+    others = {index: each for index, each in known.items() if index != frame}
+    return {**others, frame: value} if value else others
 
 
 class _Strict(BaseModel):
@@ -244,6 +285,8 @@ class _ScribbleFile(_Strict):
     annotated_frames: list[_FrameIndex] = []
     annotated_frame: _FrameIndex | None = None
     frame_digests: dict[_FrameIndex, _Digest] = {}
+    corrects: dict[_FrameIndex, _Digest] = {}
+    absent: dict[_FrameIndex, list[Annotated[int, Field(ge=1, le=MAX_OBJECT_ID)]]] = {}
 
 
 _EXPECTED: Final = {
@@ -254,6 +297,8 @@ _EXPECTED: Final = {
     "annotated_frames": "a list of frame numbers, counted from 0",
     "annotated_frame": "a frame number, counted from 0",
     "frame_digests": "digests of frames by their number, {'12': '<64 hexadecimal digits>'}",
+    "corrects": "digests of masks by the number of their frame, {'12': '<64 hexadecimal digits>'}",
+    "absent": f"ids of objects (1..{MAX_OBJECT_ID}) by the number of a frame, {{'12': [2]}}",
 }
 
 

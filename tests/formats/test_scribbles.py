@@ -274,14 +274,14 @@ def test_the_digest_of_a_picture_is_that_of_its_size_and_pixels() -> None:
 
 
 def test_digests_of_frames_and_keys_that_nobody_knows_are_kept(file: Path, tmp_path: Path) -> None:
-    keys = {"frame_digests": {"1": DIGEST}, "author": "anna", "corrects": {"1": [2]}, "score": None}
+    keys = {"frame_digests": {"1": DIGEST}, "author": "anna", "seen_by": {"1": [2]}, "score": None}
     scribbles = read(file, document([], [LINE], **keys))
     assert scribbles.frame_digests == {1: DIGEST}
     write_scribbles(tmp_path / "again.json", merge(scribbles, 0, [], "f" * 64))
     written = json.loads((tmp_path / "again.json").read_text())
     assert written["frame_digests"] == {"0": "f" * 64, "1": DIGEST}
-    assert {name: written[name] for name in ("author", "corrects", "score")} == {
-        "author": "anna", "corrects": {"1": [2]}, "score": None
+    assert {name: written[name] for name in ("author", "seen_by", "score")} == {
+        "author": "anna", "seen_by": {"1": [2]}, "score": None
     }  # fmt: skip
     assert merge(scribbles, 1, []).frame_digests == {}, "other strokes, drawn on who knows what"
     assert scribbles.strokes_digest(1) == read(file, document([], [LINE])).strokes_digest(1)
@@ -354,3 +354,41 @@ def test_a_time_that_is_none_refuses_no_stroke(file: Path, nonsense: Any) -> Non
     assert scribbles.drawn_s == 0
     write_scribbles(file, scribbles)
     assert json.loads(file.read_text())["scribbles"][1][0]["end_time"] == 0
+
+
+# Corrections, and objects called absent
+
+
+SEEN = "0123456789abcdef" * 4
+
+
+def test_a_corrected_frame_is_annotated_and_comes_back(file: Path) -> None:
+    scribbles = read(file, document([], [], corrects={"1": SEEN}, absent={"1": [3, 2, 3]}))
+    assert scribbles.annotated == (1,)
+    assert (scribbles.corrects, scribbles.absent) == ({1: SEEN}, {1: (2, 3)})
+    assert scribbles.other_keys == {}
+    write_scribbles(file, scribbles)
+    assert read_scribbles(file, "gym", 2) == scribbles
+
+
+def test_strokes_are_none_of_the_absent_and_end_a_correction_that_they_are_not(file: Path) -> None:
+    before = read(file, document([], [], corrects={"1": SEEN}, absent={"1": [2, 3]}))
+    corrected = merge(before, 1, [Line(2, ((0.1, 0.1),))], corrects=SEEN[::-1])
+    assert (corrected.corrects, corrected.absent) == ({1: SEEN[::-1]}, {1: (3,)})
+    drawn_anew = merge(corrected, 1, [Line(2, ((0.1, 0.1),))])
+    assert (drawn_anew.corrects, drawn_anew.absent) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"corrects": {"2": SEEN}}, "found the corrected frame 2, expected frames in 0..1; correct the key 'corrects'"),
+        ({"corrects": {"1": "x"}}, "found 'x' as 'corrects', expected digests of masks"),
+        ({"absent": {"0": [1]}}, "found absent objects of frame 0, which is not annotated"),
+        ({"absent": {"1": [1]}}, "found strokes of object 1 on frame 1, which calls it absent"),
+        ({"absent": {"1": [0]}}, r"found 0 as 'absent', expected ids of objects \(1..254\)"),
+    ],
+)
+def test_corrections_that_cannot_be_are_refused(file: Path, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(file, document([], [LINE], **keys))
