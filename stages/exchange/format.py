@@ -8,18 +8,21 @@ are placed by `stages.exchange.pictures`, where the format says.
 Bytes repeat: whatever is written depends on the masks, the names and the terms alone (no dates, hosts, paths).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, Protocol
 
-from stages.core.types import LabelMap
+from stages.core.types import Frame, LabelMap
 from stages.exchange.part import PartReader, PartWriter
 from stages.exchange.terms import Terms
 from stages.formats.frames_csv import FrameQuality
 
 UNKNOWN: Final = 255
 """In an exported label map: nobody knows what is there. Only formats that can say so meet it, see `Format.unknown`."""
+WHOLE_FRAME: Final = "the whole frame"
+"""What `Format.unknown` is of formats that can only leave a frame out: the exporter drops frames with unknown pixels,
+and hands them on as it does others that it drops. It does so for every format if the terms say `unknown` "none"."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ class ExportedFrame:
     """Of its most doubtful object, in [0, 1]."""
     qualities: Mapping[int, FrameQuality] = field(default_factory=dict)
     """What is known of each object on it."""
+    picture: Callable[[], Frame] | None = None
+    """Decodes the source's picture, at the masks' size, for formats whose files hold its colours; None of a dropped
+    frame."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +136,8 @@ class Format(Protocol):
         name: what `--format` calls it.
         summary: one line: what it is, and who reads it.
         loss: what is lost.
-        unknown: how it says that nobody knows a pixel ("255", "class 10"); "" if it cannot: then such switches are
-            refused.
+        unknown: how it says that nobody knows a pixel ("255", "class 10", `WHOLE_FRAME`); "" if it cannot: then such
+            switches are refused.
         options: the fields of `Terms` that it heeds, beyond those that the exporter itself does; others are refused.
         wants_jpg: whether its readers take `.jpg` only.
         copies_pictures: whether pictures are copied unless asked otherwise, since its readers write into them.
