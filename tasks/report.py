@@ -53,7 +53,9 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
         return task if task.complete() else None
 
     def work(self, folder: Path) -> list[int]:
-        """Write index.html and everything it shows."""
+        """Write index.html and everything it shows; lay out the frames that it suggests."""
+        from stages.formats.report_data import read_suggested
+        from stages.steps.ask import lay_out_suggested
         from stages.steps.report import report_sequence
 
         result = self.clone(RefineSequence)
@@ -71,4 +73,5 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             brush_px=self.brush_px,
             progress=self.progress,
         )
+        lay_out_suggested(self.root, self.scribbles, read_suggested(folder), self.snapshot.frame_files)
         return result.manifest().objects

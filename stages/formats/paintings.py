@@ -40,6 +40,11 @@ def picture_to_paint_on(root: Path, index: int) -> Path:
     return root / FOLDER / f"{index:05d}.png"
 
 
+def paint_on(index: int) -> str:
+    """The same as people are told it, from the sequence's folder of results on."""
+    return picture_to_paint_on(Path(), index).as_posix()
+
+
 def is_declared_empty(painted: Path) -> bool:
     """Whether a picture says that nothing is on its frame, whatever it shows."""
     return painted.name.lower().endswith(".empty.png")
@@ -87,6 +92,17 @@ def clear_away(root: Path, still_asked: Container[int] = ()) -> None:
         picture = root / FOLDER / name
         if picture.exists() and int(picture.stem) not in still_asked:
             _take_away(picture, digests)
+
+
+def withdraw(root: Path, index: int) -> None:
+    """Delete the picture that was laid out of one frame, unless it was painted on.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    picture = picture_to_paint_on(root, index)
+    if picture.exists():
+        _take_away(picture, _laid_out(root).get(picture.name, ()))
 
 
 def _take_away(picture: Path, ours: Sequence[str]) -> bool:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from stages.core.errors import StageError
 from stages.formats import files
 from stages.formats.frames_csv import FrameQuality
+from stages.formats.json_files import read_json
+from stages.formats.paintings import paint_on
 from stages.formats.tables import read_table, write_table
 
 QUALITY_CSV: Final = "quality.csv"
@@ -58,11 +61,25 @@ def write_suggestions(
             "why": worst[frame].why if frame in worst else "",
             "objects": list(object_ids),
             "between_anchors": [left, right],
+            "paint_on": paint_on(frame),
         }
         for rank, (frame, gain, left, right, object_ids) in enumerate(suggestions, 1)
     ]
     text = json.dumps({"sequence": sequence, "suggestions": entries}, indent=1, ensure_ascii=False)
     files.write(folder / NEXT_SCRIBBLES, text + "\n")
+
+
+def read_suggested(folder: Path) -> tuple[int, ...]:
+    """The frames that `write_suggestions` wrote, best first.
+
+    Raises:
+        StageError: the file is missing, or is no such list.
+    """
+    path = folder / NEXT_SCRIBBLES
+    try:
+        return tuple(int(each["frame"]) for each in read_json(path)["suggestions"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StageError(f"{path}: cannot be read ({error!r}); delete the report to have it made again") from None
 
 
 def worst_by_frame(judged: Iterable[JudgedFrame]) -> dict[int, JudgedFrame]:

@@ -1,9 +1,16 @@
 """`outputs/<seq>/requests.json`: which frames wait for scribbles, and what was asked under which terms.
 
-The pictures to paint on, and what people painted, are in `stages.formats.paintings`.
+    waiting     a row for each frame that the last run waits for
+    issued      anchors by the terms under which they were asked for, the last first, and which of them still wait
+    declined    frames by scribble set and length of the video that nobody is to be asked for
+    suggested   frames that the report suggests: pictures of them are laid out, and nothing waits for them
+
+The last two are there if they say something; versions that do not know them pass them over. The pictures to paint on,
+and what people painted, are in `stages.formats.paintings`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +19,12 @@ from stages.core.plan import Plan
 from stages.formats.files import write_json
 from stages.formats.json_files import read_json
 from stages.formats.manifest import Json
-from stages.formats.paintings import FOLDER, REQUESTS_JSON, clear_away
+from stages.formats.paintings import FOLDER, REQUESTS_JSON, clear_away, paint_on, withdraw
 from stages.formats.schema import NewerVersionError, check_schema
 
 SCHEMA: Final = 1
+_OF_SET: Final = ("scribbles", "frame_count")
+"""What tells the scribbles of one video from others, among terms."""
 
 
 def issued_anchors(root: Path, terms: Json) -> tuple[int, ...]:
@@ -29,7 +38,7 @@ def issued_anchors(root: Path, terms: Json) -> tuple[int, ...]:
         NewerVersionError: a newer version of LIS has asked.
         StageError: the file is damaged.
     """
-    return next((tuple(issue["anchors"]) for issue in _issues(root) if issue["terms"] == terms), ())
+    return next((tuple(issue["anchors"]) for issue in _read(root).issued if issue["terms"] == terms), ())
 
 
 def has_asked_for(root: Path, scribble_set: str) -> bool:
@@ -38,7 +47,7 @@ def has_asked_for(root: Path, scribble_set: str) -> bool:
     Raises:
         StageError: see `issued_anchors`.
     """
-    return any(issue["terms"].get("scribbles") == scribble_set for issue in _issues(root))
+    return any(issue["terms"].get("scribbles") == scribble_set for issue in _read(root).issued)
 
 
 def terms_of_waiting(root: Path) -> Json:
@@ -47,24 +56,39 @@ def terms_of_waiting(root: Path) -> Json:
     Raises:
         StageError: see `issued_anchors`.
     """
-    waiting, issued = _read(root)
-    return issued[0]["terms"] if issued and waiting else {}
+    said = _read(root)
+    return said.issued[0]["terms"] if said.issued and said.waiting else {}
 
 
 def asked_by(root: Path) -> dict[int, str]:
-    """The frames that wait for scribbles -> the scribble set that they are for.
+    """The frames that wait for scribbles, or that a report suggests -> the scribble set that they are for.
 
     Raises:
         StageError: see `issued_anchors`.
     """
-    found: dict[int, str] = {}
-    for issue in reversed(_issues(root)):
-        found |= dict.fromkeys(issue["waiting"], str(issue["terms"].get("scribbles", "")))
-    return found
+    return _asked_by(_read(root))
+
+
+def suggested_frames(root: Path) -> frozenset[int]:
+    """The frames that the report suggests.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    return frozenset(_read(root).suggested.get("frames", ()))
+
+
+def declined_frames(root: Path, terms: Json) -> frozenset[int]:
+    """The frames that nobody is to be asked for, in a set and a video as the terms name them.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    return frozenset(index for each in _read(root).declined if _concerns(each, terms) for index in each["frames"])
 
 
 def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> None:
-    """Write `requests.json`.
+    """Write what people are asked for.
 
     Args:
         root: the sequence's folder of results.
@@ -80,55 +104,141 @@ def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> 
             "frame": index,
             "name": names[index],
             "why": "an anchor of the plan without scribbles",
-            "paint_on": f"{FOLDER}/{index:05d}.png",
+            "paint_on": paint_on(index),
             "save_as": f"{FOLDER}/{index:05d}.strokes.png",
             "or_if_nothing_is_there": f"{FOLDER}/{index:05d}.empty.png",
         }
         for index in plan.requested
     ]
+    said = _read(root)
     others = [
         {**issue, "waiting": [index for index in issue["waiting"] if index not in plan.requested]}
-        for issue in _issues(root)
+        for issue in said.issued
         if issue["terms"] != terms
     ]
-    _write(root, waiting, [{"terms": terms, "anchors": plan.anchors, "waiting": plan.requested}, *others])
+    issue = {"terms": terms, "anchors": plan.anchors, "waiting": plan.requested}
+    _write(root, replace(said, waiting=waiting, issued=[issue, *others]))
 
 
 def settle_requests(root: Path, scribble_set: str) -> None:
     """Note that a set waits for nothing any more, and take the clean pictures away; what was asked for is remembered.
 
-    What was laid out for other sets stays, and theirs is what is painted on it.
+    What was laid out for other sets stays, and theirs is what is painted on it; so does what a report suggests.
     """
-    issued = _issues(root)
+    said = _read(root)
     settled = [
-        {**issue, "waiting": []} if issue["terms"].get("scribbles") == scribble_set else issue for issue in issued
+        {**issue, "waiting": []} if issue["terms"].get("scribbles") == scribble_set else issue for issue in said.issued
     ]
-    asked = {index for issue in settled for index in issue["waiting"]}
-    clear_away(root, still_asked=asked)
-    if issued:
-        _write(root, [], settled)
+    settled_said = replace(said, waiting=[], issued=settled)
+    clear_away(root, still_asked=_asked_by(settled_said))
+    if said.issued:
+        _write(root, settled_said)
 
 
-def _write(root: Path, waiting: Sequence[Json], issued: Sequence[Json]) -> None:
-    write_json(root / REQUESTS_JSON, {"schema": SCHEMA, "waiting": waiting, "issued": issued})
+def decline(root: Path, terms: Json, frames: Collection[int]) -> None:
+    """Note that nobody is to be asked for these frames; clean pictures of them go.
 
-
-def _issues(root: Path) -> list[Json]:
-    return _read(root)[1]
-
-
-def _read(root: Path) -> tuple[list[Json], list[Json]]:
-    """What waits for people, and what was asked for under which terms, the last first.
-
-    Damage is told, since anchors that people work on must not move.
+    Raises:
+        OSError: the disk refuses.
+        StageError: see `issued_anchors`.
     """
+    said = _read(root)
+
+    def without(indices: Iterable[int]) -> list[int]:
+        return [index for index in indices if index not in frames]
+
+    issued = [
+        {**issue, "anchors": without(issue["anchors"]), "waiting": without(issue["waiting"])}
+        if _concerns(issue["terms"], terms)
+        else issue
+        for issue in said.issued
+    ]
+    waiting = [row for row in said.waiting if row["frame"] not in frames]
+    suggested = {**said.suggested, "frames": without(said.suggested["frames"])} if said.suggested else {}
+    declined = _with_declined(said, terms, declined_frames(root, terms).union(frames))
+    _write(root, _Said(waiting, issued, declined, suggested))
+    for index in frames:
+        withdraw(root, index)
+
+
+def ask_again(root: Path, terms: Json, frames: Collection[int], plan: Plan) -> None:
+    """Take back that frames were declined: they are anchors again under these terms, and under all that had asked.
+
+    Args:
+        root: the sequence's folder of results.
+        terms: see `issued_anchors`.
+        frames: that are to be asked for.
+        plan: the anchors as they are without them.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    said = _read(root)
+    issued = list(said.issued)
+    if all(issue["terms"] != terms for issue in issued):
+        issued.append({"terms": terms, "anchors": plan.anchors, "waiting": []})
+    issued = [
+        {**issue, "anchors": sorted({*issue["anchors"], *frames})} if _concerns(issue["terms"], terms) else issue
+        for issue in issued
+    ]
+    declined = _with_declined(said, terms, declined_frames(root, terms).difference(frames))
+    _write(root, replace(said, issued=issued, declined=declined))
+
+
+def note_suggestions(root: Path, scribble_set: str, frames: Sequence[int]) -> None:
+    """Note which frames the report of a set suggests, in the place of those that were suggested before.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    said = _read(root)
+    suggested = {"scribbles": scribble_set, "frames": list(frames)} if frames else {}
+    if suggested != said.suggested:
+        _write(root, replace(said, suggested=suggested))
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What the file says."""
+
+    waiting: Sequence[Json] = ()
+    issued: Sequence[Json] = ()
+    declined: Sequence[Json] = ()
+    suggested: Json = field(default_factory=dict)
+
+
+def _asked_by(said: _Said) -> dict[int, str]:
+    found = dict.fromkeys(said.suggested.get("frames", ()), str(said.suggested.get("scribbles", "")))
+    for issue in reversed(said.issued):
+        found |= dict.fromkeys(issue["waiting"], str(issue["terms"].get("scribbles", "")))
+    return found
+
+
+def _concerns(noted: Json, terms: Json) -> bool:
+    """Whether something was noted of the set and the video that the terms are about."""
+    return all(noted.get(name) == terms[name] for name in _OF_SET)
+
+
+def _with_declined(said: _Said, terms: Json, frames: Collection[int]) -> list[Json]:
+    others = [each for each in said.declined if not _concerns(each, terms)]
+    return [*others, *([{**{name: terms[name] for name in _OF_SET}, "frames": sorted(frames)}] if frames else [])]
+
+
+def _write(root: Path, said: _Said) -> None:
+    fields = {"schema": SCHEMA, "waiting": said.waiting, "issued": said.issued}
+    extra = {"declined": said.declined, "suggested": said.suggested}
+    write_json(root / REQUESTS_JSON, {**fields, **{name: value for name, value in extra.items() if value}})
+
+
+def _read(root: Path) -> _Said:
+    """What the file says; nothing if there is none. Damage is told: anchors that people work on must not move."""
     path = root / REQUESTS_JSON
     try:
         fields = read_json(path)
         check_schema(path, fields.get("schema", 1), SCHEMA)
         rows = [dict(row) for row in fields.get("waiting", [])]
         last_waits = [row["frame"] for row in rows]  # former files say it of the last issue only
-        return rows, [
+        issued = [
             {
                 "terms": dict(issue["terms"]),
                 "anchors": [int(index) for index in issue["anchors"]],
@@ -136,8 +246,11 @@ def _read(root: Path) -> tuple[list[Json], list[Json]]:
             }
             for number, issue in enumerate(fields["issued"])
         ]
+        declined = [_frames_of(each) for each in fields.get("declined", [])]
+        suggested = _frames_of(fields["suggested"]) if fields.get("suggested") else {}
+        return _Said(rows, issued, declined, suggested)
     except (FileNotFoundError, NotADirectoryError):
-        return [], []
+        return _Said()
     except NewerVersionError:
         raise
     except (StageError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -145,3 +258,7 @@ def _read(root: Path) -> tuple[list[Json], list[Json]]:
             f"{path}: found no readable list of the frames that were asked for ({error or type(error).__name__}); "
             "delete it to be asked anew, perhaps for other frames; nothing that was painted is lost"
         ) from None
+
+
+def _frames_of(noted: Json) -> Json:
+    return {**noted, "frames": [int(index) for index in noted["frames"]]}

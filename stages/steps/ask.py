@@ -25,7 +25,7 @@ from stages.formats.paintings import (
     set_of,
 )
 from stages.formats.pictures import encoded
-from stages.formats.requests import asked_by, note_requests
+from stages.formats.requests import asked_by, note_requests, note_suggestions, suggested_frames
 from stages.formats.scribbles import ScribbleSet, check_video, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
 
@@ -52,14 +52,30 @@ def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path]) -> list[int
     Returns:
         The frames of which no clean picture could be laid out, since a person has just painted on it.
     """
-    painted = [
-        index
-        for index in plan.requested
-        if not lay_out(root, index, encoded(Image.fromarray(read_frame(frames[index])), "PNG", compress_level=1))
-    ]
-    clear_away(root, still_asked=plan.anchors)  # what was painted may have to be painted again
+    painted = [index for index in plan.requested if not lay_out(root, index, _as_png(frames[index]))]
+    # What was painted may have to be painted again; what the report suggests is not asked for, and stays.
+    clear_away(root, still_asked=suggested_frames(root).union(plan.anchors))
     note_requests(root, terms, plan, [path.name for path in frames])
     return painted
+
+
+def lay_out_suggested(root: Path, scribble_set: str, suggested: Sequence[int], frames: Sequence[Path]) -> None:
+    """Lay out the pictures that a report suggests to paint on: nobody waits for them. Those of former suggestions go.
+
+    Args:
+        root: the sequence's folder of results.
+        scribble_set: the one that the report is about: paintings on these pictures are for it.
+        suggested: frame indices.
+        frames: the video's pictures, in order.
+    """
+    note_suggestions(root, scribble_set, suggested)
+    for index in suggested:
+        lay_out(root, index, _as_png(frames[index]))
+    clear_away(root, still_asked=asked_by(root))
+
+
+def _as_png(frame: Path) -> memoryview:
+    return encoded(Image.fromarray(read_frame(frame)), "PNG", compress_level=1)
 
 
 def look_at_painted(

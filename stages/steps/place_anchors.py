@@ -1,6 +1,6 @@
 """Which frames to annotate, and the stretches between them (paper, Eq. 1)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ def plan(
     requests: int = 7,
     placement: str = "eq1",
     issued: Sequence[int] = (),
+    declined: Collection[int] = (),
 ) -> Plan:
     """Choose the anchors of a video; a pure function, called while the task graph is built.
 
@@ -32,9 +33,12 @@ def plan(
         placement: `eq1`, `spread` or `given`.
         issued: anchors that people were asked for by an earlier call: they never move, and frames annotated beyond them
             join the plan without re-planning it.
+        declined: frames that nobody is to be asked for. While anchors are chosen they count as annotated, so that no
+            other frame is asked for in their place; then they are left out, unless they are annotated all the same.
 
     Raises:
-        InputError: an annotated frame lies outside the video, an unknown placement, or `given` without any annotation.
+        InputError: an annotated frame lies outside the video, an unknown placement, `given` without any annotation, or
+            every frame was declined.
     """
     fixed = sorted(set(annotated))
     if outside := [index for index in fixed if not 0 <= index < frame_count]:
@@ -50,16 +54,23 @@ def plan(
             )
         return Plan(frame_count, tuple(fixed), ())
     wanted = min(frame_count, requests + 1)
+    gone = {index for index in declined if 0 <= index < frame_count} - set(fixed)
+    settled = sorted(gone.union(fixed))
     if issued:
         chosen = {index for index in issued if 0 <= index < frame_count}
     elif placement == "eq1":
-        chosen = _without_nearest(_equation_1(frame_count, wanted), fixed)
+        chosen = _without_nearest(_equation_1(frame_count, wanted), settled)
     elif placement == "spread":
-        chosen = _spread(frame_count, fixed, wanted)
+        chosen = _spread(frame_count, settled, wanted)
     else:
         raise InputError(f"unknown placement `{placement}`: expected one of {', '.join(PLACEMENTS)}.")
-    anchors = tuple(sorted(chosen | set(fixed)))
-    return Plan(frame_count, anchors, tuple(sorted(chosen - set(fixed))))
+    anchors = tuple(sorted(chosen - gone | set(fixed)))
+    if not anchors:
+        raise InputError(
+            f"found no frame that is annotated or may be asked for: {len(gone)} were declined. Ask for one of them "
+            "again (lis scribbles decline --ask-again), or annotate a frame."
+        )
+    return Plan(frame_count, anchors, tuple(sorted(set(anchors) - set(fixed))))
 
 
 def _equation_1(frame_count: int, count: int) -> list[int]:

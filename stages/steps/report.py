@@ -31,6 +31,7 @@ from stages.formats import tracks as track_files
 from stages.formats.evaluation import Evaluation, ScoredFrame
 from stages.formats.frames_csv import FrameQuality, read_frames_csv
 from stages.formats.masks import read_mask
+from stages.formats.paintings import paint_on
 from stages.formats.report_data import JudgedFrame, worst_by_frame, write_quality_csv, write_suggestions
 from stages.formats.results import result_file
 from stages.steps.assess import judge, suggest
@@ -188,6 +189,7 @@ def write_report(
         doubtful=sum(row.doubt >= _DOUBTFUL for row in queue),
         doubtful_from=_DOUBTFUL,
         suggestions=suggestions,
+        paint_on=paint_on,
         worst={row.frame: row for row in queue},
         pictured=queue[:pictured],
         listed=queue[pictured : pictured + _LISTED_FRAMES],

@@ -170,7 +170,8 @@ class SequenceSnapshot:
         issued = requests.issued_anchors(self.root, self.request_terms)
         painted = {index for index in self.painted if index < self.frame_count}
         annotated = tuple(sorted({*self.scribbles.annotated, *painted}))
-        return plan(self.frame_count, annotated, self._terms.requests, self._terms.placement, issued)
+        terms, declined = self._terms, requests.declined_frames(self.root, self.request_terms)
+        return plan(self.frame_count, annotated, terms.requests, terms.placement, issued, declined)
 
     @cached_property
     def request_terms(self) -> Json:

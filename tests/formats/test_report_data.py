@@ -13,6 +13,7 @@ from stages.formats.report_data import (
     JudgedFrame,
     Suggestion,
     read_quality_csv,
+    read_suggested,
     worst_by_frame,
     write_quality_csv,
     write_suggestions,
@@ -64,6 +65,7 @@ def test_suggestions_are_ranked_and_say_why(tmp_path: Path) -> None:
                 "why": "forward and backward überlappen by 20%",
                 "objects": [2, 1],
                 "between_anchors": [30, None],
+                "paint_on": "requests/00035.png",
             },
             {
                 "rank": 2,
@@ -74,6 +76,11 @@ def test_suggestions_are_ranked_and_say_why(tmp_path: Path) -> None:
                 "why": "",
                 "objects": [],
                 "between_anchors": [None, 30],
+                "paint_on": "requests/00007.png",
             },
         ],
     }
+    assert read_suggested(tmp_path) == (35, 7)
+    (tmp_path / "next_scribbles.json").write_text("{")
+    with pytest.raises(StageError, match=r"next_scribbles\.json: cannot be read"):
+        read_suggested(tmp_path)

@@ -8,7 +8,19 @@ import pytest
 
 from stages.core.errors import StageError
 from stages.core.plan import Plan
-from stages.formats.requests import asked_by, has_asked_for, issued_anchors, note_requests, settle_requests
+from stages.formats.paintings import lay_out
+from stages.formats.requests import (
+    ask_again,
+    asked_by,
+    decline,
+    declined_frames,
+    has_asked_for,
+    issued_anchors,
+    note_requests,
+    note_suggestions,
+    settle_requests,
+    suggested_frames,
+)
 
 TERMS: dict[str, Any] = {"scribbles": "001", "requests": 3, "placement": "eq1", "frame_count": 12}
 OTHER = {**TERMS, "requests": 5}
@@ -118,3 +130,63 @@ def test_requests_of_a_newer_version_are_neither_read_nor_overwritten(tmp_path: 
         with pytest.raises(StageError, match=r"requests\.json: found version 2 .* newer version of LIS"):
             act()
     assert path.read_text() == '{"schema": 2, "issued": []}'
+
+
+# Frames that nobody is to be asked for
+
+
+def test_a_declined_frame_waits_no_more_and_its_clean_picture_goes(tmp_path: Path) -> None:
+    note_requests(tmp_path, TERMS, Plan(12, (2, 5, 8), (2, 5)), NAMES)
+    note_requests(tmp_path, {**TERMS, "scribbles": "002"}, Plan(12, (5, 6), (5, 6)), NAMES)
+    for index in (2, 5):
+        lay_out(tmp_path, index, b"picture")
+    decline(tmp_path, TERMS, [2])
+    assert declined_frames(tmp_path, OTHER) == {2}, "of the set, whatever else was asked for"
+    assert issued_anchors(tmp_path, TERMS) == (5, 8)
+    assert asked_by(tmp_path) == {5: "002", 6: "002"}
+    assert sorted(path.name for path in tmp_path.glob("requests/0*")) == ["00005.png"]
+    decline(tmp_path, TERMS, [8])
+    assert declined_frames(tmp_path, TERMS) == {2, 8}
+    for others in ({"scribbles": "002"}, {"frame_count": 13}):
+        assert declined_frames(tmp_path, {**TERMS, **others}) == frozenset(), "of another set, another video"
+    settle_requests(tmp_path, "001")
+    note_requests(tmp_path, TERMS, Plan(12, (5,), ()), NAMES)
+    assert declined_frames(tmp_path, TERMS) == {2, 8}, "requests come and go"
+
+
+def test_a_declined_picture_that_was_painted_on_stays(tmp_path: Path) -> None:
+    lay_out(tmp_path, 5, b"picture")
+    (tmp_path / "requests" / "00005.png").write_bytes(b"painted")
+    decline(tmp_path, TERMS, [5])
+    assert (tmp_path / "requests" / "00005.png").read_bytes() == b"painted"
+
+
+def test_a_declined_frame_can_be_asked_for_again(tmp_path: Path) -> None:
+    note_requests(tmp_path, TERMS, Plan(12, (2, 5, 8), (5,)), NAMES)
+    decline(tmp_path, TERMS, [5, 8])
+    ask_again(tmp_path, OTHER, [5], Plan(12, (2, 6), ()))
+    assert declined_frames(tmp_path, TERMS) == {8}
+    assert issued_anchors(tmp_path, TERMS) == (2, 5)
+    assert issued_anchors(tmp_path, OTHER) == (2, 5, 6), "nobody was asked under these terms yet"
+    ask_again(tmp_path, TERMS, [8], Plan(12, (2, 5), ()))
+    assert "declined" not in json.loads((tmp_path / "requests.json").read_text())
+
+
+def test_suggested_pictures_stay_and_nothing_waits_for_them(tmp_path: Path) -> None:
+    note_requests(tmp_path, TERMS, Plan(12, (2, 5), (5,)), NAMES)
+    note_suggestions(tmp_path, "001", [3, 7])
+    for index in (3, 5, 7):
+        lay_out(tmp_path, index, b"picture")
+    assert asked_by(tmp_path) == {3: "001", 5: "001", 7: "001"}, "what is painted there is for the set"
+    assert [each["frame"] for each in waiting(tmp_path)] == [5]
+    settle_requests(tmp_path, "001")
+    assert sorted(path.name for path in tmp_path.glob("requests/0*")) == ["00003.png", "00007.png"]
+    note_suggestions(tmp_path, "002", [])
+    assert (suggested_frames(tmp_path), asked_by(tmp_path)) == (frozenset(), {})
+
+
+@pytest.mark.parametrize("key", ["declined", "suggested"])
+def test_what_was_declined_or_suggested_can_be_damaged_too(tmp_path: Path, key: str) -> None:
+    (tmp_path / "requests.json").write_text(json.dumps({"issued": [], key: [{"frames": ["x"]}]}))
+    with pytest.raises(StageError, match=r"requests\.json: found no readable list"):
+        declined_frames(tmp_path, TERMS)

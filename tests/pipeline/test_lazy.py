@@ -116,8 +116,8 @@ def test_what_was_painted_for_one_set_leaves_the_others_alone(finished: Project)
     before = finished.scribble_file.read_bytes()
     other = ("--scribbles", "002", "--new-set", "--requests", "2")
     finished.run("RefineSequence", *other, expect=20)
-    for picture in (finished.root / "requests").glob("0*.png"):
-        paint(finished, int(picture.stem), "{:05d}.png")
+    for asked in json.loads((finished.root / "requests.json").read_text())["waiting"]:
+        paint(finished, asked["frame"], "{:05d}.png")
     for _ in range(2):  # before the other set has read them, and after
         finished.run("RefineSequence")
         output = finished.run("RefineSequence")

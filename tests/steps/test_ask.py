@@ -18,7 +18,7 @@ from stages.formats.frames import pixel_digest, read_frame
 from stages.formats.paintings import pending, picture_to_paint_on
 from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
-from stages.steps.ask import Reading, ask, look_at_painted, read_painted
+from stages.steps.ask import Reading, ask, lay_out_suggested, look_at_painted, read_painted
 
 TERMS = {"scribbles": "001", "requests": 2, "placement": "eq1", "frame_count": 4}
 HEIGHT, WIDTH = 24, 32
@@ -311,3 +311,17 @@ def test_one_picture_that_cannot_be_read_keeps_all_of_them_waiting(
     assert file.read_bytes() == before
     assert 1 in pending(root, "001", DRAWN.annotated, frames)
     assert not (root / "requests" / "read.json").exists()
+
+
+def test_what_a_report_suggests_is_laid_out_until_it_suggests_something_else(root: Path, frames: list[Path]) -> None:
+    lay_out_suggested(root, "001", [1, 2], frames)
+    ask(root, TERMS, Plan(4, (0, 3), (3,)), frames)
+    assert laid_out(root) == ["00001.png", "00002.png", "00003.png"]
+    assert (read_frame(picture_to_paint_on(root, 1)) == read_frame(frames[1])).all()
+    picture_to_paint_on(root, 1).write_bytes(b"painted")
+    lay_out_suggested(root, "001", [0], frames)
+    assert laid_out(root) == ["00000.png", "00001.png", "00003.png"], "painted on, or asked for"
+
+
+def laid_out(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "requests").glob("0*"))

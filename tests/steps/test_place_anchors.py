@@ -91,3 +91,33 @@ def test_frames_outside_the_video_are_refused() -> None:
         plan(20, [25, 20], 7, "eq1")
     with pytest.raises(InputError, match="frame -1"):
         plan(20, [3, -1], 7, "given")
+
+
+# Frames that nobody is to be asked for
+
+
+@pytest.mark.parametrize("placement", ["eq1", "spread"])
+@pytest.mark.parametrize("removed", range(4))
+def test_a_declined_frame_leaves_the_plan_and_nothing_takes_its_place(placement: str, removed: int) -> None:
+    """Also a frame that is no member of Eq. 1: else the member that it stood in for would be asked for."""
+    before = plan(40, [4, 13, 22, 38], 3, placement)
+    frame = before.annotated[removed]
+    rest = [index for index in before.annotated if index != frame]
+    after = plan(40, rest, 3, placement, declined=[frame])
+    assert (after.anchors, after.requested) == (tuple(rest), ())
+    assert after.segments[min(removed, 3)].anchors == tuple(rest[max(0, removed - 1) : removed + 1])
+
+
+def test_declined_are_frames_that_wait_whether_they_were_asked_for_before_or_not() -> None:
+    assert plan(12, [], 3, declined=[5]).requested == (2, 8, 11)
+    assert plan(12, [2], 3, issued=(2, 5, 8), declined=[5]).requested == (8,)
+    assert plan(12, [2], 0, "given", declined=[5]).anchors == (2,)
+
+
+def test_who_annotates_a_declined_frame_has_changed_their_mind() -> None:
+    assert plan(12, [5, 8], 1, declined=[5]).anchors == (5, 8)
+
+
+def test_if_all_was_declined_there_is_nothing_to_go_on() -> None:
+    with pytest.raises(InputError, match="4 were declined"):
+        plan(12, [], 3, declined=[2, 5, 8, 11])

@@ -176,6 +176,7 @@ def test_next_scribbles_go_to_the_doubtful_stretch(folder: Path) -> None:
     suggestions = json.loads((folder / "next_scribbles.json").read_text(encoding="utf-8"))["suggestions"]
     assert suggestions[0]["frame"] in range(10, 15)
     assert suggestions[0]["objects"][0] == 2
+    assert all(suggestion["paint_on"] in Page(folder / "index.html").text for suggestion in suggestions)
     assert suggestions[0]["name"] == f"frame_{suggestions[0]['frame']}.jpg"
 
 
