@@ -5,6 +5,7 @@ from pathlib import Path
 
 import luigi
 
+from stages.core.excerpt import Excerpt, moment
 from stages.formats import paintings, results
 from stages.formats.belongings import Belongings
 from stages.formats.digests import DigestCache
@@ -26,6 +27,10 @@ class ImportSequence(options.ImportOptions, LisTask):
     source = luigi.Parameter(description="a folder of images or a video file")
     seq = options.NameParameter(description="name to give the sequence")
     dataset = options.NameParameter(default="my", description="dataset to put it into")
+    start = luigi.Parameter(default="", description="first frame (300) or time (12.5s, 00:01:30) that is taken")
+    end = luigi.Parameter(default="", description="first frame or time that is not taken any more")
+    every = luigi.IntParameter(default=1, description="frames from one that is taken to the next")
+    max_frames = luigi.IntParameter(default=0, description="frames that are taken at most; 0 takes all")
     replace = luigi.BoolParameter(
         default=False,
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,
@@ -49,15 +54,25 @@ class ImportSequence(options.ImportOptions, LisTask):
         """Where the frames go, and what belongs to them."""
         return sequence_paths(Path(self.data_root), self.dataset, self.seq)
 
+    @property
+    def excerpt(self) -> Excerpt:
+        """Which frames of the source are taken."""
+        return Excerpt(
+            start=moment(self.start) if self.start else 0,
+            end=moment(self.end) if self.end else None,
+            every=self.every,
+            most=self.max_frames or None,
+        )
+
     def is_complete(self) -> bool:
         """Whether the frames lie there and were made from this source with these parameters."""
         from stages.steps.import_video import imported
 
-        return imported(self.paths.frames, Path(self.source), self.short_side or None)
+        return imported(self.paths.frames, Path(self.source), self.short_side or None, self.excerpt)
 
     def run(self) -> None:
         """Decode, scale, write, publish."""
-        from stages.steps.import_video import import_sequence, told
+        from stages.steps.import_video import import_sequence, told, what_was_taken
 
         luigi_hooks.end_with_parent()
         frames = self.paths.frames
@@ -65,14 +80,15 @@ class ImportSequence(options.ImportOptions, LisTask):
             Path(self.source),
             frames,
             self.short_side or None,
+            excerpt=self.excerpt,
             replace=self._belongings() if self.replace and frames.is_dir() else None,
             allow_damaged=self.allow_damaged,
         )
-        logger.info("%s: %d frames imported into %s", self.seq, done.count, frames)
+        logger.info("%s: %s imported into %s", self.seq, what_was_taken(done, self.excerpt), frames)
         for remark in done.remarks:
             logger.info("%s: %s", self.seq, remark)
         if done.damage:
-            logger.warning("%s: damaged, and imported as it is: %s", self.seq, told(done.damage, done.count))
+            logger.warning("%s: damaged, and imported as it is: %s", self.seq, told(done.damage, done.gone_through))
         if done.set_aside:
             logger.warning("%s: what people made for the former frames lies in %s now", self.seq, done.set_aside)
 

@@ -10,11 +10,11 @@ from PIL import Image
 from stages.core.errors import InputError
 from stages.core.types import Frame, LabelMap
 from stages.exchange.soft import SoftFrame
-from stages.formats.frames import Frames, list_frames
+from stages.formats.frames import Frames, pictures_in
+from stages.formats.import_record import source_digest
 from stages.formats.manifest import read_manifest
 from stages.formats.pictures import is_picture, read_pages
 from stages.formats.videos import Video
-from stages.steps.import_video import source_digest
 
 # The source
 
@@ -64,7 +64,7 @@ def source_frames(path: Path, indices: Sequence[int]) -> Iterator[Frame]:
         InputError: it cannot be read, or has fewer.
     """
     if path.is_dir():
-        frames = Frames(list_frames(path))
+        frames = Frames(pictures_in(path).paths)
         yield from (frames[index] for index in indices)
         return
     wanted = iter(indices)

@@ -15,7 +15,15 @@ _NUMBER: Final = re.compile(r"(?P<sign>[-+]?)\d+(?P<behind>(?:[.,]\d+)*)(?P<powe
 _SIGN_OR_POINT: Final = re.compile(r"[-+.,]\d")
 
 
-def in_order(folder: Path, paths: Sequence[Path]) -> list[Path]:
+class Order(NamedTuple):
+    """Pictures in their order."""
+
+    paths: list[Path]
+    gap: str
+    """What their numbers leave out, for people; nothing if they leave nothing out, or are no counters."""
+
+
+def in_order(folder: Path, paths: Sequence[Path]) -> Order:
     """Pictures in the order of their names, in which numbers count as such: frame_2 before frame_10, 0.1 before 0.25.
 
     A point can stand in a number (times in seconds) or between two counters (take 1, frame 10): 1.10 comes before 1.9
@@ -24,7 +32,7 @@ def in_order(folder: Path, paths: Sequence[Path]) -> list[Path]:
     (1.9, 1.10) or would be one number twice (1.1, 1.10). Dates and versions (1.1.10) are counters.
 
     Raises:
-        InputError: two pictures have one stem or one number, a number is missing, or the order cannot be known.
+        InputError: two pictures have one stem or one number, or the order cannot be known.
     """
     for one, other in pairwise(sorted(paths, key=lambda path: path.stem)):
         if one.stem == other.stem:
@@ -41,9 +49,7 @@ def in_order(folder: Path, paths: Sequence[Path]) -> list[Path]:
             f"{counted[at].name}, by counters after it; expected an order that is certain; write as many digits "
             "behind each point (0.50, 0.75), or number the frames anew"
         )
-    if not values:
-        _check_counters(counted)
-    return counted
+    return Order(counted, "" if values else _gap(counted))
 
 
 class _Number(NamedTuple):
@@ -159,11 +165,15 @@ def _look_like_counters(numbers: Sequence[_Number]) -> bool:
     return bool(together) and all(other - one == 1 for one, other in together)
 
 
-def _check_counters(paths: Sequence[Path]) -> None:
-    """Refuse gaps in numbered names. Videos sampled at every fifth frame, and names that are no counters, are fine."""
+def _gap(paths: Sequence[Path]) -> str:
+    """What is missing among numbered names; nothing in videos sampled at every fifth frame, or if they are no counters.
+
+    Raises:
+        InputError: two have one number.
+    """
     matches = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in paths]
     if len(paths) < 2 or not all(matches) or len({match[1] for match in matches if match}) > 1:
-        return
+        return ""
     numbers = [int(match[2]) for match in matches if match]
     gaps = [after - before for before, after in pairwise(numbers)]
     step = min(gaps)
@@ -174,12 +184,11 @@ def _check_counters(paths: Sequence[Path]) -> None:
             "picture a frame; remove or rename one of the two"
         )
     if any(gap % step for gap in gaps):
-        return
+        return ""
     for before, number, gap in zip(paths, numbers, gaps, strict=False):
         if gap > step:
             digits = len(before.stem) - len(before.stem.rstrip("0123456789"))
             missing = f"{before.stem[:-digits]}{number + step:0{digits}d}{before.suffix}"
-            raise InputError(
-                f"{before.parent}: {missing} is missing after {before.name} ({sum(gap // step - 1 for gap in gaps)} "
-                "missing in all), expected consecutive frames; put them back, or number the frames anew"
-            )
+            count = sum(gap // step - 1 for gap in gaps)
+            return f"{missing} is missing after {before.name} ({count:,} missing in all)"
+    return ""

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.progress import Progress, silent
-from stages.formats.frame_names import in_order
+from stages.formats.frame_names import Order, in_order
 from stages.formats.links import broken_link
+from stages.formats.manifest import read_manifest
 from stages.formats.pictures import as_rgb, load_picture
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -30,11 +31,26 @@ _NOT_READ: Final = frozenset(
 
 
 def list_frames(folder: Path) -> list[Path]:
+    """The pictures of a folder that are a video, as `pictures_in` gives them.
+
+    Raises:
+        InputError: see `pictures_in`; or there is a gap in their numbers, unless an import has put them there so.
+    """
+    paths, gap = pictures_in(folder)
+    if gap and not _were_imported(folder, paths):
+        raise InputError(
+            f"{folder}: {gap}, expected consecutive frames; put them back, number the frames anew, or bring the folder "
+            "in as it is with `lis import`"
+        )
+    return paths
+
+
+def pictures_in(folder: Path) -> Order:
     """The pictures of a folder in the order of their names (see `in_order`); hidden and other files are passed over.
 
     Raises:
-        InputError: there is no such folder, no picture in it, two pictures of one stem (masks are named by stems), a
-            gap in their numbers, an order that is not certain, or a frame among them in a format that is not read.
+        InputError: there is no such folder, no picture in it, two pictures of one stem (masks are named by stems), an
+            order that is not certain, or a frame among them in a format that is not read.
     """
     if not folder.is_dir():
         found = broken_link(folder) or "no such folder"
@@ -147,6 +163,12 @@ class Frames(Sequence[NDArray[np.uint8]]):
             )
         frame.flags.writeable = False
         return frame
+
+
+def _were_imported(folder: Path, paths: Sequence[Path]) -> bool:
+    """Whether these are the frames that an import has put there, all of them."""
+    manifest = read_manifest(folder)
+    return manifest is not None and manifest.digests.keys() == {path.name for path in paths}
 
 
 def _check_links(paths: Iterable[Path]) -> None:

@@ -5,6 +5,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ import av.logging
 from PIL import Image
 
 from stages.core.errors import InputError
+from stages.core.excerpt import Excerpt, Taking
 from stages.formats.containers import missing_bytes
 from stages.formats.pictures import MOST_PIXELS
 
@@ -68,9 +70,11 @@ class Video:
         """
         self.path = path
         self.frame_count = 0
-        """Of the frames given so far."""
-        self._losses: list[tuple[int | None, int, str]] = []  # time stamp, frames given before, what
-        self._times: list[int] = []  # of the frames given
+        """Of the frames shown so far, whether they were taken or not."""
+        self.is_at_end = False
+        """Whether all of it was shown: what is not taken at the end is not decoded."""
+        self._losses: list[tuple[int | None, int, str]] = []  # time stamp, frames shown before, what
+        self._times: list[int] = []  # of the frames shown
         self._packet_count = 0
         with self._reading():
             # An absolute path behind `file:` is no protocol and no option, whatever letters it has.
@@ -111,14 +115,20 @@ class Video:
             remarks.append(f"its pixels are not square ({ratio}) and stay as they are")
         return remarks
 
-    def frames(self) -> Iterator[Image.Image]:
-        """Every frame in the order of presentation, upright, RGB; to be called once.
+    @property
+    def promised_count(self) -> int:
+        """How many frames the header promises; 0 if it says nothing."""
+        return int(self._stream.frames)
+
+    def frames(self, taking: Taking | None = None) -> Iterator[Image.Image]:
+        """Every frame in the order of presentation, or those that are taken, upright, RGB; to be called once.
 
         What is damaged is shown as the decoder mends it, and told by `damage`.
 
         Raises:
-            InputError: nothing can be read.
+            InputError: nothing can be read, or times are asked for of a stream that has none.
         """
+        taking = taking or Taking(Excerpt())
         with self._reading() as log:
             for packet in self._packets(log):
                 self._packet_count += packet.size > 0
@@ -132,17 +142,25 @@ class Video:
                 for frame in shown:
                     if frame.is_corrupt:
                         self._lose(frame.pts, "missing data")
+                    index, seconds = self.frame_count, self._seconds(frame) if taking.has_times else None
+                    if taking.is_over(index, seconds):
+                        self._lose_what_was_logged(log, packet.pts)
+                        return
                     self._times.append(self.frame_count if frame.pts is None else frame.pts)
                     self.frame_count += 1
-                    yield _upright(frame)
+                    if taking.takes(index, seconds):
+                        yield _upright(frame)
                 self._lose_what_was_logged(log, packet.pts)
+        self.is_at_end = True
 
     def damage(self) -> list[Damage]:
-        """What is damaged, once every frame has been read, by frame."""
+        """What is damaged in what was shown, by frame; and at the end, if that was reached."""
         found: dict[int, str] = {}
         for time, frames_before, what in self._losses:
             found.setdefault(frames_before if time is None else bisect_left(self._times, time), what)
         end = self.frame_count
+        if not self.is_at_end:
+            return [Damage(frame, what) for frame, what in sorted(found.items()) if frame < end]
         if missing := missing_bytes(self.path):
             found[end] = f"the file ends {missing:,} bytes too early"
         elif (lacking := self._lacking_frames()) > 0:
@@ -219,6 +237,15 @@ class Video:
             yield end
             self._lose(None, _said(error))
             log.clear()
+
+    def _seconds(self, frame: Any) -> Fraction:
+        """From the first frame to this one."""
+        stream = self._stream
+        if frame.pts is not None and stream.time_base:
+            return Fraction((frame.pts - (self._times[0] if self._times else frame.pts)) * stream.time_base)
+        if rate := stream.average_rate or stream.guessed_rate:
+            return Fraction(self.frame_count / rate)
+        raise InputError(f"{self.path}: found a stream that says no times, expected numbers of frames; give those")
 
     def _lose(self, time: int | None, what: str) -> None:
         self._losses.append((time, self.frame_count, what))

@@ -108,7 +108,7 @@ def test_unusable_folders_are_refused(tmp_path: Path, names: list[str], words: l
 )
 def test_decimal_numbers_and_counters_are_told_apart(names: str) -> None:
     paths = [Path(f"{name}.png") for name in names.split()]
-    assert in_order(Path(), paths[::-1]) == paths
+    assert in_order(Path(), paths[::-1]).paths == paths
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_another_video_takes_the_place_of_one_only_if_asked(project: Project) ->
     painted.parent.mkdir(parents=True)
     painted.write_bytes(b"painted")
     output = project.run("ImportSequence", "--source", "other", "--dataset", "set", expect=30)
-    assert "found the frames of one" in output
+    assert f"found the frames of {project.folder / 'one'}" in output
     assert "Traceback" not in output
     assert project.scribble_file.read_bytes() == drawn
     output = project.run("ImportSequence", "--source", "other", "--dataset", "set", "--replace")

@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
+from stages.core.excerpt import Excerpt, moment
 from stages.formats import files
 from stages.formats.belongings import Belongings
 from stages.formats.frames import Frames, list_frames
+from stages.formats.import_record import recorded_source, source_digest
 from stages.steps.demo import demo_clip
-from stages.steps.import_video import Imported, import_images, import_sequence, import_video, imported
+from stages.steps.import_video import Imported, import_images, import_sequence, import_video, imported, what_was_taken
 
 
 def film(
@@ -177,7 +179,6 @@ def spoil(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda folder: (folder / "1.jpg").unlink(), ["1.jpg is missing"]),
         (lambda folder: pictures(folder, ["2.jpg"], (50, 40)), ["2.jpg", "50x40", "60x40"]),
         (spoil, ["1.jpg", "no readable picture"]),
         (lambda folder: [path.unlink() for path in folder.iterdir()], ["no picture"]),
@@ -439,3 +440,141 @@ def test_the_clip_has_the_frames_that_the_scribbles_were_drawn_on(target: Path) 
         pytest.skip("the extra 'demo' is not installed")
     assert import_video(clip, target, 120).count == 132
     assert Frames(list_frames(target)).size_wh == (213, 120)
+
+
+# Parts
+
+
+def greys_of(folder: Path) -> list[int]:
+    """The grey of every frame, to steps of 12."""
+    return [12 * round(float(frame.mean()) / 12) for frame in Frames(list_frames(folder))]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".gif", ""])
+@pytest.mark.parametrize(
+    ("excerpt", "indices"),
+    [
+        (Excerpt(), range(20)),
+        (Excerpt(3, 7), range(3, 7)),
+        (Excerpt(5, every=6), range(5, 20, 6)),
+        (Excerpt(2, 15, 3, 4), range(2, 14, 3)),
+        (Excerpt(most=2), range(2)),
+        (Excerpt(19), range(19, 20)),
+        (Excerpt(end=1000), range(20)),
+    ],
+)
+def test_a_part_is_those_frames_and_no_others(tmp_path: Path, suffix: str, excerpt: Excerpt, indices: range) -> None:
+    greys = [*range(0, 240, 12)]
+    source = tmp_path / f"a{suffix}"
+    if suffix == "":
+        source.mkdir()
+        for index, grey in enumerate(greys):
+            Image.new("RGB", (64, 32), (grey,) * 3).save(source / f"{index}.png")
+    elif suffix == ".gif":
+        first, *others = [Image.new("RGB", (64, 32), (grey,) * 3) for grey in greys]
+        first.save(source, save_all=True, append_images=others)
+    else:
+        film(source, greys)
+    folder = tmp_path / "data" / "gym"
+    done = import_sequence(source, folder, 16, excerpt=excerpt)
+    assert greys_of(folder) == [greys[index] for index in indices]
+    assert done.of in (20, None)
+    record = recorded_source(folder)
+    assert record is not None
+    assert (record.path, record.digest) == (source, source_digest(source))
+    assert [*record.indices] == [*indices]
+    assert record.size_wh == (64, 32)
+
+
+def test_what_was_taken_is_told(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mp4")
+    for number, (excerpt, words) in enumerate(
+        [
+            (Excerpt(), "20 frames"),
+            (Excerpt(moment("0.2s"), every=3), "5 of 20 frames, every 3rd, from 00:00.2"),
+            (Excerpt(most=1), "1 of 20 frames, at most 1"),
+            (Excerpt(end=100), "20 frames, up to frame 100"),
+        ]
+    ):
+        done = import_sequence(source, tmp_path / "data" / str(number), None, excerpt=excerpt)
+        assert what_was_taken(done, excerpt) == words
+
+
+def test_times_are_those_at_which_frames_are_shown(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mp4")  # 25 frames a second
+    done = import_sequence(source, tmp_path / "data" / "gym", None, excerpt=Excerpt(moment("0.2s"), moment("00:00.4")))
+    assert done.taken == range(5, 10)
+    done = import_sequence(source, tmp_path / "data" / "b", None, excerpt=Excerpt(moment("0.21s"), 8))
+    assert done.taken == range(6, 8)
+
+
+def test_pictures_have_no_times_and_an_empty_part_is_told(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "in", ["0.png", "1.png"])
+    with pytest.raises(InputError, match="found pictures, which have no times, expected from 00:10 as numbers"):
+        import_sequence(folder, tmp_path / "data" / "a", None, excerpt=Excerpt(moment("10s")))
+    with pytest.raises(InputError, match="found 2 frames, and none of them from frame 2; expected one at least"):
+        import_sequence(folder, tmp_path / "data" / "a", None, excerpt=Excerpt(2))
+    with pytest.raises(InputError, match="found 20 frames, and none of them from 00:01; expected one at least"):
+        import_sequence(film(tmp_path / "a.mp4"), tmp_path / "data" / "a", None, excerpt=Excerpt(moment("1s")))
+    assert not (tmp_path / "data" / "a").exists()
+
+
+def test_the_same_part_is_there_already_and_another_one_takes_its_place_only_if_asked(
+    tmp_path: Path, belongings: Belongings
+) -> None:
+    source, folder = film(tmp_path / "a.mp4"), tmp_path / "data" / "gym"
+    import_sequence(source, folder, None, excerpt=Excerpt(moment("0.2s"), every=2))
+    assert imported(folder, source, None, Excerpt(moment("00:00.20"), every=2))
+    assert not imported(folder, source, None)
+    with pytest.raises(InputError, match="another part of it"):
+        import_sequence(source, folder, None, excerpt=Excerpt(every=2))
+    assert len(list_frames(folder)) == 8
+    import_sequence(source, folder, None, excerpt=Excerpt(every=2), replace=belongings)
+    assert len(list_frames(folder)) == 10
+
+
+def test_a_part_before_the_damage_is_whole(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mkv", [*range(0, 240, 2)])
+    whole = source.read_bytes()
+    source.write_bytes(whole[: len(whole) * 3 // 4])
+    with pytest.raises(InputError, match="expected a whole video"):
+        import_sequence(source, tmp_path / "data" / "a", None)
+    done = import_sequence(source, tmp_path / "data" / "a", None, excerpt=Excerpt(end=3))
+    assert (done.count, done.damage) == (3, [])
+
+
+# Gaps
+
+
+def test_pictures_with_gaps_are_taken_in_order_under_their_names_and_the_gap_is_told(tmp_path: Path) -> None:
+    names = ["f_8.png", "f_9.png", "f_11.png", "f_20.png"]
+    source, folder = pictures(tmp_path / "in", names), tmp_path / "data" / "gym"
+    with pytest.raises(InputError, match=r"f_10.png is missing after f_9.png .*`lis import`"):
+        list_frames(source)
+    done = import_sequence(source, folder, None)
+    assert done.remarks == [
+        "f_10.png is missing after f_9.png (9 missing in all): taken in the order of their numbers, and called as they "
+        "are"
+    ]
+    assert [path.name for path in list_frames(folder)] == names
+
+
+def test_a_frame_that_is_lost_after_the_import_is_missed(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "gym"
+    import_sequence(pictures(tmp_path / "in", [f"{index}.png" for index in range(5)]), folder, None)
+    (folder / "2.png").unlink()
+    with pytest.raises(InputError, match=r"2\.png is missing"):
+        list_frames(folder)
+
+
+def test_what_earlier_imports_noted_is_understood(tmp_path: Path) -> None:
+    source, folder = film(tmp_path / "a.mp4"), tmp_path / "data" / "gym"
+    import_sequence(source, folder, None)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["run"] = {"source": "a.mp4", "frames": 20, "remarks": []}
+    manifest["schema"] = 1
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    record = recorded_source(folder)
+    assert record is not None
+    assert (record.path, record.indices, record.size_wh) == (Path("a.mp4"), range(20), None)
+    assert recorded_source(tmp_path) is None
