@@ -10,6 +10,10 @@ from stages.exchange.format import Format
 from stages.exchange.terms import OF_EVERY_FORMAT, Terms
 
 _FORMATS: Final[Mapping[str, str]] = {
+    "yolo": "yolo.Yolo",
+    "youtube-vis": "youtube_vis.YoutubeVis",
+    "davis": "davis.Davis",
+    "youtube-vos": "youtube_vos.YoutubeVos",
     "png": "png.Png",
 }
 """Name -> module and class below this package, in the order in which they are listed."""

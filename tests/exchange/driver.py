@@ -12,7 +12,9 @@ from stages.exchange.terms import Terms
 from tests.exchange.adversarial import Sample
 
 
-class _Shared:
+class Shared:
+    """Writes what all sequences share into a folder."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -52,7 +54,7 @@ def export(
                 put(folder / path.replace("{split}", split), content)
             if pictures:
                 _draw(form, sample, split, folder, terms)
-    form.join(parts, _Shared(folder), terms)
+    form.join(parts, Shared(folder), terms)
     return folder
 
 
