@@ -29,8 +29,20 @@ class ImportSequence(options.ImportOptions, LisTask):
     dataset = options.NameParameter(default="my", description="dataset to put it into")
     start = luigi.Parameter(default="", description="first frame (300) or time (12.5s, 00:01:30) that is taken")
     end = luigi.Parameter(default="", description="first frame or time that is not taken any more")
-    every = luigi.IntParameter(default=1, description="frames from one that is taken to the next")
-    max_frames = luigi.IntParameter(default=0, description="frames that are taken at most; 0 takes all")
+    every = options.NumberParameter(
+        var_type=int,
+        default=1,
+        min_value=1,
+        max_value=1_000_000,
+        description="take every so manyth frame only, counted from the start",
+    )
+    max_frames = options.NumberParameter(
+        var_type=int,
+        default=0,
+        min_value=0,
+        max_value=1_000_000_000,
+        description="frames that are taken at most; 0 takes all",
+    )
     replace = luigi.BoolParameter(
         default=False,
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,

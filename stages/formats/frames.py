@@ -73,6 +73,14 @@ def pictures_in(folder: Path) -> Order:
     return in_order(folder, paths)
 
 
+def has_pictures(folder: Path) -> bool:
+    """Whether this is a folder with a picture in it, whatever else it holds."""
+    return folder.is_dir() and any(
+        path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        for path in folder.iterdir()
+    )
+
+
 def read_frame(path: Path) -> NDArray[np.uint8]:
     """Decode a picture as people see it (an EXIF orientation is followed): (H, W, 3) uint8 RGB.
 

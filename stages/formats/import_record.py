@@ -9,13 +9,15 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.errors import InputError
 from stages.formats.files import sha256
-from stages.formats.frames import pictures_in
+from stages.formats.frames import has_pictures, pictures_in
 from stages.formats.manifest import read_manifest
+from stages.formats.names import check_name
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,37 @@ def recorded_source(frames_folder: Path) -> RecordedSource | None:
         indices=range(first, first + int(run["frames"]) * every, every),
         size_wh=(int(size_wh[0]), int(size_wh[1])) if size_wh else None,
     )
+
+
+def sources_in(path: Path) -> tuple[list[Path], list[Path]]:
+    """What an import of a path brings in: itself, or the folders of pictures in a folder that has no picture.
+
+    Returns:
+        The sources, and the folders that are passed over, since no picture is in them.
+    """
+    if not path.is_dir() or has_pictures(path):
+        return [path], []
+    folders = [each for each in sorted(path.iterdir()) if each.is_dir() and not each.name.startswith(".")]
+    found = [each for each in folders if has_pictures(each)]
+    return (found, [each for each in folders if each not in found]) if found else ([path], [])
+
+
+def names_of(sources: Sequence[Path]) -> list[str]:
+    """The names of the sequences that sources become, if nobody gives one: those of files and folders.
+
+    Raises:
+        InputError: two have one name, or a name is unfit.
+    """
+    names = []
+    for source in sources:
+        called = source if source.name not in ("", "..") else source.resolve()
+        names.append(check_name(called.name if source.is_dir() else called.stem))
+        if (first := names.index(names[-1])) < len(names) - 1:
+            raise InputError(
+                f"found {sources[first]} and {source}, both called {names[-1]!r}, expected names that differ; bring in "
+                "one of them by itself, with --seq"
+            )
+    return names
 
 
 def source_digest(source: Path) -> str:

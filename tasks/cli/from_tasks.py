@@ -64,6 +64,7 @@ def command(
     argument: str = "seq",
     *,
     optional: bool = False,
+    several: bool = False,
     runs: bool = True,
     foresees: bool = True,
     hidden: tuple[str, ...] = (),
@@ -79,6 +80,7 @@ def command(
         task: what it runs; its docstring's first line is the help.
         argument: the parameter that needs no option's name.
         optional: whether it may be left out.
+        several: whether it may be given several times; `work` gets a tuple then.
         runs: whether the command runs the task, and so has options of running.
         foresees: whether it can tell beforehand what a run would do.
         hidden: parameters that are no options of this command.
@@ -97,13 +99,20 @@ def command(
     metavar = metavar or argument.upper()
     complete = _complete_sequence if argument == "seq" else None
     given = click.Argument(
-        [argument], required=False, metavar=f"[{metavar}]" if optional else metavar, shell_complete=complete
+        [argument],
+        required=False,
+        nargs=-1 if several else 1,
+        metavar=f"[{metavar}]" if optional else metavar + "..." * several,
+        shell_complete=complete,
     )
-    named = click.Option([f"--{argument}", f"named_{argument}"], hidden=True)  # as Luigi has it
+    named = click.Option([f"--{argument}", f"named_{argument}"], hidden=True, multiple=several)  # as Luigi has it
 
     def call(**values: Any) -> int:
         by_name = values.pop(f"named_{argument}")
-        values[argument] = by_name if values[argument] is None else values[argument]
+        if several:
+            values[argument] += by_name
+        elif values[argument] is None:
+            values[argument] = by_name
         if not values[argument] and not optional:
             raise click.UsageError(f"found no {metavar}, expected one: lis {name} {metavar}")
         return (work or run)(task, argument, values)
@@ -180,22 +189,26 @@ def run(task: Task, argument: str, values: dict[str, Any]) -> int:
     options = {name: value for name, value in values.items() if value is not None}
     verbose, as_json = options.pop("verbose", False), options.pop("json", False)
     dry_run = options.pop("dry_run", False)
-    words = luigi_words(task, options)
     if dry_run:
-        return _foresee(words, as_json=as_json)
+        return _foresee(luigi_words(task, options), as_json=as_json)
+    said = carry_out(task, options, verbose=verbose)
+    if as_json:
+        print_json(said)
+    elif said.get("sequence"):
+        _say(said)
+    exit_code: int = said["exit_code"]
+    return exit_code
+
+
+def carry_out(task: Task, options: Mapping[str, Any], *, verbose: bool) -> dict[str, Any]:
+    """Run a task with these parameters; what it came to, as `--json` says it."""
+    words = luigi_words(task, options)
     if not verbose:
         luigi_hooks.hide_summary()
     started = time.time()
     _refuse_if_busy(luigi_hooks.task_of(words))
     outcome = luigi_hooks.run_command(words)
-    said = _outcome(words, outcome, started)
-    if as_json:
-        print_json(said)
-    elif said.get("sequence"):
-        _say(said)
-    elif said.get("imported") is False and not outcome.exit_code:
-        sys.stderr.write(f"{options['seq']}: nothing to do, these frames are there already\n")
-    return outcome.exit_code
+    return _outcome(words, outcome, started)
 
 
 def _refuse_if_busy(task: luigi.Task) -> None:
@@ -236,7 +249,7 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
         if isinstance(task, BulkRefine):
             said |= summary_of_command(Path(task.outputs_root), os.getpid(), platform.node(), started)
         if isinstance(task, ImportSequence):
-            said["imported"] = results.is_published_since(task.paths.frames, started)
+            said |= {"name": task.seq, "imported": results.is_published_since(task.paths.frames, started)}
         if isinstance(task, SequenceTask):
             failed = outcome.exit_code == State.FAILED.exit_code
             refine = task.clone(RefineSequence)

@@ -11,10 +11,11 @@ import rich_click as click
 
 from stages.engines import registry
 from stages.formats import files
+from stages.formats.import_record import names_of, sources_in
 from stages.formats.layout import sequence_paths
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
 from tasks.bulk import BulkRefine
-from tasks.cli.from_tasks import command, luigi_options, luigi_words, run
+from tasks.cli.from_tasks import carry_out, command, luigi_options, luigi_words, run
 from tasks.cli.output import print_json
 from tasks.evaluate import EvaluateSequence
 from tasks.inputs import ImportSequence
@@ -30,7 +31,43 @@ refine = command("refine", RefineSequence)
 report = command("report", ReportSequence)
 evaluate = command("evaluate", EvaluateSequence)
 bulk = command("bulk", BulkRefine, "list", optional=True, foresees=False)
-import_ = command("import", ImportSequence, "source", foresees=False)
+
+
+def _import(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int:
+    """Import one source after the other, each under its own name; the gravest of their exit codes."""
+    given = {name: value for name, value in values.items() if value is not None}
+    sources, name = [Path(each) for each in given.pop(argument)], given.pop("seq", "")
+    verbose, as_json = given.pop("verbose"), given.pop("json")
+    found: list[Path] = []
+    for source in sources:
+        inside, passed_over = sources_in(source)
+        found += inside
+        for folder in passed_over:
+            sys.stderr.write(f"{folder}: passed over, no picture is in it\n")
+    if name and len(found) > 1:
+        raise click.UsageError(f"found --seq {name} for {len(found)} sources, which are called as their files are")
+    names = [name] if name else names_of(found)
+    outcomes = []
+    for seq, source in zip(names, found, strict=True):
+        outcomes.append(carry_out(task, {**given, argument: source, "seq": seq}, verbose=verbose))
+        if outcomes[-1].get("imported") is False and not outcomes[-1]["exit_code"] and not as_json:
+            sys.stderr.write(f"{seq}: nothing to do, these frames are there already\n")
+    if as_json:
+        print_json(outcomes if len(outcomes) > 1 else outcomes[0])
+    return max(outcome["exit_code"] for outcome in outcomes)
+
+
+import_ = command(
+    "import",
+    ImportSequence,
+    "source",
+    several=True,
+    foresees=False,
+    hidden=("seq",),
+    work=_import,
+    own=[click.Option(["--seq"], metavar="NAME", help="name to give the sequence [that of the file or folder]")],
+    help="Bring in videos, pictures of several pages, and folders of pictures, or folders of such folders.",
+)
 
 
 def _train(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import rich_click as click
+from PIL import Image
 
 from tasks.cli import lis
-from tasks.cli.working import refine
+from tasks.cli.working import import_, refine
 from tasks.runtime.options import OPTIONS
 from tests.conftest import REPOSITORY, Project
 
@@ -168,6 +170,34 @@ def test_an_import_of_what_is_there_says_so(project: Project) -> None:
     words = ("import", str(project.frames), "--seq", "again", "--dataset", "set")
     assert "nothing to do" not in run(project, *words).stderr
     assert run(project, *words).stderr == "again: nothing to do, these frames are there already\n"
+
+
+def test_several_sources_are_called_as_they_are_and_one_that_fails_keeps_none_of_the_others(project: Project) -> None:
+    many = project.folder / "many"
+    for name, first in (("a", 0), ("b.c", 3), ("empty", None), (".hidden", 2)):
+        (many / name).mkdir(parents=True)
+        for index in range(first, first + 3) if first is not None else ():
+            Image.fromarray(project.clip.frame(index)).save(many / name / f"{index}.png")
+    (project.folder / "broken.mp4").write_text("no video")
+    done = run(project, "import", "broken.mp4", "many", "--dataset", "new", "--start", "1", "--every", "2", expect=30)
+    assert "broken.mp4" in done.stderr
+    assert "many/empty: passed over" in done.stderr
+    assert "b.c: 1 of 3 frames, every 2nd, from frame 1 imported into" in done.stderr
+    frames = project.folder / "data" / "new" / "JPEGImages" / "480p"
+    assert sorted(path.name for path in frames.iterdir()) == ["a", "b.c"]
+    assert [path.name for path in (frames / "a").glob("*.png")] == ["1.png"]
+    done = run(project, "import", "many/b.c", "many/a", "--dataset", "new", "--json", expect=30)
+    said = json.loads(done.stdout)
+    assert [(each["name"], each["imported"], each["exit_code"]) for each in said] == [
+        ("b.c", False, 30),
+        ("a", False, 30),
+    ]
+    assert "another part of it" in said[0]["errors"][0]
+
+
+def test_one_name_is_not_given_to_several_sources() -> None:
+    with pytest.raises(click.UsageError, match="found --seq x for 2 sources"):
+        import_.main(["a.mp4", "b.mp4", "--seq", "x"], standalone_mode=False)
 
 
 @pytest.mark.parametrize("name", sorted(lis.commands))
