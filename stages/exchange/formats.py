@@ -14,7 +14,12 @@ _FORMATS: Final[Mapping[str, str]] = {
     "youtube-vis": "youtube_vis.YoutubeVis",
     "davis": "davis.Davis",
     "youtube-vos": "youtube_vos.YoutubeVos",
+    "mots": "mots.Mots",
+    "sa-v": "sa_v.SaV",
     "png": "png.Png",
+    "binary": "binary.Binary",
+    "cutouts": "cutouts.Cutouts",
+    "csv": "csv_tables.CsvTables",
 }
 """Name -> module and class below this package, in the order in which they are listed."""
 _LIBRARIES: Final = ("pycocotools", "shapely")

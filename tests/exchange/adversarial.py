@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from stages.core.states import Source
-from stages.core.types import LabelMap
+from stages.core.types import Frame, LabelMap
 from stages.exchange.format import UNKNOWN, ExportedClass, ExportedFrame, ExportedObject, ExportedSequence
 from stages.formats.frames_csv import FrameQuality
 
@@ -40,6 +41,7 @@ class Sample:
                 labels=labels,
                 doubt=0.25,
                 qualities={i: _quality(index, i, labels) for i in present if labels is not None},
+                picture=None if labels is None else partial(picture, self.sequence.size_wh, index),
             )
             number += labels is not None
 
@@ -51,6 +53,14 @@ class Sample:
     def object_mask(self, number: int, object_id: int) -> np.ndarray:
         """(H, W) bool: an object on the kept frame of that number."""
         return self.kept[number] == object_id
+
+
+def picture(size_wh: tuple[int, int], index: int) -> Frame:
+    """The picture of a frame: (H, W, 3) uint8, no two pixels of a row alike."""
+    rows, columns = np.indices(size_wh[::-1])
+    return np.stack([columns % 256, (rows + columns // 256) % 256, np.full_like(rows, 40 + index % 200)], 2).astype(
+        np.uint8
+    )
 
 
 def _quality(index: int, object_id: int, labels: LabelMap) -> FrameQuality:

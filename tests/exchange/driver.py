@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from stages.exchange.format import Format
@@ -37,7 +36,7 @@ def export(
         splits: split -> its samples.
         folder: to write into; parts lie beside it.
         terms: the export's.
-        pictures: whether grey pictures are written where the format wants them.
+        pictures: whether pictures are written where the format wants them.
     """
     terms = terms or Terms()
     parts: dict[str, list[PartReader]] = {}
@@ -71,10 +70,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def _draw(form: Format, sample: Sample, split: str, folder: Path, terms: Terms) -> None:
-    width, height = sample.sequence.size_wh
     for frame in sample.frames():
-        if frame.is_kept:
+        if frame.picture is not None:
             path = folder / form.picture_path(sample.sequence, frame, terms).replace("{split}", split)
             path.parent.mkdir(parents=True, exist_ok=True)
-            shade = np.full((height, width, 3), 40 + frame.index, np.uint8)
-            Image.fromarray(shade).save(path, "JPEG" if path.suffix == ".jpg" else None)
+            Image.fromarray(frame.picture()).save(path)
