@@ -6,6 +6,7 @@ import tasks.runtime.config_files  # noqa: F401 - before anything imports Luigi
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.bulk import BulkRefine
 from tasks.evaluate import EvaluateSequence, GroundTruth
+from tasks.export import ExportDataset, ExportPart, ExportSequence
 from tasks.inputs import Frames, ImportScribbles, ImportSequence, Scribbles
 from tasks.interactive import EvaluateInteractive, InteractiveSession
 from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
@@ -19,6 +20,9 @@ __all__ = [
     "BulkRefine",
     "EvaluateInteractive",
     "EvaluateSequence",
+    "ExportDataset",
+    "ExportPart",
+    "ExportSequence",
     "Frames",
     "GroundTruth",
     "ImportScribbles",

@@ -55,7 +55,7 @@ def check_terms(terms: Terms) -> None:
         InputError: one is out of its range.
     """
     for name, value in (("--max-doubt", terms.max_doubt), ("--unknown-objects", terms.unknown_objects)):
-        if value is not None and not 0 <= value <= 1:
+        if value not in (None, "auto") and not 0 <= float(value) <= 1:
             raise InputError(f"found {name} {value:g}, expected a doubt in [0, 1]; 0.15 is a usual one")
     if terms.unknown_soft is not None and not 0 < terms.unknown_soft < 0.5:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The formats of exports, by name. A format's module is imported when it is asked for, with the library that it needs."""
+"""The formats of exports, by name. A module is imported when its format is asked for, with the library it needs."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -10,6 +10,7 @@ from stages.exchange.format import Format
 from stages.exchange.terms import OF_EVERY_FORMAT, Terms
 
 _FORMATS: Final[Mapping[str, str]] = {
+    "coco": "coco.Coco",
     "yolo": "yolo.Yolo",
     "youtube-vis": "youtube_vis.YoutubeVis",
     "davis": "davis.Davis",
@@ -59,12 +60,14 @@ def check(form: Format, terms: Terms) -> None:
     Raises:
         InputError: an option is none of the format's, or does nothing.
     """
+    from stages.exchange.doubtful import check_terms  # noqa: PLC0415 - it brings OpenCV, and `names` needs none of it
+
     given = [field.name for field in fields(Terms) if field.name in terms.given()]
     if terms.makes_unknown and not form.unknown:
         switch = next(each for each in _SAYS_UNKNOWN if each in given)
         raise InputError(
-            f"found {_flag(switch)} {getattr(terms, switch):g} with the format {form.name}, which has no way to say it; "
-            "use --max-doubt to leave frames out"
+            f"found {_flag(switch)} {getattr(terms, switch):g} with the format {form.name}, which has no way "
+            "to say it; use --max-doubt to leave frames out"
         )
     for name in given:
         if name not in OF_EVERY_FORMAT | form.options:
@@ -81,6 +84,7 @@ def check(form: Format, terms: Terms) -> None:
         )
     if terms.pictures and not form.has_pictures:
         raise InputError(f"found --pictures with the format {form.name}, which has no pictures; leave it out")
+    check_terms(terms)
     form.check(terms)
 
 

@@ -24,6 +24,8 @@ REPORT: Final = "report"
 TRUTH: Final = "truth"
 EVALUATION: Final = "evaluation"
 INTERACTIVE: Final = "interactive"
+EXPORT: Final = "export"
+EXPORT_PARTS: Final = "export_parts"
 DIGESTS: Final = ".digests.json"
 """What is known of the digests of the sequence's pictures, beside the stages."""
 

@@ -68,7 +68,9 @@ _STAGES: Final = {
     *(results.FRAMES, results.ANCHORS, results.MASKS, results.PROVISIONAL, results.REPORT, results.TRUTH),
     results.EVALUATION,
 }
-_STAGES_OF_PARTS: Final = {results.ANCHOR_MASKS, results.TRACKS, results.REFINED}
+_STAGES_OF_PARTS: Final = {
+    *(results.ANCHOR_MASKS, results.TRACKS, results.REFINED, results.EXPORT, results.EXPORT_PARTS),
+}
 _LOOSE: Final = {FOLDER, paintings.REQUESTS_JSON, results.INTERACTIVE, LOG, DATASET_JSON}
 """What lies in a sequence's folder and belongs to no stage; names that begin with a dot do, too."""
 

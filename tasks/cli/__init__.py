@@ -13,7 +13,7 @@ from luigi.parameter import ParameterException
 from tasks.cli.keeping import clean, verify
 from tasks.cli.looking import doctor, engines, options, version, weights
 from tasks.cli.status import status
-from tasks.cli.working import bulk, demo, evaluate, import_, refine, report, submit_, train
+from tasks.cli.working import bulk, demo, evaluate, export, import_, refine, report, submit_, train
 from tasks.runtime import luigi_hooks
 from tasks.runtime.mistakes import explain
 from tasks.runtime.settings import check_settings, unknown_settings
@@ -21,6 +21,7 @@ from tasks.runtime.settings import check_settings, unknown_settings
 _PANELS = {
     "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
+    "In and out": ("export",),
     "Keeping": ("verify", "clean"),
     "Training": ("train",),
 }
@@ -45,7 +46,7 @@ def lis() -> None:
 for _command in (
     *(import_, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
-    *(verify, clean, train),
+    *(export, verify, clean, train),
 ):
     lis.add_command(_command)
 

@@ -23,6 +23,7 @@ from stages.formats.layout import list_datasets, list_sequences
 from stages.formats.night import summary_of_command
 from tasks.bulk import BulkRefine
 from tasks.cli.output import print_json
+from tasks.export import ExportDataset
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.runtime import locks, luigi_hooks
@@ -196,6 +197,8 @@ def run(task: Task, argument: str, values: dict[str, Any]) -> int:
         print_json(said)
     elif said.get("sequence"):
         _say(said)
+    elif said.get("export"):
+        _say_export(said)
     exit_code: int = said["exit_code"]
     return exit_code
 
@@ -250,6 +253,8 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
             said |= summary_of_command(Path(task.outputs_root), os.getpid(), platform.node(), started)
         if isinstance(task, ImportSequence):
             said |= {"name": task.seq, "imported": results.is_published_since(task.paths.frames, started)}
+        if isinstance(task, ExportDataset) and not outcome.exit_code:
+            said |= {"export": str(task.target()), "made": results.is_published_since(task.target(), started)}
         if isinstance(task, SequenceTask):
             failed = outcome.exit_code == State.FAILED.exit_code
             refine = task.clone(RefineSequence)
@@ -288,6 +293,11 @@ def _say(said: Mapping[str, Any]) -> None:
         sys.stderr.write(f"  the result: {said['result']}\n")
     elif said["requests"]:
         sys.stderr.write(f"  paint on {said['requests']}/*.png, then give the same command again\n")
+
+
+def _say_export(said: Mapping[str, Any]) -> None:
+    done = f"done after {how_long(said['seconds'])}" if said["made"] else "nothing to do, all of it is up to date"
+    sys.stderr.write(f"export: {done}\n  the result: {said['export']}\n")
 
 
 def _words_of(code: int) -> str:

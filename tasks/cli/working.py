@@ -18,6 +18,7 @@ from tasks.bulk import BulkRefine
 from tasks.cli.from_tasks import carry_out, command, luigi_options, luigi_words, run
 from tasks.cli.output import print_json
 from tasks.evaluate import EvaluateSequence
+from tasks.export import ExportDataset, ExportSequence
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
@@ -82,6 +83,34 @@ def _train(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int
 
 train = command(
     "train", InstallNetwork, "network", foresees=False, hidden=("name",), work=_train, metavar="ENGINE:NAME"
+)
+
+
+def _export(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int:
+    """A sequence alone lies with its results; with a name, and if there are several, among the exports."""
+    values = {name: value for name, value in values.items() if value not in (None, "")}
+    if "name" in values:
+        return run(task, argument, values)
+    if argument not in values:
+        raise click.UsageError("found no --name, expected one for an export of several sequences, or a sequence: SEQ")
+    known = {name for name, _ in ExportSequence.get_params()} | {*_WAYS}
+    if unknown := [name for name, value in values.items() if value is not False and name not in known]:
+        raise click.UsageError(f"found --{unknown[0]} without --name; give one: it goes to outputs/exports/NAME then")
+    return run(ExportSequence, argument, {name: value for name, value in values.items() if name in known})
+
+
+_WAYS = ("workers", "verbose", "json")
+export = command(
+    "export",
+    ExportDataset,
+    "seq",
+    optional=True,
+    foresees=False,
+    hidden=("name",),
+    own=[click.Option(["--name"], default="", help="of the export: the folder below outputs/exports")],
+    work=_export,
+    help="Write masks in a format that others read: of a sequence to outputs/SEQ/export/FORMAT, of several, or with "
+    "--name, to outputs/exports/NAME.",
 )
 
 

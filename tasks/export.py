@@ -1,0 +1,389 @@
+"""Masks out: a sequence's part of an export, a sequence exported alone, and many together."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import luigi
+from luigi.parameter import ParameterException
+
+from stages.core.errors import InputError
+from stages.core.states import State
+from stages.exchange import formats, splits
+from stages.exchange.format import ExportedClass, Format
+from stages.exchange.terms import Terms
+from stages.formats import results
+from stages.formats.files import sweep_beside
+from stages.formats.frames_json import FramesJson
+from stages.formats.layout import list_datasets
+from stages.formats.manifest import Json, Manifest, check_files, load_manifest
+from stages.formats.names import check_name
+from tasks.choice import Chosen, choose, of_dataset
+from tasks.refine import RefineSequence
+from tasks.runtime import locks, options
+from tasks.runtime.export_options import ExportOptions
+from tasks.runtime.luigi_hooks import abstract
+from tasks.runtime.options import NameParameter
+from tasks.runtime.published import LisTask, PublishedTask
+from tasks.runtime.sequence import StageTask
+from tasks.runtime.snapshot import Place, paths_of, root_of
+from tasks.status import standing_of_last_run
+
+if TYPE_CHECKING:
+    from stages.exchange.export import Share
+    from stages.exchange.material import Material
+    from stages.formats.classes_json import Classes
+    from stages.formats.objects_json import NamedObject
+
+
+class Wanted(NamedTuple):
+    """A sequence that is exported."""
+
+    name: str
+    """In the export."""
+    seq: str
+    dataset: str
+    result: str
+    """The folder of masks that is taken: `masks`, or `provisional`."""
+
+
+class LeftOut(NamedTuple):
+    """A sequence that is not."""
+
+    name: str
+    why: str
+
+
+@abstract
+class AnyExport(ExportOptions, LisTask):
+    """What parts and exports have in common."""
+
+    scribbles_root = options.PlanOptions.scribbles_root
+    source = luigi.Parameter(default="", description="with --size source: where the imported video lies now")
+
+    @cached_property
+    def form(self) -> Format:
+        """The format.
+
+        Raises:
+            InputError: a library that it needs is not there.
+        """
+        return formats.find(self.format)
+
+
+class ExportPart(AnyExport, StageTask):
+    """A sequence's part of an export: all but the numbers that count through several sequences."""
+
+    called = luigi.Parameter(description="name of the sequence in the export")
+    result = luigi.Parameter(description="folder of masks that is taken")
+    classes = luigi.Parameter(description="the export's classes: JSON, a list of id, name, supercategory")
+    stage = results.EXPORT_PARTS
+
+    def modules(self) -> tuple[str, ...]:
+        """The work."""
+        return ("stages.exchange.export",)
+
+    @property
+    def terms_of_part(self) -> Terms:
+        """What was asked for, as far as a part depends on it: of pictures, their names."""
+        terms = self.export_terms
+        return replace(terms, pictures="convert" if terms.pictures == "convert" else "")
+
+    def folder(self) -> Path:
+        """One a format and terms: exports that are asked for in turn do not make each other's parts again."""
+        said = json.dumps([self.result, self.called, self.terms_of_part.given()], sort_keys=True)
+        digest = hashlib.sha256(said.encode()).hexdigest()
+        return Path(results.EXPORT_PARTS) / f"{self.format}-{digest[:10]}"
+
+    def uses(self) -> Json:
+        """The masks, names and classes, and what was asked for."""
+        return {
+            "masks": self._result().content,
+            "names": self.material.digest,
+            "sequence": self.called,
+            "format": [self.format, self.form.version],
+            "terms": self.terms_of_part.given(),
+        }
+
+    @property
+    def material(self) -> "Material":
+        """The sequence."""
+        from stages.exchange.material import Material
+
+        paths = paths_of(self.place)
+        frames = FramesJson.read(self.root / results.FRAMES)
+        manifest = self._result()
+        return Material(
+            name=self.called,
+            masks=self.root / self.result,
+            pictures=paths.frames,
+            names=tuple(name for name, _ in frames.digests),
+            size_wh=frames.size_wh,
+            anchors=tuple(results.anchors_of_result(manifest)),
+            objects=objects_of(self.place, self.scribbles_root, manifest, len(frames.digests)),
+            classes=tuple(ExportedClass(*each) for each in json.loads(self.classes)),
+        )
+
+    def share(self, split: str) -> "Share":
+        """What joining needs to know."""
+        from stages.exchange.export import Share
+
+        frames = FramesJson.read(self.root / results.FRAMES)
+        said = {"sequence": self.seq, "dataset": paths_of(self.place).dataset, "masks": self._result().content}
+        return Share(self.target(), split, paths_of(self.place).frames, dict(frames.digests), said)
+
+    def _result(self) -> Manifest:
+        return load_manifest(self.root / self.result)
+
+    def work(self, folder: Path) -> list[int]:
+        """Write the part."""
+        from stages.exchange.export import encode_sequence
+
+        check_files(self.root / self.result, self._result())
+        material = self.material
+        encode_sequence(folder, material, self.form, self.terms_of_part, self.progress)
+        return [each.id for each in material.objects]
+
+
+def objects_of(place: Place, scribbles_root: str, result: Manifest, frame_count: int) -> "tuple[NamedObject, ...]":
+    """The objects of a sequence: those that are listed, and those in its masks.
+
+    Raises:
+        InputError: objects.json or classes.json says something that cannot be.
+    """
+    from stages.formats.objects_json import read_objects
+
+    paths = paths_of(place)
+    folder = Path(scribbles_root) / paths.name if scribbles_root else paths.scribbles
+    objects = read_objects(folder, paths.name, frame_count, classes_of(place))
+    return tuple(objects.of(each) for each in sorted({*objects.listed, *result.objects}))
+
+
+def classes_of(place: Place) -> "Classes | None":
+    """The classes that a sequence's data set fixes; None if it fixes none."""
+    from stages.formats.classes_json import read_classes
+
+    return read_classes(paths_of(place).dataset_folder)
+
+
+@abstract
+class ExportTask(AnyExport, PublishedTask):
+    """An export: parts, joined."""
+
+    split = luigi.Parameter(
+        default="", description="by whole sequences: shares, as in 0.8/0.1/0.1, or lists: train=a.txt,val=b.txt"
+    )
+    provisional = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="take provisional masks where there are no others",
+    )
+    stage = results.EXPORT
+
+    def modules(self) -> tuple[str, ...]:
+        """The work."""
+        return ("stages.exchange.export",)
+
+    def chosen(self) -> Sequence[Chosen]:
+        """The sequences that are asked for."""
+        raise NotImplementedError
+
+    @cached_property
+    def found(self) -> tuple[list[Wanted], list[LeftOut]]:
+        """The sequences that can be exported, and the others, with the reason.
+
+        Raises:
+            InputError: none can.
+        """
+        wanted, left_out = [], []
+        chosen = self.chosen()
+        twice = {seq for seq, count in Counter(one.seq for one in chosen if not one.refused).items() if count > 1}
+        for one in chosen:
+            result, why = ("", one.refused) if one.refused else self._result_of(one)
+            name = f"{one.dataset}_{one.seq}" if one.seq in twice else one.seq
+            if result:
+                wanted.append(Wanted(name, one.seq, one.dataset, result))
+            else:
+                left_out.append(LeftOut(one.name, why))
+        if not wanted:
+            raise InputError(f"found no finished sequence to export: {_listed(left_out)}; finish one with `lis refine`")
+        return sorted(wanted), left_out
+
+    def _result_of(self, one: Chosen) -> tuple[str, str]:
+        """The folder of masks to take, or "" and why there is none."""
+        refine = RefineSequence(
+            seq=one.seq,
+            dataset=one.dataset,
+            scribbles_root=self.scribbles_root,
+            **{name: getattr(self, name) for name in ("data_root", "outputs_root", "weights_root")},
+        )
+        found = standing_of_last_run(refine)
+        if found.state is State.DONE:
+            return results.MASKS, ""
+        if found.state is State.PROVISIONAL and self.provisional:
+            return results.PROVISIONAL, ""
+        hint = " (--provisional takes them)" if found.state is State.PROVISIONAL else ""
+        return "", f"{found.state}{hint}: {found.reason}" if found.reason else str(found.state)
+
+    @property
+    def wanted(self) -> list[Wanted]:
+        """The sequences that are exported."""
+        return self.found[0]
+
+    @cached_property
+    def class_list(self) -> tuple[ExportedClass, ...]:
+        """The export's classes."""
+        from stages.exchange.material import class_list
+
+        fixed = {place.dataset: classes_of(place) for place in map(self._place, self.wanted)}
+        if len({each.digest if each else "" for each in fixed.values()}) > 1:
+            raise InputError(
+                f"found different classes.json in the data sets {', '.join(sorted(fixed))}, expected one list of "
+                "classes for an export; give them the same file, or export them one by one"
+            )
+        return class_list([(one.name, self._objects(one)) for one in self.wanted], next(iter(fixed.values())))
+
+    def _place(self, one: Wanted) -> Place:
+        return Place(self.data_root, self.outputs_root, one.dataset, one.seq)
+
+    def _objects(self, one: Wanted) -> "tuple[NamedObject, ...]":
+        root = root_of(self._place(one))
+        count = len(FramesJson.read(root / results.FRAMES).digests)
+        return objects_of(self._place(one), self.scribbles_root, load_manifest(root / one.result), count)
+
+    @cached_property
+    def parts(self) -> list[ExportPart]:
+        """The parts, by the sequences' names.
+
+        Raises:
+            InputError: what was asked for cannot be.
+        """
+        from stages.exchange.pictures import check_endings, way_of
+
+        terms = self.export_terms
+        formats.check(self.form, terms)
+        classes = json.dumps([[each.id, each.name, each.supercategory] for each in self.class_list])
+        parts = [
+            self.clone(
+                ExportPart, seq=one.seq, dataset=one.dataset, called=one.name, result=one.result, classes=classes
+            )
+            for one in self.wanted
+        ]
+        for part in parts:
+            check_endings(self.form, way_of(self.form, terms), part.seq, part.material.names)
+        return parts
+
+    def requires(self) -> list[luigi.Task]:
+        """The parts, unless the export is there: what they were may be cleaned away then."""
+        parts: list[luigi.Task] = [*self.parts]
+        return [] if self.is_complete() else parts
+
+    def splits(self) -> dict[str, str]:
+        """Sequence, as the export calls it -> its split."""
+        return dict.fromkeys((one.name for one in self.wanted), splits.ONLY)
+
+    def uses(self) -> Json:
+        """The parts, and what joining them depends on."""
+        assigned = self.splits()
+        return {
+            "format": [self.format, self.form.version],
+            "terms": self.export_terms.given(),
+            "parts": [[part.key(), assigned[part.called]] for part in self.parts],
+        }
+
+    def work(self, folder: Path) -> list[int]:
+        """Write the export."""
+        from stages.exchange.export import Asked, join_parts
+
+        assigned = self.splits()
+        said = {"classes": [vars(each) for each in self.class_list], "split": self.split}
+        shares = [part.share(assigned[part.called]) for part in self.parts]
+        _, _ = join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
+        for one in self.found[1]:
+            self.note(f"left out: {one.name} ({one.why})")
+        return []
+
+
+class ExportSequence(ExportTask, StageTask):
+    """The masks of a sequence in a format that others read: outputs/<seq>/export/<format>."""
+
+    def chosen(self) -> Sequence[Chosen]:
+        """The one."""
+        return [Chosen(self.seq, self.seq, paths_of(self.place).dataset)]
+
+    def folder(self) -> Path:
+        """One a format."""
+        return Path(results.EXPORT) / self.format
+
+
+class ExportDataset(ExportTask):
+    """The masks of many sequences in a format that others read, for instance a training set: outputs/exports/<name>."""
+
+    name = NameParameter(description="of the export: the folder below outputs/exports")
+    seq = NameParameter(default="", description="one sequence alone")
+    list = luigi.Parameter(default="", description="text file: <seq> or <dataset>/<seq> a line, # begins a comment")
+    all = luigi.BoolParameter(
+        default=False, parsing=luigi.BoolParameter.EXPLICIT_PARSING, description="every sequence of every dataset"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Luigi's, and a look at the name."""
+        super().__init__(*args, **kwargs)
+        try:
+            check_name(self.name, "export")
+        except InputError as error:
+            raise ParameterException(str(error)) from None
+
+    def chosen(self) -> Sequence[Chosen]:
+        """As it was asked for, each once."""
+        given = {"SEQ": self.seq, "--list": self.list, "--all": self.all}
+        if len([name for name, value in given.items() if value]) > 1:
+            raise InputError(f"found {' and '.join(n for n, v in given.items() if v)}, expected one of them")
+        if self.seq:
+            place = Place(self.data_root, self.outputs_root, self.dataset, self.seq)
+            return [Chosen(self.seq, self.seq, paths_of(place).dataset)]
+        if self.all:
+            datasets = [self.dataset] if self.dataset else list_datasets(Path(self.data_root))
+            return [one for each in datasets for one in of_dataset(each, self.data_root)]
+        if not self.list and not self.dataset and "=" in self.split:
+            paths = splits.paths_of(self.split)
+            return [*{(one.dataset, one.seq): one for path in paths for one in self._of_list(path)}.values()]
+        return choose(self.list, self.dataset, self.data_root)
+
+    def _of_list(self, path: str) -> Sequence[Chosen]:
+        return choose(path, self.dataset, self.data_root)
+
+    def splits(self) -> dict[str, str]:
+        """As it was asked for; by shares, sequences keep the split that they have in the export that lies there."""
+        names = {(one.dataset, one.seq): one.name for one in self.wanted}
+        listed = splits.listed_in(
+            self.split,
+            lambda path: [
+                names[one.dataset, one.seq] for one in self._of_list(path) if (one.dataset, one.seq) in names
+            ],
+        )
+        return splits.assign([one.name for one in self.wanted], self.split, listed, self._before())
+
+    def _before(self) -> dict[str, str]:
+        from stages.exchange.export import splits_of_export
+
+        return splits_of_export(self.target(), self.split)
+
+    def target(self) -> Path:
+        """Beside other exports."""
+        return Path(self.outputs_root) / "exports" / self.name
+
+    def enter(self) -> None:
+        """One process at a time."""
+        locks.require(self.target().parent / ".locks" / self.name, shared=False)
+        sweep_beside(self.target())
+
+
+def _listed(left_out: Sequence[LeftOut], most: int = 10) -> str:
+    more = f"; and {len(left_out) - most} more" if len(left_out) > most else ""
+    return "; ".join(f"{one.name} ({one.why})" for one in left_out[:most]) + more

@@ -1,0 +1,94 @@
+"""The options of exports: the fields of `Terms`, as the command line has them."""
+
+import operator
+from dataclasses import fields
+from typing import Any, Final, Literal
+
+import luigi
+from luigi.parameter import ParameterException
+
+from stages.exchange import formats
+from stages.exchange.terms import Terms
+from tasks.runtime.options import ChoiceParameter, NumberParameter
+
+_AUTO: Final = "auto"
+
+
+def _switch(description: str) -> Any:
+    return luigi.BoolParameter(default=False, parsing=luigi.BoolParameter.EXPLICIT_PARSING, description=description)
+
+
+def _choice(choices: tuple[str, ...], description: str) -> Any:
+    """One of a few words; the first is what goes without saying."""
+    return ChoiceParameter(default=choices[0], choices=choices, description=description)
+
+
+def _share(description: str) -> Any:
+    """A number in [0, 1], or nothing."""
+    return luigi.Parameter(default="", description=description)
+
+
+def _pixels(default: float, most: float, description: str) -> Any:
+    return NumberParameter(
+        default=default,
+        var_type=type(default),
+        min_value=0,
+        max_value=most,
+        right_op=operator.le,
+        description=description,
+    )
+
+
+class ExportOptions:
+    """What an export is asked for; see `Terms`, whose fields these are."""
+
+    format = ChoiceParameter(choices=formats.names(), description=f"one of {', '.join(formats.names())}")
+    size = _choice(("frames", "source"), "of masks and pictures: as they were imported, or as the source has them")
+    pictures = _choice(
+        ("auto", "link", "copy", "none", "convert"),
+        "linked, copied, left out, or written anew as JPEG: auto (as the format needs them), link, copy, none, convert",
+    )
+    max_doubt = _share("leave frames out whose most doubtful object has a doubt above it: 0 to 1, or auto")
+    unknown_objects = _share("objects with a doubt above it become unknown, with --band pixels around them: 0 to 1")
+    unknown_band = _pixels(0, 10_000, "pixels so near to a boundary between two objects become unknown")
+    unknown_soft = _share("pixels whose soft mask lies within it of one half become unknown: 0 to 0.5")
+    band = _pixels(Terms.band, 10_000, "see --unknown-objects; pixels")
+    unknown = _choice(
+        ("auto", "crowd", "none"),
+        "what the unknown becomes; none leaves frames with such pixels out: auto, crowd (coco), none",
+    )
+    segmentation = _choice(("rle", "counts", "polygon"), "coco: run lengths as text, as a list, or polygons")
+    tolerance = _pixels(0.0, 100.0, "of outlines: by how many pixels they may be simplified")
+    shape = _choice(("mask", "polygon"), "cvat, labelme: what objects are drawn as")
+    renumber = _switch("davis, youtube-vos: ids in the order of first appearance")
+    resolution_name = luigi.Parameter(default=Terms.resolution_name, description="davis: the folder's name")
+    mots_class = luigi.Parameter(default="", description="mots: the class that is written as number 2")
+    results = _switch("youtube-vis: what an evaluation server takes, too")
+    tasks_as = _choice(("predictions", "annotations"), "labelstudio: a guess, or people's work")
+    url_prefix = luigi.Parameter(default=Terms.url_prefix, description="labelstudio: what a picture's URL begins with")
+
+    @property
+    def export_terms(self) -> Terms:
+        """What was asked for.
+
+        Raises:
+            ParameterException: a number is none.
+        """
+        found = {each.name: getattr(self, each.name) for each in fields(Terms)}
+        for name in ("pictures", "unknown"):
+            found[name] = "" if found[name] == _AUTO else found[name]
+        for name in ("max_doubt", "unknown_objects", "unknown_soft"):
+            found[name] = _limit(name, found[name])
+        return Terms(**found)
+
+
+def _limit(name: str, text: str) -> float | Literal["auto"] | None:
+    if not text:
+        return None
+    if text == _AUTO and name == "max_doubt":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        auto = ", or auto" * (name == "max_doubt")
+        raise ParameterException(f"{name}: {text!r} is not permitted: expected a number from 0 to 1{auto}") from None

@@ -1,0 +1,117 @@
+"""Sequences out: what is kept, what is written down of it, and the pictures."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from stages.core.errors import InputError
+from stages.exchange.coco import Coco
+from stages.exchange.png import Png
+from stages.exchange.terms import Terms
+from stages.formats.masks import read_mask
+from stages.formats.objects_json import NamedObject
+from tests.exchange.disk import BALL, DOG, export, material, squares
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "frames.csv").open() as file:
+        return [*csv.DictReader(file)]
+
+
+def test_every_frame_is_listed_and_says_where_it_went(tmp_path: Path) -> None:
+    folder, counts = export(tmp_path, Coco(), [material(tmp_path, lost=[2])], Terms(max_doubt=0.2))
+    rows = _rows(folder)
+    assert [row["kept"] for row in rows] == ["1", "1", "0", "1"]
+    assert rows[1]["exported_as"] == "images/dog/00001.jpg"
+    assert (rows[2]["exported_as"], rows[2]["why"][:15]) == ("", "object 1: doubt")
+    assert float(rows[2]["doubt"]) > 0.2
+    assert (counts.kept, dict(counts.dropped)) == (3, {"doubt": 1})
+    assert sorted(path.name for path in (folder / "images" / "dog").iterdir()) == [
+        "00000.jpg",
+        "00001.jpg",
+        "00003.jpg",
+    ]
+
+
+def test_an_export_of_nothing_is_an_error(tmp_path: Path) -> None:
+    dog = material(tmp_path)
+    with pytest.raises(InputError, match="found no frame to keep among 4 of 1 sequences"):
+        export(tmp_path, Png(), [dog], Terms(unknown_band=1, unknown="none"))
+
+
+def test_an_object_has_no_pixel_where_a_person_says_that_it_is_not(tmp_path: Path) -> None:
+    gone = NamedObject(2, "ball 2", "ball", "#008000", first=0, last=0)
+    folder, counts = export(tmp_path, Png(), [material(tmp_path, objects=(DOG, gone))])
+    maps = squares()
+    written = [read_mask(folder / f"train/masks/dog/{index:05d}.png") for index in range(4)]
+    assert np.array_equal(written[0], maps[0])
+    assert all(np.array_equal(written[index], np.where(maps[index] == 2, 0, maps[index])) for index in (1, 2, 3))
+    assert counts.cut_px == sum(np.count_nonzero(maps[index] == 2) for index in (1, 2, 3))
+    assert json.loads((folder / "export.json").read_text())["counts"]["cut_px"] == counts.cut_px
+
+
+def test_unknown_pixels_reach_a_format_that_can_say_them(tmp_path: Path) -> None:
+    folder, counts = export(tmp_path, Png(), [material(tmp_path)], Terms(unknown_band=1))
+    first = read_mask(folder / "train/masks/dog/00000.png")
+    assert np.count_nonzero(first == 255) > 0
+    assert set(np.unique(first[squares()[0] == 0])) == {0, 255}
+    assert counts.unknown_px > np.count_nonzero(first == 255)
+
+
+def test_splits_are_folders_or_files_of_their_own(tmp_path: Path) -> None:
+    one, two = material(tmp_path, "b"), material(tmp_path, "a")
+    folder, _ = export(tmp_path, Coco(), [one, two], splits={"a": "val"})
+    names = {
+        split: [each["file_name"] for each in COCO(folder / f"annotations/instances_{split}.json").dataset["images"]]
+        for split in ("train", "val")
+    }
+    assert names["train"] == [f"b/{index:05d}.jpg" for index in range(4)]
+    assert names["val"] == [f"a/{index:05d}.jpg" for index in range(4)]
+    assert json.loads((folder / "export.json").read_text())["splits"] == {"train": ["b"], "val": ["a"]}
+
+
+def test_links_lead_to_the_pictures_and_copies_are_files(tmp_path: Path) -> None:
+    dog = material(tmp_path)
+    linked, _ = export(tmp_path / "one", Coco(), [dog])
+    copied, _ = export(tmp_path / "two", Coco(), [dog], Terms(pictures="copy"))
+    link, copy = (folder / "images/dog/00002.jpg" for folder in (linked, copied))
+    assert link.is_symlink() and not link.readlink().is_absolute()
+    assert not copy.is_symlink()
+    assert link.read_bytes() == copy.read_bytes() == (dog.pictures / "00002.jpg").read_bytes()
+
+
+def test_a_turned_picture_is_written_upright(tmp_path: Path) -> None:
+    dog = material(tmp_path)
+    source = dog.pictures / "00001.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.tile(np.arange(20, dtype=np.uint8), (30, 1))).convert("RGB").save(source, exif=exif)
+    folder, _ = export(tmp_path, Coco(), [dog])
+    written = folder / "images/dog/00001.jpg"
+    assert not written.is_symlink()
+    with Image.open(written) as picture:
+        assert picture.size == (30, 20)
+        assert picture.getexif().get(0x0112, 1) == 1
+
+
+def test_pictures_are_converted_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder, _ = export(tmp_path, Coco(), [material(tmp_path, suffix=".png")], Terms(pictures="convert"))
+    with Image.open(folder / "images/dog/00003.jpg") as picture:
+        assert picture.format == "JPEG"
+    assert _rows(folder)[3]["exported_as"] == "images/dog/00003.jpg"
+    assert COCO(folder / "annotations/instances_train.json").dataset["images"][3]["file_name"] == "dog/00003.jpg"
+
+
+def test_bytes_repeat_whatever_the_order(tmp_path: Path) -> None:
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    one, two = material(tmp_path, "ä 2"), material(tmp_path, "b", objects=(BALL, DOG)[::-1])
+    first, _ = export(tmp_path / "one", Coco(), [one, two])
+    second, _ = export(tmp_path / "two", Coco(), [two, one])
+    assert contents(first) == contents(second)
