@@ -21,7 +21,9 @@ Mask = NDArray[np.bool_]
 """(H, W) bool."""
 
 _NEVER_SEEN: Final = 1.0
-"""How many sizes of the picture beyond its border a ring is cut off: filling costs time by the length of edges."""
+"""How many sizes of the picture beyond its border a ring is cut off: filling costs memory by the length of edges."""
+_LONGEST_PX: Final = 5_000_000
+"""Filled in about half a gibibyte; the outline of every second pixel of a picture of 1080 lines is shorter."""
 
 
 class Part(NamedTuple):
@@ -100,15 +102,19 @@ def bridged(part: Part) -> Ring:
     return np.concatenate(pieces)
 
 
-def filled(ring: Ring, size_wh: tuple[int, int]) -> Mask:
+def filled(ring: Ring, size_wh: tuple[int, int], where: str = "") -> Mask:
     """The pixels of a picture whose centre lies in a ring (even-odd), whatever lies outside the picture.
 
     Args:
         ring: (points, 2) finite numbers, at least three points; points may repeat.
         size_wh: of the picture.
+        where: the ring comes from, for the message.
 
     Returns:
         (H, W) bool.
+
+    Raises:
+        InputError: the ring is of an absurd length.
     """
     coco = extra("pycocotools.mask")
     width, height = size_wh
@@ -116,6 +122,12 @@ def filled(ring: Ring, size_wh: tuple[int, int]) -> Mask:
     inside = _clipped(ring, -margin, size_wh + margin)
     if len(inside) < 3:
         return np.zeros((height, width), bool)
+    length = float(np.abs(np.roll(inside, -1, axis=0) - inside).max(axis=1).sum())
+    if length > _LONGEST_PX:
+        raise InputError(
+            f"{where or 'an outline'}: found an outline that is {length:,.0f} pixels long, expected at most "
+            f"{_LONGEST_PX:,}; draw it again"
+        )
     return np.asarray(coco.decode(coco.frPyObjects([inside.ravel().tolist()], height, width))[..., 0], bool)
 
 

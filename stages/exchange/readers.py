@@ -7,7 +7,11 @@ from typing import Final
 from stages.core.errors import InputError
 from stages.exchange.incoming import Reader
 
-READERS: Final[dict[str, str]] = {}
+READERS: Final[dict[str, str]] = {
+    "cvat": "cvat_reader",
+    "labelme": "labelme_reader",
+    "labelstudio": "label_studio_reader",
+}
 """Name -> module below this package, whose `READER` it is: listing the names imports none of them."""
 
 
