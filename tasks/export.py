@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -303,10 +303,14 @@ class ExportTask(AnyExport, PublishedTask):
         assigned = self.splits()
         said = {"classes": [vars(each) for each in self.class_list], "split": self.split}
         shares = [part.share(assigned[part.called]) for part in self.parts]
-        _, _ = join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
+        _, self._known = join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
         for one in self.found[1]:
             self.note(f"left out: {one.name} ({one.why})")
         return []
+
+    def known_digests(self) -> Mapping[str, str]:
+        """Of linked and copied pictures."""
+        return self._known
 
 
 class ExportSequence(ExportTask, StageTask):

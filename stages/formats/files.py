@@ -273,14 +273,27 @@ def put_in_place(temporary: Path, folder: Path) -> None:
         OSError: the disk refused; nothing was published.
     """
     folder = followed(folder)
-    inside = sorted(temporary.rglob("*"))
-    for path in [*filter(Path.is_file, inside), *filter(Path.is_dir, inside), temporary]:
-        sync(path)
+    for name in files_below(temporary):
+        if not (temporary / name).is_symlink():  # what it leads to is somebody else's
+            sync(temporary / name)
+    for name, _, _ in os.walk(temporary):
+        sync(Path(name))
     # The old folder goes first: a kill in between costs one recomputation, and leaves no litter behind a success.
     remove(folder)
     while not _renamed(temporary, folder):
         remove(folder)  # a worker that was taken for dead has just published the same
     sync(folder.parent)
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """The files below a folder, links among them, by their paths in it with `/`; in order, whatever their number."""
+    with os.scandir(folder) as entries:
+        inside = sorted((entry.name, entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in entries)
+    for name, is_folder, is_file in inside:
+        if is_folder:
+            yield from (f"{name}/{below}" for below in files_below(folder / name))
+        elif is_file:
+            yield name
 
 
 def remove(folder: Path) -> None:

@@ -6,17 +6,19 @@
 `key` says what the result was made from, `content` what came out (a digest of `files` and `objects`), `run` how the run
 went; only `run` differs between two runs on the same input. `run` also holds `manifest_sha256`, a digest of everything
 else in the manifest: one that rotted is as good as none. Version 1 had no such digest. `files.cleaned` names those of
-the files that were deleted later, to make room.
+the files that were deleted later, to make room. A folder of more files than `MOST_NAMED`, such as an export, lists them
+in `files.sha256`, one a line, as `sha256sum` does; its manifest names this list alone.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from stages.core.errors import StageError
 from stages.formats import files
@@ -25,6 +27,10 @@ from stages.formats.schema import NewerVersionError, check_schema
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
+LIST: Final = "files.sha256"
+MOST_NAMED: Final = 20_000
+_AT_ONCE: Final = 4096
+"""Lines of the list that are written in one call."""
 _DIGEST = "manifest_sha256"
 Json = dict[str, Any]
 
@@ -50,7 +56,7 @@ class Manifest:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """The sha256 of every file that the stage wrote, by its name in the folder."""
+        """The sha256 of every file that the stage wrote, by its name in the folder; of very many, see `digests_of`."""
         found: Mapping[str, str] = self.files["sha256"]
         return found
 
@@ -113,6 +119,23 @@ def _digest(manifest: Json) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def digests_of(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Name and sha256 of every file that a folder's stage wrote, also of those that only `files.sha256` names.
+
+    Raises:
+        StageError: that list is damaged.
+        OSError: it cannot be read.
+    """
+    yield from manifest.digests.items()
+    if manifest.digests.keys() == {LIST}:
+        with (folder / LIST).open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                digest, blanks, name = line.rstrip("\n").partition("  ")
+                if not blanks:
+                    raise StageError(f"{folder / LIST}: found {line[:40]!r}, expected a digest, two blanks and a name")
+                yield name, digest
+
+
 def check_files(folder: Path, manifest: Manifest) -> None:
     """See that a folder's files are those that were published: whoever builds on them reads them first.
 
@@ -150,19 +173,32 @@ def _present(folder: Path, names: Iterable[str]) -> bool:
 
 
 def publish(
-    temporary: Path, folder: Path, *, stage: str, key: Json, weights: Json, objects: list[int], run: Json
+    temporary: Path,
+    folder: Path,
+    *,
+    stage: str,
+    key: Json,
+    weights: Json,
+    objects: list[int],
+    run: Json,
+    known: Mapping[str, str] | None = None,
 ) -> None:
     """Describe the files under `temporary`, make them durable, and put them in the place of `folder`.
+
+    `known` are digests that need not be computed, by the names of the files.
 
     Raises:
         StageError: the stage wrote no file.
         OSError: the disk refused; nothing was published.
     """
-    paths = sorted(path for path in temporary.rglob("*") if path.is_file())
-    if not paths:
+    count = total_bytes = 0
+    for name in files.files_below(temporary):
+        count, total_bytes = count + 1, total_bytes + (temporary / name).lstat().st_size
+    if not count:
         raise StageError(f"{stage} wrote no file into {folder}: nothing to publish. This is a fault of the program.")
-    digests = {path.relative_to(temporary).as_posix(): files.sha256(path) for path in paths}
-    listed = {"count": len(paths), "bytes": sum(path.stat().st_size for path in paths), "sha256": digests}
+    found = _digests(temporary, known or {})
+    digests = dict(found) if count <= MOST_NAMED else {LIST: _write_list(temporary, found)}
+    listed = {"count": count, "bytes": total_bytes, "sha256": digests}
     content = hashlib.sha256(json.dumps([digests, objects], sort_keys=True).encode()).hexdigest()
     described = {
         "schema": SCHEMA,
@@ -176,6 +212,20 @@ def publish(
     }
     files.write(temporary / MANIFEST, _text(described))
     files.put_in_place(temporary, folder)
+
+
+def _digests(folder: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in files.files_below(folder):
+        if name != LIST:  # which grows meanwhile
+            yield name, known.get(name) or files.sha256(folder / name)
+
+
+def _write_list(folder: Path, digests: Iterator[tuple[str, str]]) -> str:
+    """Write `files.sha256`; returns its own digest."""
+    with files.growing(folder / LIST) as file:
+        while some := "".join(f"{digest}  {name}\n" for name, digest in islice(digests, _AT_ONCE)):
+            file.write(some.encode())
+    return files.sha256(folder / LIST)
 
 
 def record_cleaned(folder: Path, names: Iterable[str]) -> None:

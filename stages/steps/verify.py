@@ -17,7 +17,7 @@ from stages.formats.frames import list_frames
 from stages.formats.frames_json import FramesJson
 from stages.formats.layout import SequencePaths
 from stages.formats.log import LOG
-from stages.formats.manifest import MANIFEST, Manifest, load_manifest
+from stages.formats.manifest import LIST, MANIFEST, Manifest, digests_of, load_manifest
 from stages.formats.paintings import FOLDER
 from stages.formats.pictures import load_picture
 from stages.formats.schema import NewerVersionError
@@ -144,7 +144,7 @@ def repair(finding: Finding) -> bool:
     if finding.folder is None:
         return False
     try:
-        names = [*load_manifest(finding.folder).digests]
+        names = [name for name, _ in digests_of(finding.folder, load_manifest(finding.folder))]
     except (StageError, OSError):
         names = []  # nobody knows which of the files are LIS's; without a manifest none of them is believed
     if not _inside(finding.folder / MANIFEST, finding.folder):
@@ -172,7 +172,12 @@ def _stage(folder: Path, looked: Looked) -> Iterator[Finding]:
 
 
 def _files(folder: Path, manifest: Manifest, looked: Looked) -> Iterator[Finding]:
-    for name, written in manifest.digests.items():
+    try:
+        listed = dict(digests_of(folder, manifest))
+    except (StageError, OSError) as error:
+        yield Finding(Fault.UNREADABLE, folder / LIST, str(error), folder)
+        return
+    for name, written in listed.items():
         path = folder / name
         if name in manifest.cleaned:
             if path.exists():
@@ -192,7 +197,7 @@ def _files(folder: Path, manifest: Manifest, looked: Looked) -> Iterator[Finding
                 )
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name != MANIFEST and not path.is_dir() and name not in manifest.digests:
+        if name != MANIFEST and not path.is_dir() and name not in listed:
             yield Finding(Fault.FOREIGN, path, "LIS has not put it there")
 
 

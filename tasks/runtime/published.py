@@ -3,7 +3,7 @@
 import contextvars
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -141,6 +141,10 @@ class PublishedTask(LisTask):
         """What people should know of the files in a folder: goes into the manifest's `run` block."""
         return {}
 
+    def known_digests(self) -> Mapping[str, str]:
+        """The sha256 of files that the work has written, as far as they are known without reading them."""
+        return {}
+
     def enter(self) -> None:
         """Called before the work: take what nobody else may have at the same time.
 
@@ -234,7 +238,16 @@ class PublishedTask(LisTask):
                     return  # another worker, given up meanwhile, has published the same after all
                 options = self.to_str_params(only_significant=True)
                 run = {**watch.run_block(self.threads), "options": options, **self.remarks(folder)}
-                publish(folder, target, stage=self.stage, key=key, weights=self.weights(), objects=objects, run=run)
+                publish(
+                    folder,
+                    target,
+                    stage=self.stage,
+                    key=key,
+                    weights=self.weights(),
+                    objects=objects,
+                    run=run,
+                    known=self.known_digests(),
+                )
             self.note(f"{self.name_of_result()} done in {watch.seconds:.1f} s")
         except OSError as error:
             raise StageError(disk_refuses(error, target)) from error

@@ -11,9 +11,11 @@ import pytest
 
 from stages.core.errors import StageError
 from stages.formats import files
+from stages.formats import manifest as manifest_module
 from stages.formats.files import beside, publishing
-from stages.formats.manifest import check_files, publish, read_manifest
+from stages.formats.manifest import check_files, digests_of, publish, read_manifest
 from stages.formats.schema import NewerVersionError
+from stages.steps.verify import verify_folder
 from tests.formats.published import names, put
 
 
@@ -210,3 +212,41 @@ def test_files_are_those_that_were_published_or_named(tmp_path: Path) -> None:
     (tmp_path / "stage" / "sub" / "a.txt").unlink()
     with pytest.raises(StageError, match=r"sub/a\.txt: found another content than was published, or none"):
         check_files(tmp_path / "stage", manifest)
+
+
+def test_a_folder_of_very_many_files_has_a_list_of_them_beside_its_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest_module, "MOST_NAMED", 3)
+    folder = tmp_path / "many"
+    with publishing(folder) as temporary:
+        (temporary / "below").mkdir()
+        for number in range(5):
+            (temporary / f"below/{number}").write_bytes(bytes([number]))
+        publish(temporary, folder, stage="test", key={}, weights={}, objects=[], run={})
+    found = read_manifest(folder)
+    assert found is not None
+    assert list(found.digests) == ["files.sha256"]
+    assert found.files["count"] == 5
+    assert [name for name, _ in digests_of(folder, found)] == ["files.sha256", *(f"below/{n}" for n in range(5))]
+    assert [*verify_folder(folder, lambda _: None)] == []
+    (folder / "below/3").write_bytes(b"other")
+    assert [each.fault for each in verify_folder(folder, lambda _: None)] == ["rot"]
+
+
+def test_a_digest_that_is_known_is_not_computed_again(tmp_path: Path) -> None:
+    with publishing(tmp_path / "stage") as temporary:
+        (temporary / "a").symlink_to(tmp_path / "far")
+        (tmp_path / "far").write_text("picture")
+        publish(
+            *(temporary, tmp_path / "stage"),
+            stage="test",
+            key={},
+            weights={},
+            objects=[],
+            run={},
+            known={"a": "as the frames say"},
+        )
+    found = read_manifest(tmp_path / "stage")
+    assert found is not None
+    assert found.digests == {"a": "as the frames say"}
