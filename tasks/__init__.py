@@ -7,6 +7,7 @@ from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.bulk import BulkRefine
 from tasks.evaluate import EvaluateSequence, GroundTruth
 from tasks.export import ExportDataset, ExportPart, ExportSequence
+from tasks.import_masks import ImportMasks
 from tasks.inputs import Frames, ImportScribbles, ImportSequence, Scribbles
 from tasks.interactive import EvaluateInteractive, InteractiveSession
 from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
@@ -25,6 +26,7 @@ __all__ = [
     "ExportSequence",
     "Frames",
     "GroundTruth",
+    "ImportMasks",
     "ImportScribbles",
     "ImportSequence",
     "InstallNetwork",

@@ -8,6 +8,9 @@ from stages.core.errors import InputError
 from stages.exchange.incoming import Reader
 
 READERS: Final[dict[str, str]] = {
+    "png": "png_reader",
+    "binary": "binary_reader",
+    "coco": "coco_reader",
     "cvat": "cvat_reader",
     "labelme": "labelme_reader",
     "labelstudio": "label_studio_reader",

@@ -13,13 +13,13 @@ from luigi.parameter import ParameterException
 from tasks.cli.keeping import clean, verify
 from tasks.cli.looking import doctor, engines, options, version, weights
 from tasks.cli.status import status
-from tasks.cli.working import bulk, demo, evaluate, export, import_, refine, report, submit_, train
+from tasks.cli.working import bulk, demo, evaluate, export, import_, import_masks, refine, report, submit_, train
 from tasks.runtime import luigi_hooks
 from tasks.runtime.mistakes import explain
 from tasks.runtime.settings import check_settings, unknown_settings
 
 _PANELS = {
-    "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
+    "Labelling": ("import", "import-masks", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
     "In and out": ("export",),
     "Keeping": ("verify", "clean"),
@@ -44,7 +44,7 @@ def lis() -> None:
 
 
 for _command in (
-    *(import_, refine, bulk, submit_, report, evaluate, demo),
+    *(import_, import_masks, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
     *(export, verify, clean, train),
 ):

@@ -64,6 +64,7 @@ def command(
     task: Task,
     argument: str = "seq",
     *,
+    second: str = "",
     optional: bool = False,
     several: bool = False,
     runs: bool = True,
@@ -80,6 +81,7 @@ def command(
         name: the command's.
         task: what it runs; its docstring's first line is the help.
         argument: the parameter that needs no option's name.
+        second: another one behind it.
         optional: whether it may be left out.
         several: whether it may be given several times; `work` gets a tuple then.
         runs: whether the command runs the task, and so has options of running.
@@ -90,7 +92,7 @@ def command(
         own: options of the command that are no parameters of the task.
         more: for `click.Command`.
     """
-    parameters = {each: p for each, p in task.get_params() if each not in (argument, *hidden)}
+    parameters = {each: p for each, p in task.get_params() if each not in (argument, second, *hidden)}
     groups: dict[str, list[click.Option]] = {_OWN: [*own]}
     for each, parameter in parameters.items():
         described = _described(each, parameter)
@@ -106,16 +108,23 @@ def command(
         metavar=f"[{metavar}]" if optional else metavar + "..." * several,
         shell_complete=complete,
     )
-    named = click.Option([f"--{argument}", f"named_{argument}"], hidden=True, multiple=several)  # as Luigi has it
+    also = [click.Argument([second], required=False, metavar=second.upper())] if second else []
+    positional = {argument: metavar, second: second.upper()} if second else {argument: metavar}
+    usage = " ".join(["lis", name, *positional.values()])
+    named = [  # as Luigi has them
+        click.Option([f"--{each}", f"named_{each}"], hidden=True, multiple=several and each == argument)
+        for each in positional
+    ]
 
     def call(**values: Any) -> int:
-        by_name = values.pop(f"named_{argument}")
-        if several:
-            values[argument] += by_name
-        elif values[argument] is None:
-            values[argument] = by_name
-        if not values[argument] and not optional:
-            raise click.UsageError(f"found no {metavar}, expected one: lis {name} {metavar}")
+        for each, shown in positional.items():
+            by_name = values.pop(f"named_{each}")
+            if several and each == argument:
+                values[each] += by_name
+            elif values[each] is None:
+                values[each] = by_name
+            if not values[each] and not optional:
+                raise click.UsageError(f"found no {shown}, expected one: {usage}")
         return (work or run)(task, argument, values)
 
     panels: list[click.RichPanel[Any, Any]] = [
@@ -126,7 +135,7 @@ def command(
     return _Command(
         name,
         callback=call,
-        params=[given, named, *(each for members in groups.values() for each in members)],
+        params=[given, *also, *named, *(each for members in groups.values() for each in members)],
         panels=panels,
         **{"help": (task.__doc__ or "").split("\n\n")[0], **more},
     )
@@ -195,7 +204,7 @@ def run(task: Task, argument: str, values: dict[str, Any]) -> int:
     said = carry_out(task, options, verbose=verbose)
     if as_json:
         print_json(said)
-    elif said.get("sequence"):
+    elif said.get("sequence") and issubclass(task, PublishedTask):  # others have said it themselves
         _say(said)
     elif said.get("export"):
         _say_export(said)

@@ -19,6 +19,7 @@ from tasks.cli.from_tasks import carry_out, command, luigi_options, luigi_words,
 from tasks.cli.output import print_json
 from tasks.evaluate import EvaluateSequence
 from tasks.export import ExportDataset, ExportSequence
+from tasks.import_masks import ImportMasks
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
@@ -69,6 +70,7 @@ import_ = command(
     own=[click.Option(["--seq"], metavar="NAME", help="name to give the sequence [that of the file or folder]")],
     help="Bring in videos, pictures of several pages, and folders of pictures, or folders of such folders.",
 )
+import_masks = command("import-masks", ImportMasks, second="source", foresees=False)
 
 
 def _train(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int:

@@ -1,0 +1,45 @@
+"""Folders of masks, a picture a frame, as other programs and people leave them."""
+
+from pathlib import Path
+from typing import Final
+
+from stages.core.errors import InputError
+
+_PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
+_MOST_FILES: Final = 1_000_000
+
+
+def pictures_in(source: Path) -> list[Path]:
+    """The pictures of a folder, sorted: PNGs if there are any, else whatever lies there; a file stands for itself.
+
+    Those in the folder itself if there are some, else those in the folders below it. Hidden ones are passed over.
+
+    Raises:
+        InputError: there is no such file or folder, or it cannot be listed.
+    """
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise InputError(f"{source}: found no such file or folder, expected masks; check the path")
+    try:
+        found = [path for path in sorted(source.iterdir()) if _is_picture(path, source)]
+        if not found:
+            found = [path for path in sorted(source.rglob("*")) if _is_picture(path, source)]
+    except OSError as error:
+        raise InputError(f"{source}: the folder cannot be listed: {error.strerror or error}; allow it") from None
+    if len(found) > _MOST_FILES:
+        raise InputError(f"{source}: found {len(found):,} pictures, expected {_MOST_FILES:,} at most; check the path")
+    return [path for path in found if path.suffix.lower() == ".png"] or found
+
+
+def has_pngs(folder: Path) -> bool:
+    """Whether a folder holds PNGs, hidden ones left out."""
+    try:
+        return any(path.suffix.lower() == ".png" and _is_picture(path, folder) for path in folder.iterdir())
+    except OSError:
+        return False
+
+
+def _is_picture(path: Path, source: Path) -> bool:
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(source).parts)
+    return not hidden and path.suffix.lower() in _PICTURES and path.is_file()

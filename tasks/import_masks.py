@@ -1,0 +1,146 @@
+"""Masks that other tools made, or corrected, become given masks of a sequence: anchors of full trust."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import luigi
+
+from stages.core.errors import InputError
+from stages.exchange.readers import READERS, guess, reader_of
+from stages.formats import results
+from stages.formats.given_masks import given_frames, read_given
+from stages.formats.manifest import read_manifest
+from stages.formats.objects_json import OBJECTS_JSON, read_objects
+from tasks.runtime import luigi_hooks
+from tasks.runtime.luigi_hooks import logger
+from tasks.runtime.options import ChoiceParameter
+from tasks.runtime.sequence import ScribbledTask
+
+if TYPE_CHECKING:
+    from stages.exchange.composing import Objects
+    from stages.exchange.importing import Target, Wishes
+
+_GUESSED: Final = "auto"
+_MOST_FRAMES: Final = 100_000_000
+
+
+class ImportMasks(ScribbledTask):
+    """Take masks of another tool for the frames on which they differ from the result: each becomes an anchor."""
+
+    source = luigi.Parameter(description="a file or folder with the masks", significant=False)
+    format = ChoiceParameter(
+        default=_GUESSED,
+        choices=(_GUESSED, *READERS),
+        significant=False,
+        description=f"of the masks: {_GUESSED} (as it looks), {', '.join(READERS)}",
+    )
+    name_prefix = luigi.Parameter(
+        default="", significant=False, description="what the pictures' names have before those of the frames"
+    )
+    new_objects = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        significant=False,
+        description="take objects, too, that nobody has listed or drawn; those without an id get the next free one",
+    )
+    all = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        significant=False,
+        description="take every frame, also those that do not differ from the result",
+    )
+    frames = luigi.Parameter(
+        default="", significant=False, description="take these frames and no others: 12,40 or 12-20"
+    )
+    list = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        significant=False,
+        description="say which frames would come in, and change nothing",
+    )
+
+    _is_done = False
+
+    def modules(self) -> tuple[str, ...]:
+        """The work."""
+        return ("stages.exchange.importing",)
+
+    def is_complete(self) -> bool:
+        """Whether it has run: what a source holds is found out when it is read."""
+        return self._is_done
+
+    def run(self) -> None:
+        """Read the source, and write what comes in beside the scribble set."""
+        from stages.exchange.importing import give, listing, look, outcome
+
+        luigi_hooks.end_with_parent()
+        if not self.list:
+            self.enter()
+        source = Path(self.source)
+        reader = guess(source) if self.format == _GUESSED else reader_of(self.format)
+        if self.format == _GUESSED:
+            logger.info("%s: taken for the format %s", self.seq, reader.name)
+        target = self._target()
+        found = look(reader, source, target, self._wishes())
+        for line in found.said:
+            logger.info("%s: %s", self.seq, line)
+        if self.list:
+            for line in listing(found, target):
+                logger.info("%s: %s", self.seq, line)
+            logger.info("%s: %s (--list: nothing was changed)", self.seq, outcome(found))
+        else:
+            give(found, target)
+            self.note(outcome(found) + f"; run `lis refine {self.seq}`" * bool(found.arrivals))
+        self._is_done = True
+
+    def _target(self) -> "Target":
+        from stages.exchange.importing import Target
+        from stages.exchange.matching import FrameNames
+
+        now = self.snapshot
+        shown = (self.root / stage for stage in (results.MASKS, results.PROVISIONAL))
+        return Target(
+            frames=FrameNames(now.paths.name, tuple(path.name for path in now.frame_files)),
+            size_wh=now.video.size_wh,
+            scribble_file=now.scribble_file,
+            result=next((folder for folder in shown if read_manifest(folder)), None),
+            objects=self._objects(),
+        )
+
+    def _objects(self) -> "Objects":
+        """Those that are listed, drawn, or given before."""
+        from stages.exchange.composing import Objects
+
+        now = self.snapshot
+        listed = read_objects(now.scribble_file.parent, now.paths.name, now.frame_count).listed
+        drawn = {each for frame in now.scribbles.frames.values() for each in frame.object_ids}
+        for path in given_frames(now.scribble_file).values():
+            drawn |= {*map(int, set(read_given(path, now.video.size_wh).ravel().tolist()))}
+        return Objects(
+            known=frozenset({*listed, *drawn} - {0}),
+            names={each.name: object_id for object_id, each in listed.items()},
+            listed_in=OBJECTS_JSON if listed else f"in {now.scribble_file.name}; {OBJECTS_JSON} lists others",
+            takes_new=self.new_objects,
+        )
+
+    def _wishes(self) -> "Wishes":
+        from stages.exchange.importing import Wishes
+
+        return Wishes(self.name_prefix, everything=self.all, frames=frames_named(self.frames))
+
+
+def frames_named(text: str) -> frozenset[int]:
+    """The frames that `12,40` or `12-20` names; none if it is empty.
+
+    Raises:
+        InputError: it is something else.
+    """
+    found: set[int] = set()
+    for part in filter(None, text.replace(" ", "").split(",")):
+        first, _, last = part.partition("-")
+        last = last or first
+        numbers = first.isascii() and first.isdigit() and last.isascii() and last.isdigit()
+        if not numbers or not int(first[:9]) <= int(last[:9]) < int(first[:9]) + 10**6:
+            raise InputError(f"found --frames {text!r}, expected numbers of frames, from 0: 12,40 or 12-20")
+        found |= {*range(int(first), int(last) + 1)}
+    return frozenset(found)
