@@ -76,7 +76,7 @@ def lay_out(root: Path, index: int, content: bytes | memoryview) -> bool:
     if picture.exists():
         if sha256(picture) == digest:
             return True
-        if not _take_away(picture, known):
+        if not take_away(picture, known):
             return False
     files.replace(picture, content)
     return True
@@ -91,7 +91,7 @@ def clear_away(root: Path, still_asked: Container[int] = ()) -> None:
     for name, digests in _laid_out(root).items():
         picture = root / FOLDER / name
         if picture.exists() and int(picture.stem) not in still_asked:
-            _take_away(picture, digests)
+            take_away(picture, digests)
 
 
 def withdraw(root: Path, index: int) -> None:
@@ -102,16 +102,23 @@ def withdraw(root: Path, index: int) -> None:
     """
     picture = picture_to_paint_on(root, index)
     if picture.exists():
-        _take_away(picture, _laid_out(root).get(picture.name, ()))
+        take_away(picture, _laid_out(root).get(picture.name, ()))
 
 
-def _take_away(picture: Path, ours: Sequence[str]) -> bool:
-    """Delete a picture if its content is ours; looked at under another name, so that no saving comes in between."""
-    if sha256(picture) not in ours:
+def take_away(picture: Path, digests: Sequence[str]) -> bool:
+    """Delete a picture that has one of these digests; looked at under another name: no saving comes in between.
+
+    Returns:
+        Whether it was deleted.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if sha256(picture) not in digests:
         return False
     aside = files.beside(picture)
     files.disk.rename(picture, aside)
-    if sha256(aside) in ours:
+    if sha256(aside) in digests:
         files.delete(aside)
         return True
     files.disk.rename(aside, picture)
@@ -234,6 +241,17 @@ def set_of(root: Path, scribble_set: str, asked_by: Mapping[int, str], index: in
     if scribble_set in readers:
         return scribble_set
     return readers[0] if readers else asks
+
+
+def of_set(
+    root: Path, scribble_set: str, annotated: Container[int], frames: Sequence[Path], asked_by: Mapping[int, str]
+) -> dict[int, list[Path]]:
+    """What people painted for a scribble set, read already or not; arguments and errors as of `pending`."""
+    found = {
+        index: [path for path in paths if set_of(root, scribble_set, asked_by, index, path) == scribble_set]
+        for index, paths in painted_pictures(root, annotated, frames).items()
+    }
+    return {index: paths for index, paths in found.items() if paths}
 
 
 def pending(

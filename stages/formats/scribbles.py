@@ -12,7 +12,8 @@ say how long a person drew, and no mask depends on them.
 `corrects`, {"12": "<sha256>"}, says which mask of the result the strokes on a frame correct: objects without a stroke
 there keep what they had in it. A copy of it lies beside the set (see `stages/formats/given_masks.py`).
 `absent`, {"12": [2]}, names objects that are not on an annotated frame by a person's word, whatever a mask that is
-corrected there, or an engine, says.
+corrected there, or an engine, says. `from_boxes`, {"12": [2]}, names objects whose strokes on a frame were made from a
+box and nothing else: they deserve a look.
 """
 
 import codecs
@@ -60,6 +61,8 @@ class ScribbleSet:
     """The corrected frames, by index: the sha256 of the mask that was seen, the bytes of the result's PNG."""
     absent: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Objects that a person has called absent, ascending, by the index of an annotated frame."""
+    from_boxes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Objects whose strokes on a frame were made from a box alone, ascending, by the frame's index."""
     other_keys: Mapping[str, Any] = field(default_factory=dict)
     """What else the file says."""
 
@@ -126,6 +129,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
         "frame_digests": ("the digest of a frame", content.frame_digests),
         "corrects": ("the corrected frame", content.corrects),
         "absent": ("absent objects of a frame", content.absent),
+        "from_boxes": ("objects from boxes on a frame", content.from_boxes),
     }
     for key, (what, indices) in keys.items():
         if outside := [index for index in sorted(indices) if index >= frame_count]:
@@ -139,8 +143,16 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
     }
     absent = {index: tuple(sorted(set(ids))) for index, ids in sorted(content.absent.items()) if ids}
     _check_absent(path, frames, absent)
+    from_boxes = {index: tuple(sorted(set(ids))) for index, ids in sorted(content.from_boxes.items()) if ids}
     return ScribbleSet(
-        sequence, frame_count, frames, content.frame_digests, content.corrects, absent, content.model_extra or {}
+        sequence,
+        frame_count,
+        frames,
+        content.frame_digests,
+        content.corrects,
+        absent,
+        from_boxes,
+        content.model_extra or {},
     )
 
 
@@ -211,6 +223,8 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
         keys["corrects"] = dict(sorted(scribbles.corrects.items()))
     if scribbles.absent:
         keys["absent"] = dict(sorted(scribbles.absent.items()))
+    if scribbles.from_boxes:
+        keys["from_boxes"] = dict(sorted(scribbles.from_boxes.items()))
     head = ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in {**keys, **scribbles.other_keys}.items())
     text = f'{{{head},"scribbles":[\n' + ",\n".join(rows) + "\n]}\n"
     try:
@@ -248,6 +262,19 @@ def merge(
         frame_digests=_with(scribbles.frame_digests, frame, frame_digest),
         corrects=_with(scribbles.corrects, frame, corrects),
         absent=_with(scribbles.absent, frame, absent),
+        from_boxes=_with(scribbles.from_boxes, frame, ()),
+    )
+
+
+def without(scribbles: ScribbleSet, frame: int) -> ScribbleSet:
+    """The set as if nobody had annotated a frame."""
+    return replace(
+        scribbles,
+        frames=_with(scribbles.frames, frame, None),
+        frame_digests=_with(scribbles.frame_digests, frame, None),
+        corrects=_with(scribbles.corrects, frame, None),
+        absent=_with(scribbles.absent, frame, None),
+        from_boxes=_with(scribbles.from_boxes, frame, None),
     )
 
 
@@ -263,6 +290,7 @@ class _Strict(BaseModel):
 
 _Fraction = Annotated[float, Field(ge=-OVERSHOOT, le=1 + OVERSHOOT, allow_inf_nan=False)]
 _FrameIndex = Annotated[int, Field(ge=0)]
+_ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECT_ID)]
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -286,7 +314,8 @@ class _ScribbleFile(_Strict):
     annotated_frame: _FrameIndex | None = None
     frame_digests: dict[_FrameIndex, _Digest] = {}
     corrects: dict[_FrameIndex, _Digest] = {}
-    absent: dict[_FrameIndex, list[Annotated[int, Field(ge=1, le=MAX_OBJECT_ID)]]] = {}
+    absent: dict[_FrameIndex, list[_ObjectId]] = {}
+    from_boxes: dict[_FrameIndex, list[_ObjectId]] = {}
 
 
 _EXPECTED: Final = {
@@ -299,6 +328,7 @@ _EXPECTED: Final = {
     "frame_digests": "digests of frames by their number, {'12': '<64 hexadecimal digits>'}",
     "corrects": "digests of masks by the number of their frame, {'12': '<64 hexadecimal digits>'}",
     "absent": f"ids of objects (1..{MAX_OBJECT_ID}) by the number of a frame, {{'12': [2]}}",
+    "from_boxes": f"ids of objects (1..{MAX_OBJECT_ID}) by the number of a frame, {{'12': [2]}}",
 }
 
 

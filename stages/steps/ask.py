@@ -21,8 +21,7 @@ from stages.formats.paintings import (
     is_declared_empty,
     lay_out,
     note_read,
-    painted_pictures,
-    set_of,
+    of_set,
 )
 from stages.formats.pictures import encoded
 from stages.formats.requests import asked_by, note_requests, note_suggestions, suggested_frames
@@ -101,12 +100,7 @@ def look_at_painted(
     said: list[str] = []
     before = scribbles.annotated
     check_video(scribble_file, scribbles, Frames(frames), [index for index in before if index not in painted])
-    asked, name = asked_by(root), scribble_file.stem
-    everything = {
-        index: [path for path in paths if set_of(root, name, asked, index, path) == name]
-        for index, paths in painted_pictures(root, before, frames).items()
-        if index in painted
-    }
+    everything = of_set(root, scribble_file.stem, before, frames, asked_by(root))
     for index, (path, *others) in painted.items():
         if index >= len(frames):
             raise InputError(f"{path}: the video has the frames 0 to {len(frames) - 1}. Rename or delete the picture.")

@@ -12,6 +12,7 @@ from luigi.parameter import ParameterException
 
 from tasks.cli.keeping import clean, verify
 from tasks.cli.looking import doctor, engines, options, version, weights
+from tasks.cli.scribbles import scribbles
 from tasks.cli.status import status
 from tasks.cli.working import bulk, demo, evaluate, export, import_, import_masks, refine, report, submit_, train
 from tasks.runtime import luigi_hooks
@@ -21,7 +22,7 @@ from tasks.runtime.settings import check_settings, unknown_settings
 _PANELS = {
     "Labelling": ("import", "import-masks", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
-    "In and out": ("export",),
+    "In and out": ("export", "scribbles"),
     "Keeping": ("verify", "clean"),
     "Training": ("train",),
 }
@@ -46,7 +47,8 @@ def lis() -> None:
 for _command in (
     *(import_, import_masks, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
-    *(export, verify, clean, train),
+    *(export, scribbles),
+    *(verify, clean, train),
 ):
     lis.add_command(_command)
 

@@ -1,0 +1,153 @@
+"""`lis scribbles`: what people said is listed and changed, and only what depends on it is made again."""
+
+import fcntl
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from stages.core.errors import LisError
+from stages.formats.given_masks import write_given
+from tasks.cli import lis
+from tasks.refine import RefineSequence
+from tasks.runtime.snapshot import Place, Terms, snapshot_of
+from tests.conftest import Project
+
+
+def call(project: Project, command: str, *words: str) -> str:
+    roots = [f"--{name}-root={project.folder / name}" for name in ("data", "outputs")]
+    called = [command, "--seq", "toy", *roots, "--requests", "3", *words]
+    done = CliRunner().invoke(lis, ["scribbles", *called], standalone_mode=False, catch_exceptions=False)
+    return done.stdout
+
+
+def listed(project: Project) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(call(project, "show", "--json"))
+    return said
+
+
+def waits_for(project: Project) -> tuple[int, ...]:
+    place = Place(str(project.folder / "data"), str(project.folder / "outputs"), "", "toy")
+    requested: tuple[int, ...] = snapshot_of(place, Terms("001", "", 3, "eq1")).plan.requested
+    return requested
+
+
+def contents(project: Project) -> dict[str, bytes]:
+    files = (path for path in project.folder.rglob("*") if path.is_file() and path.name not in (".lock", "log.txt"))
+    return {path.relative_to(project.folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_everything_that_was_said_is_listed(project: Project) -> None:
+    project.scribble(2, 5, absent={"11": [2]}, annotated_frames=[2, 5, 11], from_boxes={"5": [1]})
+    labels = np.zeros((project.clip.height, project.clip.width), np.uint8)
+    labels[10:30, 10:30] = 1
+    write_given(project.scribble_file, 8, labels)
+    names = {"schema": 1, "sequence": "toy", "objects": [{"id": 1, "name": "Rex"}]}
+    (project.scribble_file.parent / "objects.json").write_text(json.dumps(names))
+    said = listed(project)
+    assert [(each["frame"], each["strokes"]) for each in said["frames"]] == [
+        (2, {"1": 1, "2": 1}), (5, {"1": 1, "2": 1}), (8, {}), (11, {})
+    ]  # fmt: skip
+    assert [each["name"] for each in said["objects"]] == ["Rex", "object 2"]
+    assert said["objects"][0]["frames"] == [2, 5, 8]
+    shown = call(project, "show")
+    assert "Rex (1 stroke), object 2 (1 stroke)" in shown
+    assert "from a box, look at it: Rex" in shown
+    assert "absent: object 2" in shown
+
+
+def test_a_frame_that_was_taken_back_leaves_the_plan_and_only_what_depends_on_it_is_made_again(
+    finished: Project,
+) -> None:
+    finished.run()
+    finished.ran()
+    said = call(finished, "remove", "--frame", "5")
+    assert "frame 5: takes back 1 stroke of object 1, 1 stroke of object 2" in said
+    assert listed(finished)["declined"] == [5]
+    finished.run()  # exit code 0: nobody is asked for anything
+    assert finished.ran() == ["anchors", "masks", "refined/00002-00008", "tracks/00002-00008"]
+
+
+def test_a_frame_is_asked_for_again(project: Project) -> None:
+    """Also one that is no member of Eq. 1."""
+    project.scribble(2, 6, 8, 11)
+    call(project, "remove", "--frame", "6", "--ask-again")
+    assert (waits_for(project), listed(project)["waiting"]) == ((6,), [6])
+    assert (project.root / "requests" / "00006.png").exists()
+    call(project, "decline", "--frame", "6")
+    assert (waits_for(project), listed(project)["declined"]) == ((), [6])
+    assert not (project.root / "requests" / "00006.png").exists()
+    call(project, "decline", "--ask-again")
+    assert (waits_for(project), listed(project)["declined"]) == ((6,), [])
+    project.scribble(2, 6, 8, 11)
+    assert listed(project)["waiting"] == []
+
+
+def test_a_frame_that_waits_and_that_nobody_wants_is_declined(project: Project) -> None:
+    project.scribble(5)
+    assert waits_for(project) == (2, 8, 11)
+    call(project, "decline", "--frame", "2", "--frame", "11")
+    assert waits_for(project) == (8,)
+    assert project.task(RefineSequence).plan.anchors == (5, 8)
+    project.scribble(2, 5)
+    assert project.task(RefineSequence).plan.anchors == (2, 5, 8), "whoever draws all the same is heard"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("remove", "--frame", "5"),
+        ("remove", "--object", "2"),
+        ("rename", "--object", "2", "--to", "7"),
+        ("merge", "--object", "2", "--to", "1"),
+        ("decline", "--frame", "8"),
+        ("decline", "--ask-again"),
+    ],
+)
+def test_a_dry_run_changes_nothing(project: Project, words: tuple[str, ...]) -> None:
+    project.scribble(2, 5)
+    call(project, "decline", "--frame", "11")
+    before = contents(project)
+    assert "nothing was changed: --dry-run" in call(project, *words, "--dry-run")
+    assert contents(project) == before
+    call(project, *words)
+    assert contents(project) != before
+
+
+def test_while_a_run_works_on_the_sequence_nothing_changes(project: Project) -> None:
+    project.scribble(2, 5)
+    call(project, "decline", "--frame", "11")
+    before = contents(project)
+    with (project.root / ".lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(LisError, match="another run works on") as busy:
+            call(project, "remove", "--frame", "5")
+    assert "\n" not in str(busy.value)
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("decline", "--frame", "5"), "frame 5: found that it is annotated"),
+        (("decline", "--frame", "12"), "found the frame 12, expected one of 0 to 11"),
+        (("decline", "--frame", "2", "--ask-again"), "frame 2: found that it was not declined"),
+        (("remove", "--frame", "5", "--scribbles", "002"), "found no such scribble set"),
+    ],
+)
+def test_what_cannot_be_is_one_line(project: Project, words: tuple[str, ...], message: str) -> None:
+    project.scribble(5)
+    with pytest.raises(LisError, match=message) as caught:
+        call(project, *words)
+    assert "\n" not in str(caught.value)
+
+
+def test_copies_are_no_scribble_sets(project: Project) -> None:
+    project.scribble(2, 5)
+    call(project, "remove", "--object", "2")
+    assert [path.name for path in project.scribble_file.parent.glob("*.json")] == ["001.json"]
+    copies = list(Path(project.scribble_file.parent / "removed").glob("*-001/001.json"))
+    assert len(copies) == 1
