@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import luigi
 from luigi.parameter import ParameterException
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, StageError
+from stages.core.plan import Segment
 from stages.core.states import State
 from stages.exchange import formats, splits
 from stages.exchange.format import ExportedClass, Format
@@ -23,6 +24,7 @@ from stages.formats.frames_json import FramesJson
 from stages.formats.layout import list_datasets
 from stages.formats.manifest import Json, Manifest, check_files, load_manifest
 from stages.formats.names import check_name
+from tasks.anchors import AnchorMask
 from tasks.choice import Chosen, choose, of_dataset
 from tasks.refine import RefineSequence
 from tasks.runtime import locks, options
@@ -32,12 +34,14 @@ from tasks.runtime.options import NameParameter
 from tasks.runtime.published import LisTask, PublishedTask
 from tasks.runtime.sequence import StageTask
 from tasks.runtime.snapshot import Place, paths_of, root_of
-from tasks.status import standing_of_last_run
+from tasks.status import as_made, standing_of_last_run
+from tasks.tracks import TrackSegment
 
 if TYPE_CHECKING:
-    from stages.exchange.export import Share
-    from stages.exchange.material import Material
+    from stages.exchange.joining import Share
+    from stages.exchange.material import Material, Source
     from stages.formats.classes_json import Classes
+    from stages.formats.import_record import RecordedSource
     from stages.formats.objects_json import NamedObject
 
 
@@ -83,10 +87,29 @@ class ExportPart(AnyExport, StageTask):
     result = luigi.Parameter(description="folder of masks that is taken")
     classes = luigi.Parameter(description="the export's classes: JSON, a list of id, name, supercategory")
     stage = results.EXPORT_PARTS
+    reads_soft_masks = True
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
         return ("stages.exchange.export",)
+
+    def requires(self) -> list[StageTask]:
+        """What the result was made from, if its soft masks are needed; else the result is read as it lies there."""
+        anchor_masks, tracks = self._soft_masks
+        return [*anchor_masks.values(), *tracks.values()]
+
+    @cached_property
+    def _soft_masks(self) -> tuple[dict[int, AnchorMask], dict[Segment, TrackSegment]]:
+        """The tasks whose soft masks are needed, by frame and by stretch."""
+        if not self.export_terms.reads_soft_masks:
+            return {}, {}
+        refine = as_made(self.clone(RefineSequence), self.result)
+        made = refine if self.result == results.MASKS else refine.provisional_result()
+        if made is None:
+            raise StageError(f"{self.root / self.result}: found other scribbles than it was made from; refine it again")
+        return {task.frame: task for task in made.anchor_masks()}, {
+            task.segment: task.track() for task in made.segments()
+        }
 
     @property
     def terms_of_part(self) -> Terms:
@@ -96,7 +119,7 @@ class ExportPart(AnyExport, StageTask):
 
     def folder(self) -> Path:
         """One a format and terms: exports that are asked for in turn do not make each other's parts again."""
-        said = json.dumps([self.result, self.called, self.terms_of_part.given()], sort_keys=True)
+        said = json.dumps([self.result, self.called, self.for_correction, self.terms_of_part.given()], sort_keys=True)
         digest = hashlib.sha256(said.encode()).hexdigest()
         return Path(results.EXPORT_PARTS) / f"{self.format}-{digest[:10]}"
 
@@ -108,7 +131,30 @@ class ExportPart(AnyExport, StageTask):
             "sequence": self.called,
             "format": [self.format, self.form.version],
             "terms": self.terms_of_part.given(),
+            "worst": self.for_correction,
+            "soft_masks": [task.manifest().content for task in self.requires()],
+            "source": self._recorded.digest if self.size == "source" and self._recorded else "",
         }
+
+    @property
+    def _recorded(self) -> "RecordedSource | None":
+        from stages.formats.import_record import recorded_source
+
+        return recorded_source(paths_of(self.place).frames)
+
+    @cached_property
+    def found_source(self) -> "Source | None":
+        """What the pictures were imported from, if the export is to have its size.
+
+        Raises:
+            InputError: it is not where it was, or is another one by now.
+        """
+        from stages.exchange.material import found_source
+
+        if self.size != "source":
+            return None
+        count = len(FramesJson.read(self.root / results.FRAMES).digests)
+        return found_source(paths_of(self.place).frames, count, Path(self.source) if self.source else None)
 
     @property
     def material(self) -> "Material":
@@ -123,19 +169,23 @@ class ExportPart(AnyExport, StageTask):
             masks=self.root / self.result,
             pictures=paths.frames,
             names=tuple(name for name, _ in frames.digests),
-            size_wh=frames.size_wh,
+            masks_wh=frames.size_wh,
             anchors=tuple(results.anchors_of_result(manifest)),
             objects=objects_of(self.place, self.scribbles_root, manifest, len(frames.digests)),
             classes=tuple(ExportedClass(*each) for each in json.loads(self.classes)),
+            anchor_masks={frame: task.target() for frame, task in self._soft_masks[0].items()},
+            tracks={segment: task.target() for segment, task in self._soft_masks[1].items()},
+            source=self.found_source,
         )
 
     def share(self, split: str) -> "Share":
         """What joining needs to know."""
-        from stages.exchange.export import Share
+        from stages.exchange.joining import Share
 
         frames = FramesJson.read(self.root / results.FRAMES)
         said = {"sequence": self.seq, "dataset": paths_of(self.place).dataset, "masks": self._result().content}
-        return Share(self.target(), split, paths_of(self.place).frames, dict(frames.digests), said)
+        folder = paths_of(self.place).frames
+        return Share(self.target(), split, folder, dict(frames.digests), said, self.found_source)
 
     def _result(self) -> Manifest:
         return load_manifest(self.root / self.result)
@@ -146,7 +196,7 @@ class ExportPart(AnyExport, StageTask):
 
         check_files(self.root / self.result, self._result())
         material = self.material
-        encode_sequence(folder, material, self.form, self.terms_of_part, self.progress)
+        encode_sequence(folder, material, self.form, self.terms_of_part, self.progress, self.for_correction)
         return [each.id for each in material.objects]
 
 
@@ -183,11 +233,16 @@ class ExportTask(AnyExport, PublishedTask):
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,
         description="take provisional masks where there are no others",
     )
+    report = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="a contact sheet of frames that were kept, left out, or have unknown pixels: sheet.png",
+    )
     stage = results.EXPORT
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
-        return ("stages.exchange.export",)
+        return ("stages.exchange.joining",)
 
     def chosen(self) -> Sequence[Chosen]:
         """The sequences that are asked for."""
@@ -267,6 +322,11 @@ class ExportTask(AnyExport, PublishedTask):
 
         terms = self.export_terms
         formats.check(self.form, terms)
+        if self.for_correction and self.format not in formats.CORRECTED_IN:
+            raise InputError(
+                f"found --for-correction with the format {self.format}, expected one of a tool to draw in, which "
+                f"`lis import-masks` takes back: {', '.join(formats.CORRECTED_IN)}"
+            )
         classes = json.dumps([[each.id, each.name, each.supercategory] for each in self.class_list])
         parts = [
             self.clone(
@@ -276,7 +336,18 @@ class ExportTask(AnyExport, PublishedTask):
         ]
         for part in parts:
             check_endings(self.form, way_of(self.form, terms), part.seq, part.material.names)
-        return parts
+        if terms.max_doubt != "auto":
+            return parts
+        return [part.clone(max_doubt=f"{self._auto(parts):.6f}") for part in parts]
+
+    def _auto(self, parts: Sequence[ExportPart]) -> float:
+        """The limit of doubt that `auto` stands for: found on all sequences together."""
+        from stages.exchange.doubtful import auto_max_doubt, verdicts
+        from stages.exchange.label_maps import judged_frames
+
+        materials = [part.material for part in parts]
+        judged = [verdicts(judged_frames(each), len(each.names), None) for each in materials]
+        return auto_max_doubt(verdict.doubt for each in judged for verdict in each)
 
     def requires(self) -> list[luigi.Task]:
         """The parts, unless the export is there: what they were may be cleaned away then."""
@@ -294,19 +365,42 @@ class ExportTask(AnyExport, PublishedTask):
             "format": [self.format, self.form.version],
             "terms": self.export_terms.given(),
             "parts": [[part.key(), assigned[part.called]] for part in self.parts],
+            "report": self.report,
         }
 
     def work(self, folder: Path) -> list[int]:
         """Write the export."""
-        from stages.exchange.export import Asked, join_parts
+        from stages.exchange.joining import Asked, join_parts
+        from stages.exchange.sheet import write_sheet
 
         assigned = self.splits()
-        said = {"classes": [vars(each) for each in self.class_list], "split": self.split}
         shares = [part.share(assigned[part.called]) for part in self.parts]
+        self._say_what_is_noteworthy()
+        said = {
+            "classes": [vars(each) for each in self.class_list],
+            "split": self.split,
+            "left_out": {one.name: one.why for one in self.found[1]},
+            "max_doubt": self.parts[0].export_terms.max_doubt,
+        }
         _, self._known = join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
+        if self.report:
+            write_sheet(folder, [part.material for part in self.parts], self.parts[0].terms_of_part)
+        return []
+
+    def _say_what_is_noteworthy(self) -> None:
+        """Sequences that are left out, the limit that `auto` came to, and what becomes of the classes' numbers."""
         for one in self.found[1]:
             self.note(f"left out: {one.name} ({one.why})")
-        return []
+        if self.max_doubt == "auto":
+            self.note(f"--max-doubt auto: frames with a doubt above {self.parts[0].max_doubt} are left out")
+        numbered = ", ".join(f"{each.id} {each.name}" for each in self.class_list)
+        if all(classes_of(self._place(one)) is None for one in self.wanted):
+            self.note(
+                f"classes: {numbered}, in the order of their names; one that is added later renumbers those behind it, "
+                "unless a classes.json of the data set fixes the numbers"
+            )
+        elif [each.id for each in self.class_list] != [*range(1, len(self.class_list) + 1)]:
+            self.note(f"classes: {numbered}, as classes.json has them; formats that count from 0 close the gaps")
 
     def known_digests(self) -> Mapping[str, str]:
         """Of linked and copied pictures."""
@@ -322,7 +416,7 @@ class ExportSequence(ExportTask, StageTask):
 
     def folder(self) -> Path:
         """One a format."""
-        return Path(results.EXPORT) / self.format
+        return Path(results.EXPORT) / (f"{self.format}-for-correction" if self.for_correction else self.format)
 
 
 class ExportDataset(ExportTask):
@@ -374,7 +468,7 @@ class ExportDataset(ExportTask):
         return splits.assign([one.name for one in self.wanted], self.split, listed, self._before())
 
     def _before(self) -> dict[str, str]:
-        from stages.exchange.export import splits_of_export
+        from stages.exchange.joining import splits_of_export
 
         return splits_of_export(self.target(), self.split)
 

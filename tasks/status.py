@@ -96,6 +96,12 @@ def _options_of_last_run(root: Path) -> Mapping[str, str]:
     return {**(made.run.get("options", {}) if made else {}), **asked}
 
 
+def as_made(task: RefineSequence, result: str) -> RefineSequence:
+    """The task with the options that a result was made with, `masks` or `provisional`."""
+    manifest = read_manifest(task.root / result)
+    return _with_options(task, manifest.run.get("options", {}) if manifest else {})[0]
+
+
 def _with_options(task: RefineSequence, options: Mapping[str, str]) -> tuple[RefineSequence, str]:
     """The task with other options, as far as it has such and they still can be, and in words which ones differ."""
     now = task.to_str_params()

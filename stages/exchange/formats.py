@@ -26,6 +26,8 @@ _FORMATS: Final[Mapping[str, str]] = {
     "csv": "csv_tables.CsvTables",
 }
 """Name -> module and class below this package, in the order in which they are listed."""
+CORRECTED_IN: Final = ("cvat", "labelstudio", "labelme", "png")
+"""Formats of tools in which people correct masks, which are read back."""
 _LIBRARIES: Final = ("pycocotools", "shapely")
 """What the extra `export` brings."""
 _SAYS_UNKNOWN: Final = ("unknown_objects", "unknown_band", "unknown_soft")

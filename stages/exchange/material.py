@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stages.core.errors import InputError
+from stages.core.plan import Segment
+from stages.exchange.at_source import find_source, source_frames
 from stages.exchange.format import ExportedClass, ExportedObject
 from stages.formats.classes_json import CLASSES_JSON, Classes
+from stages.formats.import_record import recorded_source
 from stages.formats.objects_json import NO_CLASS, OBJECTS_JSON, NamedObject
 
 
@@ -24,14 +27,25 @@ class Material:
     """The folder of its pictures."""
     names: tuple[str, ...]
     """Their file names, in order."""
-    size_wh: tuple[int, int]
-    """Of pictures and masks, in pixels."""
+    masks_wh: tuple[int, int]
+    """The size of masks and pictures, in pixels."""
     anchors: tuple[int, ...]
     """The frames that a person annotated, as far as the result was made from them."""
     objects: tuple[NamedObject, ...]
     """By id."""
     classes: tuple[ExportedClass, ...]
     """The whole export's list."""
+    anchor_masks: Mapping[int, Path] = field(default_factory=dict)
+    """Frame -> the folder of its soft masks; there if they are needed."""
+    tracks: Mapping[Segment, Path] = field(default_factory=dict)
+    """Stretch -> the folder of its soft masks; there if they are needed."""
+    source: "Source | None" = None
+    """What the pictures were imported from, if the export is to have its size."""
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Of what is exported, in pixels."""
+        return self.source.size_wh if self.source else self.masks_wh
 
     @property
     def exported_objects(self) -> tuple[ExportedObject, ...]:
@@ -47,6 +61,41 @@ class Material:
         """Of what is said of the objects, the classes and the names of pictures: what masks do not depend on."""
         said = [[asdict(each) for each in self.objects], [asdict(each) for each in self.classes], self.names]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a sequence was imported from."""
+
+    path: Path
+    """A video, a picture with several pages, or a folder of pictures."""
+    indices: Sequence[int]
+    """The place in it of each frame of the sequence."""
+    size_wh: tuple[int, int]
+    """In pixels."""
+
+
+def found_source(pictures: Path, count: int, given: Path | None = None) -> Source | None:
+    """What a sequence's pictures were imported from; None if they have its size already.
+
+    Args:
+        pictures: the folder of the sequence's pictures.
+        count: how many they are.
+        given: where a person says that the source lies now: itself, or the folder that it is in.
+
+    Raises:
+        InputError: it is not where it was, or is another one by now.
+    """
+    recorded = recorded_source(pictures)
+    if recorded is None:
+        return None
+    if given is not None and given.is_dir() and (given / recorded.path.name).exists():
+        given = given / recorded.path.name
+    path = find_source(pictures, given)
+    if recorded.size_wh is not None:
+        return Source(path, recorded.indices, recorded.size_wh)
+    height, width = next(source_frames(path, recorded.indices[:1])).shape[:2]
+    return Source(path, recorded.indices[:count], (width, height))
 
 
 def class_list(

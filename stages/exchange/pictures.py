@@ -52,7 +52,7 @@ class Placing:
     def __init__(self, folder: Path, way: Pictures) -> None:
         """Into a folder that is published in the place of a sibling: relative links hold there, too."""
         self._folder = folder.resolve()
-        self._way = way
+        self.way: Final = way
         self._made: set[Path] = set()
 
     def place(self, source: Path, path: str) -> bool:
@@ -68,13 +68,13 @@ class Placing:
         Raises:
             InputError: the picture cannot be read.
         """
-        if self._way == "none":
+        if self.way == "none":
             return False
         target = self.make_room(path)
-        if not _is_upright(source) or (self._way == "convert" and source.suffix.lower() not in _JPG):
+        if not _is_upright(source) or (self.way == "convert" and source.suffix.lower() not in _JPG):
             write_frame(target, as_rgb(source, load_picture(source)))
             return False
-        if self._way == "link":
+        if self.way == "link":
             files.disk.symlink(target, os.path.relpath(source.absolute(), target.parent))
         else:
             files.copy(source, target)
@@ -82,8 +82,7 @@ class Placing:
 
     def place_frame(self, frame: Frame, path: str) -> None:
         """Place a picture that was decoded: (H, W, 3) uint8 RGB."""
-        if self._way != "none":
-            write_frame(self.make_room(path), Image.fromarray(frame))
+        write_frame(self.make_room(path), Image.fromarray(frame))
 
     def make_room(self, path: str) -> Path:
         """The file of this path, in a folder that is there."""

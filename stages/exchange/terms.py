@@ -51,6 +51,11 @@ class Terms:
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
 
     @property
+    def reads_soft_masks(self) -> bool:
+        """Whether the soft masks that the result was made from are needed."""
+        return self.unknown_soft is not None or self.size == "source"
+
+    @property
     def makes_unknown(self) -> bool:
         """Whether pixels may become unknown."""
         return self.unknown_objects is not None or self.unknown_soft is not None or self.unknown_band > 0

@@ -108,8 +108,18 @@ export = command(
     "seq",
     optional=True,
     foresees=False,
-    hidden=("name",),
-    own=[click.Option(["--name"], default="", help="of the export: the folder below outputs/exports")],
+    hidden=("name", "for_correction"),
+    own=[
+        click.Option(["--name"], metavar="NAME", help="of the export: the folder below outputs/exports"),
+        click.Option(
+            ["--for-correction"],
+            is_flag=False,
+            flag_value=10,
+            type=click.IntRange(1),
+            metavar="[FRAMES]",
+            help="only the frames whose correction helps most, for a tool to draw in, 10 unless said otherwise",
+        ),
+    ],
     work=_export,
     help="Write masks in a format that others read: of a sequence to outputs/SEQ/export/FORMAT, of several, or with "
     "--name, to outputs/exports/NAME.",

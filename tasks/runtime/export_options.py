@@ -28,7 +28,7 @@ def _share(description: str) -> Any:
     return luigi.Parameter(default="", description=description)
 
 
-def _pixels(default: float, most: float, description: str) -> Any:
+def _number(default: float, most: float, description: str) -> Any:
     return NumberParameter(
         default=default,
         var_type=type(default),
@@ -50,21 +50,26 @@ class ExportOptions:
     )
     max_doubt = _share("leave frames out whose most doubtful object has a doubt above it: 0 to 1, or auto")
     unknown_objects = _share("objects with a doubt above it become unknown, with --band pixels around them: 0 to 1")
-    unknown_band = _pixels(0, 10_000, "pixels so near to a boundary between two objects become unknown")
+    unknown_band = _number(0, 10_000, "pixels so near to a boundary between two objects become unknown")
     unknown_soft = _share("pixels whose soft mask lies within it of one half become unknown: 0 to 0.5")
-    band = _pixels(Terms.band, 10_000, "see --unknown-objects; pixels")
+    band = _number(Terms.band, 10_000, "see --unknown-objects; pixels")
     unknown = _choice(
         ("auto", "crowd", "none"),
         "what the unknown becomes; none leaves frames with such pixels out: auto, crowd (coco), none",
     )
     segmentation = _choice(("rle", "counts", "polygon"), "coco: run lengths as text, as a list, or polygons")
-    tolerance = _pixels(0.0, 100.0, "of outlines: by how many pixels they may be simplified")
+    tolerance = _number(0.0, 100.0, "of outlines: by how many pixels they may be simplified")
     shape = _choice(("mask", "polygon"), "cvat, labelme: what objects are drawn as")
     renumber = _switch("davis, youtube-vos: ids in the order of first appearance")
     resolution_name = luigi.Parameter(default=Terms.resolution_name, description="davis: the folder's name")
     mots_class = luigi.Parameter(default="", description="mots: the class that is written as number 2")
     results = _switch("youtube-vis: what an evaluation server takes, too")
     tasks_as = _choice(("predictions", "annotations"), "labelstudio: a guess, or people's work")
+    for_correction = _number(
+        0,
+        100_000,
+        "only so many frames of each sequence, those whose correction helps most, for a tool to draw in; 0: all",
+    )
     url_prefix = luigi.Parameter(default=Terms.url_prefix, description="labelstudio: what a picture's URL begins with")
 
     @property
@@ -77,6 +82,8 @@ class ExportOptions:
         found = {each.name: getattr(self, each.name) for each in fields(Terms)}
         for name in ("pictures", "unknown"):
             found[name] = "" if found[name] == _AUTO else found[name]
+        if self.for_correction and not found["pictures"]:
+            found["pictures"] = "copy"  # they go to a tool, often on another machine
         for name in ("max_doubt", "unknown_objects", "unknown_soft"):
             found[name] = _limit(name, found[name])
         return Terms(**found)

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from stages.core.states import Source
-from stages.exchange.export import Asked, Counts, Share, encode_sequence, join_parts
+from stages.exchange.export import Counts, encode_sequence
 from stages.exchange.format import ExportedClass, Format
+from stages.exchange.joining import Asked, Share, join_parts
 from stages.exchange.material import Material
 from stages.exchange.terms import Terms
 from stages.formats.frames_csv import FrameQuality, write_frames_csv
