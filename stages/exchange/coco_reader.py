@@ -241,7 +241,9 @@ def decompress(text: str) -> NDArray[np.int64] | None:
     Groups of five bits from the lowest on, of which bit 32 says that more follow; from the fourth number on, the one
     two places before is to be added.
     """
-    groups = np.frombuffer(text.encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+    if not text.isascii():
+        return None
+    groups = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(groups & 32 == 0)
     if not 0 < len(ends) < _MOST_RUNS or groups.min() < 0 or groups.max() > 63 or ends[-1] != len(groups) - 1:
         return None

@@ -260,9 +260,7 @@ def _tell(found: Findings, target: Target) -> None:
             "nothing is there, name them: --frames"
         )
     for object_id, frames in sorted(found.gone.items()):
-        found.said.append(
-            f"object {object_id} will not be on the frame{'s' * (len(frames) > 1)} {_list(frames)} any more"
-        )
+        found.said.append(f"object {object_id} is gone from the frame{'s' * (len(frames) > 1)} {_list(frames)}")
     if found.given:
         found.said.append(f"given already, and the same: {_list(found.given)}")
     for (label, _), object_id in target.objects.new.items():

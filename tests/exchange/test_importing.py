@@ -1,0 +1,218 @@
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.core.errors import InputError, StageError
+from stages.exchange.composing import Objects
+from stages.exchange.importing import Findings, Target, Wishes, give, listing, look, outcome
+from stages.exchange.matching import FrameNames
+from stages.exchange.png_reader import READER
+from stages.formats import files
+from stages.formats.given_masks import given_frames, read_given
+from stages.formats.masks import read_mask, write_mask
+
+SIZE_WH = (32, 24)
+COUNT = 8
+
+
+def truth(index: int) -> np.ndarray:
+    """A square that moves by more than its width, and one that stays."""
+    labels = np.zeros(SIZE_WH[::-1], np.uint8)
+    labels[4:7, 3 * index : 3 * index + 3] = 1
+    labels[12:20, 4:12] = 2
+    return labels
+
+
+def corrected(index: int) -> np.ndarray:
+    labels = truth(index)
+    labels[20:22, 4:12] = 2
+    return labels
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    result = tmp_path / "outputs" / "dog" / "masks"
+    result.mkdir(parents=True)
+    for index in range(COUNT):
+        write_mask(result / f"{index:05d}.png", truth(index))
+    names = FrameNames("dog", tuple(f"{index:05d}.jpg" for index in range(COUNT)))
+    return Target(names, SIZE_WH, tmp_path / "Scribbles" / "dog" / "001.json", result, Objects(frozenset({1, 2})))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the result, with the frames 2 and 5 corrected."""
+    folder = tmp_path / "back"
+    folder.mkdir()
+    for index in range(COUNT):
+        write_mask(folder / f"{index:05d}.png", corrected(index) if index in (2, 5) else truth(index))
+    return folder
+
+
+def frames_of(found: Findings) -> list[int]:
+    return [each.frame for each in found.arrivals]
+
+
+def test_only_what_was_corrected_comes_back(target: Target, source: Path) -> None:
+    found = look(READER, source, target, Wishes())
+    assert frames_of(found) == [2, 5]
+    assert outcome(found) == "2 of 8 frames differ, 2 anchors"
+    assert [*listing(found, target)] == [
+        "frame 2 (00002.jpg): 16 pixels differ, objects: 1, 2",
+        "frame 5 (00005.jpg): 16 pixels differ, objects: 1, 2",
+    ]
+    assert not target.scribble_file.parent.exists()
+    give(found, target)
+    given = given_frames(target.scribble_file)
+    assert [*given] == [2, 5]
+    assert (read_given(given[5], SIZE_WH) == corrected(5)).all()
+    assert (source / "00005.png").read_bytes() == given[5].read_bytes()  # canonical
+    assert outcome(look(READER, source, target, Wishes())) == (
+        "found 8 frames, none differs from the masks; nothing imported"
+    )
+
+
+def test_frames_and_all_take_what_does_not_differ(target: Target, source: Path) -> None:
+    assert frames_of(look(READER, source, target, Wishes(frames=frozenset({1, 5})))) == [1, 5]
+    found = look(READER, source, target, Wishes(everything=True))
+    assert (frames_of(found), outcome(found)) == (
+        [*range(COUNT)], "8 of 8 frames taken, of which 2 differ, 8 anchors"
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"found no mask of the frames 40, 41, expected one, .* it has 0, 1, 2"):
+        look(READER, source, target, Wishes(frames=frozenset({40, 41, 1})))
+
+
+def test_without_a_result_everything_comes_in(target: Target, source: Path) -> None:
+    for path in (target.result or source).iterdir():
+        path.unlink()
+    found = look(READER, source, target, Wishes())
+    assert len(found.arrivals) == COUNT
+    assert found.arrivals[0].changed_px == 9 + 64
+
+
+def test_what_was_given_before_is_kept_and_the_same_is_not_given_twice(target: Target, source: Path) -> None:
+    give(look(READER, source, target, Wishes()), target)
+    former = given_frames(target.scribble_file)[2].read_bytes()
+    write_mask(source / "00002.png", truth(3))
+    found = look(READER, source, target, Wishes())
+    assert (frames_of(found), found.given) == ([2], [5])
+    give(found, target)
+    kept = [*(target.scribble_file.parent / "removed").rglob("*.png")]
+    assert [path.read_bytes() for path in kept] == [former]
+
+
+def test_an_object_that_goes_is_told(target: Target, source: Path) -> None:
+    write_mask(source / "00002.png", np.where(truth(2) == 1, 0, truth(2)).astype(np.uint8))
+    assert "object 1 is gone from the frame 2" in look(READER, source, target, Wishes()).said
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_masks_that_are_those_of_their_neighbours_are_refused(target: Target, source: Path, step: int) -> None:
+    """A folder numbered from another number, of which the last ones are missing: every name is a frame's."""
+    for path in source.iterdir():
+        path.unlink()
+    for index in range(1, COUNT - 1):
+        write_mask(source / f"{index:05d}.png", corrected(index + step) if index == 3 else truth(index + step))
+    where = "before" if step < 0 else "behind"
+    with pytest.raises(InputError, match=rf"those of the frames {where} \(5 of 6\), .*--frames 1,2,3,\.\.\."):
+        look(READER, source, target, Wishes())
+    assert len(look(READER, source, target, Wishes(frames=frozenset(range(1, COUNT - 1)))).arrivals) == 6
+
+
+def test_objects_that_were_lost_and_found_again_are_no_shift(target: Target, source: Path) -> None:
+    for index in (3, 4, 6):
+        write_mask((target.result or source) / f"{index:05d}.png", np.zeros(SIZE_WH[::-1], np.uint8))
+        write_mask(source / f"{index:05d}.png", truth(index - 1))
+    assert frames_of(look(READER, source, target, Wishes())) == [2, 3, 4, 5, 6]
+
+
+Damage = Callable[[Path], object]
+
+
+def smaller(path: Path) -> None:
+    Image.open(path).resize((16, 12)).save(path)
+
+
+def coloured(path: Path) -> None:
+    Image.open(path).convert("RGB").save(path)
+
+
+def odd_ids(path: Path) -> None:
+    labels = read_mask(path)
+    labels[0, :3] = (7, 9, 9)
+    write_mask(path, labels)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (smaller, r"00006\.png: found 16x12 pixels, expected 32x24 as in 00006\.jpg; export it without scaling"),
+        (coloured, r"00006\.png: found a picture of mode RGB, whose colours would have to be guessed"),
+        (odd_ids, r"00006\.png: found the ids 7, 9 on 3 pixels, expected objects 1, 2 \(objects\.json\)"),
+        (lambda path: path.write_bytes(path.read_bytes()[:60]), r"00006\.png: found no readable picture"),
+        (lambda path: path.rename(path.with_name("f_12.png")), r"found the picture 'f_12\.png', expected a frame"),
+    ],
+)
+def test_one_mask_that_cannot_be_used_keeps_all_of_them_out(
+    target: Target, source: Path, damage: Damage, words: str
+) -> None:
+    damage(source / "00006.png")
+    with pytest.raises(InputError, match=words):
+        look(READER, source, target, Wishes())
+
+
+def test_a_disk_that_refuses_leaves_what_was_there(
+    target: Target, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(look(READER, source, target, Wishes(frames=frozenset({2}))), target)
+    before = {path: path.read_bytes() for path in target.scribble_file.parent.rglob("*.png")}
+    write_mask(source / "00002.png", truth(3))
+    found = look(READER, source, target, Wishes())
+    assert frames_of(found) == [2, 5]
+
+    class Full(files.Disk):
+        def rename(self, source: Path, target: Path) -> None:
+            if target.name == "00005.png":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().rename(source, target)
+
+    monkeypatch.setattr(files, "disk", Full())
+    with pytest.raises(StageError, match="No space left"):
+        give(found, target)
+    monkeypatch.undo()
+    after = {
+        path: path.read_bytes() for path in target.scribble_file.parent.rglob("*.png") if "removed" not in path.parts
+    }
+    assert after == before
+
+
+def test_a_folder_without_masks_is_told(target: Target, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="found no mask of 'dog', expected a folder of indexed masks"):
+        look(READER, tmp_path / "empty", target, Wishes())
+    with pytest.raises(InputError, match="found no such file or folder"):
+        look(READER, tmp_path / "gone", target, Wishes())
+    (source / ".hidden").mkdir()
+    (source / "._00001.png").write_bytes(b"x")
+    (source / "__MACOSX").mkdir()
+    (source / "__MACOSX" / "._00001.png").write_bytes(b"x")
+    (source / "frames.csv").write_text("frame\n")
+    assert frames_of(look(READER, source, target, Wishes())) == [2, 5]
+
+
+def test_jpegs_are_refused_and_a_palette_in_another_order_is_understood(target: Target, tmp_path: Path) -> None:
+    jpegs, turned = tmp_path / "jpegs", tmp_path / "turned"
+    jpegs.mkdir(), turned.mkdir()
+    Image.fromarray(corrected(2)).save(jpegs / "00002.jpg")
+    with pytest.raises(InputError, match=r"00002\.jpg: found a JPEG, whose compression invents ids; save as PNG"):
+        look(READER, jpegs, target, Wishes())
+    swapped = np.array([0, 2, 1], np.uint8)[corrected(2)]
+    picture = Image.frombytes("P", SIZE_WH, swapped.tobytes())
+    picture.putpalette([0, 0, 0, 0, 128, 0, 128, 0, 0])
+    picture.save(turned / "00002.png")
+    (only,) = look(READER, turned, target, Wishes()).arrivals
+    assert (only.labels(SIZE_WH) == corrected(2)).all()
