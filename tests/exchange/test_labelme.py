@@ -10,6 +10,7 @@ from PIL import Image
 from stages.core.errors import InputError
 from stages.exchange.labelme import LabelMe
 from stages.exchange.labelme_reader import READER
+from stages.exchange.part import PartReader
 from stages.exchange.terms import Terms
 from tests.exchange import adversarial, reading
 from tests.exchange.driver import export, tree
@@ -59,6 +60,8 @@ def test_half_a_pixel_of_tolerance_costs_little(tmp_path):
     found = reading.maps(READER, folder)
     assert reading.worst_iou(found, sample.kept, 300) >= 0.995
     assert reading.worst_iou(found, sample.kept, 64) >= 0.98
+    measured = PartReader(folder.with_name("out.parts") / "train" / "discs").measured
+    assert (measured.count, 0.75 < measured.worst < 0.85) == (3, True), "LabelMe itself makes small discs wider"
 
 
 def test_a_file_as_labelme_has_it(tmp_path):
