@@ -101,9 +101,9 @@ READER: Final = CvatReader()
 
 
 def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The files of annotations; names may have back-slashes, and a Mac's zip has a hidden file beside each."""
+    """The files of annotations; names may have back-slashes; a Mac's hidden copies are called otherwise."""
     named = [(PurePosixPath(entry.filename.replace("\\", "/")), entry) for entry in archive.infolist()]
-    return [entry for path, entry in named if path.name.lower() == ANNOTATIONS and "__MACOSX" not in path.parts]
+    return [entry for path, entry in named if path.name.lower() == ANNOTATIONS]
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def parts(mask: Mask, tolerance: float = 0.0) -> list[Part]:
         mask: (H, W) bool.
         tolerance: by how many pixels the outline may leave the pixels' edges; 0 is exact.
     """
-    return _parts_of(_outline(mask).simplify(tolerance))
+    return _parts_of(exact_outline(mask).simplify(tolerance))
 
 
 def parts_together(labels: LabelMap, ids: Sequence[int], tolerance: float = 0.0) -> dict[int, list[Part]]:
@@ -68,9 +68,9 @@ def parts_together(labels: LabelMap, ids: Sequence[int], tolerance: float = 0.0)
     """
     shapely = extra("shapely")
     present = [object_id for object_id in ids if (labels == object_id).any()]
-    outlines = [_outline(labels == object_id) for object_id in present]
-    if tolerance > 0 and outlines:  # neighbours must share all points of their borders, so each has one at every pixel
-        outlines = list(shapely.coverage_simplify([shapely.segmentize(each, 1) for each in outlines], tolerance))
+    outlines = [exact_outline(labels == object_id) for object_id in present]
+    if tolerance > 0 and outlines:
+        outlines = list(shapely.coverage_simplify(edge_matched(outlines), tolerance))
     else:
         outlines = [each.simplify(0) for each in outlines]
     found = {object_id: _parts_of(outline) for object_id, outline in zip(present, outlines, strict=True)}
@@ -131,8 +131,17 @@ def filled(ring: Ring, size_wh: tuple[int, int], where: str = "") -> Mask:
     return np.asarray(coco.decode(coco.frPyObjects([inside.ravel().tolist()], height, width))[..., 0], bool)
 
 
-def _outline(mask: Mask) -> Any:
-    """The exact outline, a shapely geometry: the union of one rectangle a run of pixels a row."""
+def edge_matched(outlines: Sequence[Any]) -> list[Any]:
+    """Exact outlines, as shapely has them, with a point at every corner of a pixel: neighbours share all of theirs.
+
+    That is what simplifying together asks for: also where two objects meet at the straight side of a third.
+    """
+    shapely = extra("shapely")
+    return [shapely.transform(shapely.segmentize(each, 1), np.rint) for each in outlines]  # 7.000000000000001 is 7
+
+
+def exact_outline(mask: Mask) -> Any:
+    """The outline of a mask, a shapely geometry: the union of one rectangle a run of pixels a row."""
     shapely = extra("shapely")
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, begins = np.nonzero(steps == 1)

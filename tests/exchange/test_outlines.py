@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+import shapely
 from scipy import ndimage
 
 from stages.core.errors import InputError
@@ -71,6 +72,23 @@ def test_neighbours_simplified_together_leave_no_gap_and_do_not_overlap(toleranc
         for object_id in (1, 2, 3, 4):
             rings = [outlines.bridged(part) for part in found[object_id]]
             assert np.array_equal(_filled(rings, labels > 0), labels == object_id)
+
+
+def test_neighbours_share_the_points_of_their_borders_also_where_two_meet_at_the_straight_side_of_a_third():
+    y, x = np.indices((40, 60))
+    labels = np.where(y >= 20, 1, np.where(x < 20 + y, 2, 3))
+    exact = [outlines.exact_outline(labels == each) for each in (1, 2, 3)]
+    assert not shapely.coverage_is_valid(exact)
+    assert shapely.coverage_is_valid(outlines.edge_matched(exact))
+
+
+def test_a_bridge_is_the_shortest_way_between_points():
+    mask = np.zeros((30, 30), bool)
+    mask[5:25, 5:25] = True
+    mask[20:22, 21:23] = False
+    (ring,) = outlines.rings(mask)
+    length = np.abs(np.roll(ring, -1, axis=0) - ring)
+    assert np.hypot(*length.T).sum() == pytest.approx(4 * 20 + 4 * 2 + 2 * np.hypot(2, 3))
 
 
 def test_a_ring_far_beyond_the_picture_is_cut_by_it_and_no_corner_moves():
