@@ -1,0 +1,156 @@
+"""Exports as tasks: what is made, what is made again, and what is left as it was."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import luigi
+import pytest
+
+from stages.core.errors import InputError, StageError
+from stages.formats import files
+from stages.formats.manifest import MANIFEST
+from tasks import ExportDataset, ExportSequence
+from tasks.runtime import runs
+from tests.conftest import Project
+
+
+@pytest.fixture
+def two(finished: Project) -> Project:
+    """The labelled toy clip, once more under another name, and a third sequence that nobody has scribbled on."""
+    for name in ("other", "new"):
+        shutil.copytree(finished.frames, finished.frames.with_name(name))
+    shutil.copytree(finished.root, finished.root.with_name("other"))
+    scribbles = json.loads(finished.scribble_file.read_text())
+    target = finished.scribble_file.parent.with_name("other") / "001.json"
+    target.parent.mkdir()
+    target.write_text(json.dumps({**scribbles, "sequence": "other"}))
+    return finished
+
+
+def _dataset(project: Project, **options: Any) -> ExportDataset:
+    given = {"data_root": project.folder / "data", "outputs_root": project.folder / "outputs"}
+    task = {"format": "coco", "name": "one", "dataset": "set", **options}
+    luigi.task_register.Register.clear_instance_cache()
+    made: ExportDataset = ExportDataset(**{name: str(path) for name, path in given.items()}, **task)
+    return made
+
+
+def _make(task: Any) -> list[str]:
+    """Run a task and what it requires, as a scheduler would; the names of what was published, in order."""
+    published: list[str] = []
+    try:
+        queue = [*task.requires(), task]
+        for each in queue:
+            if not each.complete():
+                each.run()
+                published.append(each.name_of_result())
+    finally:
+        runs.leave_all()
+    return published
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: content for name, content in found.items() if not name.endswith(MANIFEST)}
+
+
+def test_what_is_finished_is_exported_and_what_is_not_is_told(two: Project) -> None:
+    target = two.folder / "outputs" / "exports" / "one"
+    published = _make(_dataset(two, split="0.5/0.5"))
+    assert [name[:17] for name in published[:2]] == ["export_parts/coco"] * 2
+    assert published[2:] == [str(target)]
+    said = json.loads((target / "export.json").read_text())
+    assert sorted(name for names in said["splits"].values() for name in names) == ["other", "toy"]
+    assert set(said["splits"]) == {"train", "val"}
+    assert "scribbles" in said["left_out"]["new"]
+    assert not list((two.folder / "outputs" / "exports").glob(".tmp*"))
+    # Again: nothing, even where the parts are gone; and the same bytes if all of it is made anew.
+    first = _tree(target)
+    for name in ("toy", "other"):
+        shutil.rmtree(two.root.with_name(name) / "export_parts")
+    assert _make(_dataset(two, split="0.5/0.5")) == []
+    shutil.rmtree(target)
+    assert len(_make(_dataset(two, split="0.5/0.5"))) == 3
+    assert _tree(target) == first
+
+
+def test_an_interrupted_export_goes_on_and_leaves_the_old_one(two: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = two.folder / "outputs" / "exports" / "one"
+    _make(_dataset(two, pictures="none"))
+    old = _tree(target)
+    task = _dataset(two, segmentation="counts", pictures="none")
+    _make(task.requires()[0])  # and then the machine was switched off
+
+    class Full(files.Disk):
+        def open(self, path: Path, flags: int) -> int:
+            if path.name == "export.json" or path.name.startswith(".tmp-export.json"):
+                raise OSError(errno.ENOSPC, "no space left", str(path))
+            return super().open(path, flags)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "disk", Full())
+        with pytest.raises(StageError, match="no room"):
+            _make(_dataset(two, segmentation="counts", pictures="none"))
+    assert _tree(target) == old
+    assert _make(_dataset(two, segmentation="counts", pictures="none")) == [str(target)]
+    assert "counts" in json.loads((target / "export.json").read_text())["terms"]["segmentation"]
+
+
+def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
+    _make(_dataset(two))
+    before = (two.root / "masks" / MANIFEST).stat().st_mtime_ns
+    named = {"schema": 1, "sequence": "toy", "objects": [{"id": 1, "name": "Rex", "class": "dog"}, {"id": 2}]}
+    (two.scribble_file.parent / "objects.json").write_text(json.dumps(named))
+    published = _make(_dataset(two))
+    assert len(published) == 3  # the list of classes is in every part
+    classes = json.loads((two.folder / "outputs/exports/one/export.json").read_text())["classes"]
+    assert [(each["id"], each["name"]) for each in classes] == [(1, "dog"), (2, "object")]
+    assert (two.root / "masks" / MANIFEST).stat().st_mtime_ns == before
+    assert two.task().complete()
+
+
+def test_a_sequence_alone_lies_with_its_results(two: Project) -> None:
+    task = two.task(ExportSequence, format="png", for_correction=2)
+    published = _make(task)
+    assert published[-1] == "export/png-for-correction"
+    masks = sorted(path.stem for path in (two.root / "export/png-for-correction/train/masks/toy").iterdir())
+    assert len(masks) == 2
+    for stem in masks:
+        picture = two.root / f"export/png-for-correction/train/images/toy/{stem}.png"
+        assert not picture.is_symlink()
+        assert picture.read_bytes() == (two.frames / f"{stem}.png").read_bytes()
+
+
+def test_nothing_to_export_is_an_error_that_says_why(two: Project) -> None:
+    with pytest.raises(InputError, match=r"found no finished sequence to export: new \(.*scribbles"):
+        _make(_dataset(two, seq="new", dataset=""))
+    with pytest.raises(InputError, match=r"expected \.jpg"):
+        _make(_dataset(two, format="davis"))
+    with pytest.raises(InputError, match="--for-correction with the format coco"):
+        _make(_dataset(two, for_correction=3))
+
+
+def test_classes_that_a_data_set_fixes_keep_their_numbers(two: Project) -> None:
+    listed = {"schema": 1, "classes": [{"id": 4, "name": "object"}, {"id": 9, "name": "dog"}]}
+    (two.folder / "data/set/classes.json").write_text(json.dumps(listed))
+    _make(_dataset(two))
+    folder = two.folder / "outputs/exports/one"
+    annotations = json.loads((folder / "annotations/instances_train.json").read_text())
+    assert [each["id"] for each in annotations["categories"]] == [4, 9]
+    assert {each["category_id"] for each in annotations["annotations"]} == {4}
+    (two.folder / "data/set/classes.json").write_text(json.dumps({**listed, "classes": listed["classes"][1:]}))
+    with pytest.raises(InputError, match="found no class for object 1 of 'other'"):
+        _make(_dataset(two))
+
+
+@pytest.mark.slow
+def test_two_workers_write_what_one_writes(two: Project) -> None:
+    for workers in ("1", "2"):
+        arguments = ["--format", "coco", "--name", workers, "--list", "list.txt", "--workers", workers]
+        (two.folder / "list.txt").write_text("toy\nother\n")
+        two.run("ExportDataset", *arguments, "--pictures", "copy")
+    exports = two.folder / "outputs" / "exports"
+    assert _tree(exports / "1") == _tree(exports / "2")
