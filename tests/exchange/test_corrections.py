@@ -1,0 +1,118 @@
+"""Masks go out to a tool, one is corrected there, and comes back."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.exchange import formats
+from stages.exchange.composing import Objects
+from stages.exchange.importing import Target, Wishes, give, look
+from stages.exchange.matching import FrameNames
+from stages.exchange.readers import guess, reader_of
+from stages.exchange.terms import Terms
+from stages.formats.given_masks import given_frames, read_given
+from stages.formats.masks import write_mask
+from tests.exchange import adversarial
+from tests.exchange.corrected import BY_TOOL
+from tests.exchange.driver import export
+
+
+def _target(sample: adversarial.Sample, folder: Path) -> Target:
+    """A sequence whose result are the sample's masks."""
+    result = folder / "masks"
+    result.mkdir(parents=True)
+    frames = [*sample.frames()]
+    for frame in frames:
+        if frame.labels is not None:
+            write_mask(result / f"{frame.index:05d}.png", frame.labels)
+    names = FrameNames(sample.sequence.name, tuple(frame.name for frame in frames))
+    objects = Objects(frozenset(each.id for each in sample.sequence.objects))
+    return Target(names, sample.sequence.size_wh, folder / "Scribbles" / "001.json", result, objects)
+
+
+@pytest.mark.parametrize("tool", BY_TOOL)
+def test_a_mask_that_was_corrected_in_a_tool_is_given_and_no_other(tool: str, tmp_path: Path) -> None:
+    sample = adversarial.two_objects()
+    target = _target(sample, tmp_path / "seq")
+    folder = export(formats.find(tool), {"train": [sample]}, tmp_path / "out", pictures=True)
+    corrected = sample.kept[3].copy()
+    corrected[30:38, 8:14], corrected[34:36, 20:40] = 0, 1
+    source = BY_TOOL[tool](folder, sample.sequence.name, "00003.jpg", corrected)
+    assert guess(source).name == tool
+    found = look(reader_of(tool), source, target, Wishes())
+    assert (found.looked_at, [each.frame for each in found.arrivals]) == (5, [3])
+    assert (
+        found.said
+        == ["nothing is said of the frame 2, whose masks stay; if nothing is there, name them: --frames"][
+            : len(found.silent)
+        ]
+    )
+    give(found, target)
+    assert [*given_frames(target.scribble_file)] == [3]
+    given = read_given(given_frames(target.scribble_file)[3], target.size_wh)
+    assert np.array_equal(given, corrected), "byte for byte"
+
+
+@pytest.mark.parametrize("tool", BY_TOOL)
+@pytest.mark.parametrize("make", adversarial.SAMPLES, ids=adversarial.sample_id)
+def test_what_nobody_corrected_changes_nothing(make, tool: str, tmp_path: Path) -> None:
+    sample = make()
+    target = _target(sample, tmp_path / "seq")
+    folder = export(formats.find(tool), {"train": [sample]}, tmp_path / "out")
+    source = folder if tool == "labelme" else folder / sample.sequence.name
+    assert look(reader_of(tool), source, target, Wishes()).arrivals == []
+
+
+def test_what_nobody_knows_takes_the_nearest_value_when_it_comes_back(tmp_path: Path) -> None:
+    sample = adversarial.tiny(unknown=True)
+    known = adversarial.tiny()
+    for tool in BY_TOOL:
+        target = _target(known, tmp_path / tool / "seq")
+        folder = export(formats.find(tool), {"train": [sample]}, tmp_path / tool / "out", Terms(unknown_band=1))
+        source = folder if tool == "labelme" else folder / "tiny"
+        found = look(reader_of(tool), source, target, Wishes())
+        assert found.arrivals == []
+        assert found.said == ["2 pixels unknown (255): they took the id of the nearest other pixel"]
+
+
+def test_of_three_cameras_with_the_same_names_only_the_sequences_own_masks_come_in(tmp_path: Path) -> None:
+    cameras = [adversarial.one_object() for _ in range(3)]
+    images = []
+    for number, camera in enumerate(cameras):
+        shifted = [np.roll(labels, 3 * number, axis=1) for labels in camera.kept]
+        name = f"cam{number}"
+        cameras[number] = adversarial.Sample(replace(camera.sequence, name=name), tuple(shifted))
+        folder = export(formats.find("cvat"), {"train": [cameras[number]]}, tmp_path / name)
+        text = (folder / name / "annotations.xml").read_text("utf-8")
+        images.append(
+            text.partition("</meta>")[2].partition("</annotations>")[0].replace('name="0', f'name="cams\\{name}\\0')
+        )
+    path = tmp_path / "annotations.xml"
+    path.write_text(f"<annotations>{''.join(images)}</annotations>", "utf-8")
+    target = replace(_target(cameras[1], tmp_path / "seq"), result=None)
+    found = look(reader_of("cvat"), path, target, Wishes())
+    assert [np.array_equal(each.labels((48, 36)), cameras[1].kept[each.frame]) for each in found.arrivals] == [True] * 4
+    assert found.said == ["8 other pictures left out, which lie in cams/cam0, cams/cam2"]
+
+
+def test_pictures_that_label_studio_renamed_are_found_also_where_its_prefix_is_a_number(tmp_path: Path) -> None:
+    sample = adversarial.one_object()
+    target = replace(_target(sample, tmp_path / "seq"), result=None)
+    prefix = "https://studio.example.org/data/upload/4/"
+    folder = export(formats.find("labelstudio"), {"train": [sample]}, tmp_path / "out", Terms(url_prefix=prefix))
+    path = folder / "one" / "tasks.json"
+    text = path.read_text("utf-8")
+    for name, uploaded in (
+        ("one/00000.jpg", "3d00c1f2-00000.jpg"),
+        ("one/00001.jpg", "00000003-00001.jpg"),
+        ("one/00002.jpg", "10000000-00002.jpg"),
+    ):
+        assert name in text
+        text = text.replace(name, uploaded)
+    path.write_text(text, "utf-8")
+    found = look(reader_of("labelstudio"), path, target, Wishes())
+    assert [(each.frame, each.changed_px) for each in found.arrivals] == [
+        (index, int((labels > 0).sum())) for index, labels in enumerate(sample.kept)
+    ]
