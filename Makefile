@@ -3,7 +3,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test slow faults check docs davisinteractive clean
+READERS ?= .readers
+
+.PHONY: demo test slow readers faults check docs davisinteractive clean
 
 ## set up, bring in the demo clip, and label it
 demo: $(INSTALLED)
@@ -16,6 +18,11 @@ test: $(INSTALLED)
 ## the long tests
 slow: $(INSTALLED)
 	$(BIN)/pytest -n 2 -m slow
+
+## every format of exports, read by other people's programs (docs/export.md): 3 GB of environments, minutes to build
+readers: $(INSTALLED)
+	$(BIN)/python -m tests.readers.environments $(READERS)
+	LIS_READERS=$(READERS) $(BIN)/pytest -m slow tests/readers
 
 ## refused, killed, cut, flipped, filled up: hours; docs/reliability.md says what and with what outcome
 faults: $(INSTALLED)
@@ -54,4 +61,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) outputs/* data/demo/JPEGImages data/demo/Scribbles build
+	rm -rf $(VENV) $(READERS) outputs/* data/demo/JPEGImages data/demo/Scribbles build

@@ -41,9 +41,11 @@ def _joined(rings: list[Ring]) -> Ring:
     partners = np.zeros_like(points)
     grown = path
     while len(points):
-        found, at = KDTree(grown).query(points)
-        nearer = found < distances
-        distances[nearer], partners[nearer] = found[nearer], grown[at[nearer]]
+        beyond = np.maximum(np.maximum(grown.min(axis=0) - points, points - grown.max(axis=0)), 0)
+        near = np.flatnonzero(np.hypot(*beyond.T) < distances)
+        found, at = KDTree(grown).query(points[near])
+        nearer = found < distances[near]
+        distances[near[nearer]], partners[near[nearer]] = found[nearer], grown[at[nearer]]
         nearest = int(distances.argmin())
         grown = rest[owners[nearest]]
         leaves = int((path == partners[nearest]).all(axis=1).argmax()) + 1

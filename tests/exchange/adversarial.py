@@ -218,6 +218,24 @@ def scattered() -> Sample:
     return sample("scattered", [board, noise])
 
 
+def islands() -> Sample:
+    """Two objects of a usual size with wavy borders, holes, and parts near each other: what tolerances are promised of."""
+    rows, columns = np.indices((240, 320))
+
+    def island(x: int, y: int, radius: float) -> np.ndarray:
+        waves = 3 * np.sin(7 * np.arctan2(rows - y, columns - x))
+        return np.hypot(columns - x, rows - y) <= radius + waves * min(1, radius / 20)
+
+    maps = []
+    for shift in (0, 3, 6):
+        first = island(90 + shift, 110, 60) & ~island(80 + shift, 95, 9) & ~island(120 + shift, 140, 1)
+        first |= island(90 + shift, 195, 17)
+        second = island(225, 110 + shift, 55) & ~island(240, 110 + shift, 14)
+        second |= island(240, 110 + shift, 6)
+        maps.append((first + 2 * (second & ~first)).astype(np.uint8))
+    return sample("islands", maps)
+
+
 def odd_sizes() -> list[Sample]:
     """Pictures of one pixel, one row, one column, and of primes."""
     found = []
@@ -241,6 +259,7 @@ SAMPLES: Final[Sequence[Callable[[], Sample]]] = (
     come_and_go,
     dropped,
     scattered,
+    islands,
     *(lambda index=index: odd_sizes()[index] for index in range(4)),
 )
 """Makers of all samples; `ids=sample_id` names their tests."""
