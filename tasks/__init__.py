@@ -10,6 +10,7 @@ from tasks.export import ExportDataset, ExportPart, ExportSequence
 from tasks.import_masks import ImportMasks
 from tasks.inputs import Frames, ImportScribbles, ImportSequence, Scribbles
 from tasks.interactive import EvaluateInteractive, InteractiveSession
+from tasks.prompts import ImportPrompts
 from tasks.refine import RefineAnchor, RefineSegment, RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks, settings
@@ -27,6 +28,7 @@ __all__ = [
     "Frames",
     "GroundTruth",
     "ImportMasks",
+    "ImportPrompts",
     "ImportScribbles",
     "ImportSequence",
     "InstallNetwork",

@@ -43,8 +43,16 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             "evaluation": self.evaluation.manifest().content if self.evaluation else None,
             "brush_px": self.brush_px,
             "strokes": [self.snapshot.scribbles.strokes_digest(index) for index in self.snapshot.plan.anchors],
-            **({"drawn_minutes": drawn} if drawn else {}),  # few scribbles say it
+            # Few scribbles say these.
+            **({"drawn_minutes": drawn} if drawn else {}),
+            **({"from_boxes": self.from_boxes} if self.from_boxes else {}),
         }
+
+    @property
+    def from_boxes(self) -> dict[int, tuple[int, ...]]:
+        """Objects whose strokes on an anchor were made from a box alone."""
+        said, anchors = self.snapshot.scribbles.from_boxes, self.snapshot.plan.anchors
+        return {index: ids for index, ids in said.items() if index in anchors}
 
     @property
     def evaluation(self) -> EvaluateSequence | None:
@@ -70,6 +78,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             tracks={task.segment: task.track().target() for task in result.segments()},
             masks=result.target(),
             evaluation=self.evaluation.target() if self.evaluation else None,
+            from_boxes=self.from_boxes,
             brush_px=self.brush_px,
             progress=self.progress,
         )

@@ -100,6 +100,8 @@ class Amendment:
     """What people saw of corrected frames, where its ids change."""
     objects: Sequence[NamedObject] | None = None
     """All that are listed afterwards; None: the list stays as it is."""
+    takes_away: bool = True
+    """Whether anything that people said goes, so that a copy is kept."""
     taken_back: frozenset[int] = frozenset()
     """Frames whose painted pictures go, and that nobody is to be asked for."""
 
@@ -204,7 +206,8 @@ def call_absent(drawn: Drawn, object_id: int, frames: Collection[int]) -> Amendm
             )
         absent[index] = tuple(sorted({*absent.get(index, ()), object_id}))
         said.append(f"frame {index}: {name} is absent")
-    return Amendment(replace(drawn.scribbles, absent=dict(sorted(absent.items()))), tuple(said), tuple(frames))
+    marked = replace(drawn.scribbles, absent=dict(sorted(absent.items())))
+    return Amendment(marked, tuple(said), tuple(frames), takes_away=False)
 
 
 def _renumbered(
@@ -299,7 +302,7 @@ def _with_id(named: NamedObject, new_id: int) -> NamedObject:
 # --- carrying it out -------------------------------------------------------------------------------------------------
 
 
-def carry_out(root: Path, terms: Json, drawn: Drawn, change: Amendment) -> Path:
+def carry_out(root: Path, terms: Json, drawn: Drawn, change: Amendment) -> Path | None:
     """Make a change, with the sequence's lock held.
 
     Args:
@@ -309,7 +312,7 @@ def carry_out(root: Path, terms: Json, drawn: Drawn, change: Amendment) -> Path:
         change: what is to become of it.
 
     Returns:
-        The folder with copies of everything as it was.
+        The folder with copies of everything as it was; None if nothing goes.
 
     Raises:
         StageError: the disk refuses; what has changed by then is in that folder as it was.
@@ -317,7 +320,7 @@ def carry_out(root: Path, terms: Json, drawn: Drawn, change: Amendment) -> Path:
     try:
         pictures = [picture for index in sorted(change.taken_back) for picture in drawn.painted.get(index, ())]
         digests = paintings.digests_of(pictures)  # what is saved from now on is not taken away
-        copies = _keep_copies(drawn, change, pictures)
+        copies = _keep_copies(drawn, change, pictures) if change.takes_away else None
         for picture in pictures:
             paintings.take_away(picture, [digests[picture.name]])
         if change.taken_back:

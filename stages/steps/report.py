@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
+from types import MappingProxyType
 from typing import Any, Final
 
 import jinja2
@@ -75,6 +76,7 @@ def report_sequence(
     tracks: Mapping[Segment, Path],
     masks: Path,
     evaluation: Path | None = None,
+    from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     brush_px: int = 3,
     progress: Progress = silent,
 ) -> None:
@@ -91,6 +93,7 @@ def report_sequence(
         tracks: stretch -> folder that `track_segment` wrote.
         masks: the folder that `assemble` wrote.
         evaluation: the folder that `evaluate_sequence` wrote; None without ground truth.
+        from_boxes: objects whose strokes on an anchor were made from a box alone.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
     """
@@ -110,6 +113,7 @@ def report_sequence(
         rows=rows,
         object_ids=sorted({row.object_id for row in rows}),
         evaluation=Evaluation.read(evaluation) if evaluation else None,
+        from_boxes=from_boxes,
         brush_px=brush_px,
         progress=progress,
     )
@@ -128,6 +132,7 @@ def write_report(
     rows: Sequence[FrameQuality],
     object_ids: Sequence[int],
     evaluation: Evaluation | None = None,
+    from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     fps: float = 24.0,
     brush_px: int = 3,
     progress: Progress = silent,
@@ -146,6 +151,7 @@ def write_report(
         rows: what is known of every object on every frame.
         object_ids: all objects.
         evaluation: J and F of every object on every frame, where there is ground truth.
+        from_boxes: objects whose strokes on an anchor were made from a box alone.
         fps: frames per second of the overlay video.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
@@ -186,6 +192,7 @@ def write_report(
         drawn_minutes=minutes(math.fsum(drawn.drawn_s for drawn in scribbles.values())),
         objects=[_ObjectSummary.of(object_id, judged) for object_id in object_ids],
         empty=find_empty(rows, anchors),
+        from_boxes=from_boxes,
         doubtful=sum(row.doubt >= _DOUBTFUL for row in queue),
         doubtful_from=_DOUBTFUL,
         suggestions=suggestions,

@@ -14,15 +14,27 @@ from tasks.cli.keeping import clean, verify
 from tasks.cli.looking import doctor, engines, options, version, weights
 from tasks.cli.scribbles import scribbles
 from tasks.cli.status import status
-from tasks.cli.working import bulk, demo, evaluate, export, import_, import_masks, refine, report, submit_, train
+from tasks.cli.working import (
+    bulk,
+    demo,
+    evaluate,
+    export,
+    import_,
+    import_masks,
+    import_prompts,
+    refine,
+    report,
+    submit_,
+    train,
+)
 from tasks.runtime import luigi_hooks
 from tasks.runtime.mistakes import explain
 from tasks.runtime.settings import check_settings, unknown_settings
 
 _PANELS = {
-    "Labelling": ("import", "import-masks", "refine", "bulk", "submit", "report", "evaluate", "demo"),
+    "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
-    "In and out": ("export", "scribbles"),
+    "In and out": ("import-masks", "import-prompts", "scribbles", "export"),
     "Keeping": ("verify", "clean"),
     "Training": ("train",),
 }
@@ -45,9 +57,9 @@ def lis() -> None:
 
 
 for _command in (
-    *(import_, import_masks, refine, bulk, submit_, report, evaluate, demo),
+    *(import_, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
-    *(export, scribbles),
+    *(import_masks, import_prompts, scribbles, export),
     *(verify, clean, train),
 ):
     lis.add_command(_command)

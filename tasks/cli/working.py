@@ -21,6 +21,7 @@ from tasks.evaluate import EvaluateSequence
 from tasks.export import ExportDataset, ExportSequence
 from tasks.import_masks import ImportMasks
 from tasks.inputs import ImportSequence
+from tasks.prompts import ImportPrompts
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks
@@ -71,6 +72,7 @@ import_ = command(
     help="Bring in videos, pictures of several pages, and folders of pictures, or folders of such folders.",
 )
 import_masks = command("import-masks", ImportMasks, second="source", foresees=False)
+import_prompts = command("import-prompts", ImportPrompts, second="source", foresees=False)
 
 
 def _train(task: type[luigi.Task], argument: str, values: dict[str, Any]) -> int:

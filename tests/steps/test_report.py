@@ -83,6 +83,7 @@ def report(folder: Path, count: int = 40, *, sequence: str = "gym", objects: Seq
         masks=labels if objects else lambda index: labels(index) * np.uint8(0),
         rows=[quality(frame, object_id, anchors, worst=12) for frame in range(count) for object_id in objects],
         object_ids=objects,
+        from_boxes={4: (2,)},
     )
 
 
@@ -176,6 +177,7 @@ def test_next_scribbles_go_to_the_doubtful_stretch(folder: Path) -> None:
     suggestions = json.loads((folder / "next_scribbles.json").read_text(encoding="utf-8"))["suggestions"]
     assert suggestions[0]["frame"] in range(10, 15)
     assert suggestions[0]["objects"][0] == 2
+    assert "From a box, look at it: frame 4 (object 2)" in " ".join(Page(folder / "index.html").text.split())
     assert all(suggestion["paint_on"] in Page(folder / "index.html").text for suggestion in suggestions)
     assert suggestions[0]["name"] == f"frame_{suggestions[0]['frame']}.jpg"
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from stages.core.errors import LisError
 from stages.formats.given_masks import write_given
 from tasks.cli import lis
+from tasks.prompts import ImportPrompts
 from tasks.refine import RefineSequence
 from tasks.runtime.snapshot import Place, Terms, snapshot_of
 from tests.conftest import Project
@@ -151,3 +152,18 @@ def test_copies_are_no_scribble_sets(project: Project) -> None:
     assert [path.name for path in project.scribble_file.parent.glob("*.json")] == ["001.json"]
     copies = list(Path(project.scribble_file.parent / "removed").glob("*-001/001.json"))
     assert len(copies) == 1
+
+
+def test_prompts_become_strokes_of_the_set_and_are_listed_as_guesses(project: Project) -> None:
+    project.scribble(2, 5)
+    prompts = [{"id": 1, "points": [[0.3, 0.4, 1]]}, {"id": 2, "box": [0.6, 0.6, 0.9, 0.9]}]
+    source = project.folder / "prompts.json"
+    source.write_text(json.dumps({"schema": 1, "sequence": "toy", "frames": [{"frame": 5, "objects": prompts}]}))
+    task = project.task(ImportPrompts, source=str(source))
+    task.run()
+    (frame,) = (each for each in listed(project)["frames"] if each["frame"] == 5)
+    assert (frame["strokes"], frame["from_boxes"]) == ({"0": 4, "1": 1, "2": 1}, [2])
+    assert "frame 5: 1 point and 1 box; from a box, look at it: object 2" in (project.root / "log.txt").read_text()
+    assert len(list(project.scribble_file.parent.glob("removed/*/001.json"))) == 1
+    project.task(ImportPrompts, source=str(source)).run()
+    assert len(list(project.scribble_file.parent.glob("removed/*/001.json"))) == 1, "the same once more is nothing"
