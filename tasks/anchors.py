@@ -1,17 +1,25 @@
 """From scribbles to masks on the anchor frames."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import luigi
 
 from stages.core.errors import InputError
 from stages.formats import results
+from stages.formats.files import delete, sha256, write
+from stages.formats.given_masks import read_given, read_seen
 from stages.formats.manifest import Json
 from stages.formats.scribbles import check_video
 from tasks.inputs import Frames, ImportScribbles, Scribbles
 from tasks.runtime import options
 from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
+from tasks.runtime.snapshot import GivenMask
+
+if TYPE_CHECKING:
+    from stages.core.types import LabelMap
 
 
 class SelectAnchors(ScribbledTask, StageTask):
@@ -30,7 +38,7 @@ class SelectAnchors(ScribbledTask, StageTask):
     def uses(self) -> Json:
         """The annotations and the rule."""
         now = self.snapshot
-        return {**now.request_terms, "anchors": now.plan.anchors, "annotated": now.scribbles.annotated}
+        return {**now.request_terms, "anchors": now.plan.anchors, "annotated": now.annotated}
 
     def work(self, folder: Path) -> list[int]:
         """Write anchors.json."""
@@ -66,19 +74,44 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         """The anchor's."""
         return 1
 
-    def uses(self) -> Json:
-        """This frame's picture and strokes, and the engine."""
-        return {**self._drawn(), **self.engine_key()}
+    @property
+    def given(self) -> GivenMask | None:
+        """The mask that a person gave for the frame, if any: it is the anchor, whatever the strokes."""
+        return self.snapshot.given.get(self.frame)
 
-    def _drawn(self) -> Json:
-        return {
-            "frame": self.clone(Frames).digest(self.frame, self.frame),
-            "strokes": self.snapshot.scribbles.strokes_digest(self.frame),
-        }
+    @property
+    def needs_engine(self) -> bool:
+        """Not where the mask is given, or where all that was said of one is which objects are absent."""
+        drawn = self.snapshot.scribbles
+        return self.given is None and (self.frame not in drawn.corrects or bool(drawn.frame(self.frame).lines))
+
+    def uses(self) -> Json:
+        """This frame's picture, and its mask, if one was given; else the strokes, what they correct, and the engine."""
+        return {**self._said(), **self.engine_key()}
+
+    def _said(self) -> Json:
+        picture = {"frame": self.clone(Frames).digest(self.frame, self.frame)}
+        if self.given is not None:
+            return {**picture, "given": self.given.digest}
+        drawn = self.snapshot.scribbles
+        said = {**picture, "strokes": drawn.strokes_digest(self.frame)}
+        if self.frame in drawn.corrects:
+            said |= {"corrects": drawn.corrects[self.frame], "absent": drawn.absent.get(self.frame, ())}
+        return said
 
     def former_keys(self) -> Iterable[Json]:
         """Before engines said which options mean nothing to a network."""
-        yield self._as_recorded({**self._drawn(), **self.former_engine_key()})
+        if self.needs_engine:
+            yield self._as_recorded({**self._said(), **self.former_engine_key()})
+
+    def scheduled(self) -> None:
+        """A mask that is given is read now: what is put in its place from now on waits for the next run."""
+        super().scheduled()
+        given = self.given
+        if given is not None and _given_bytes.get(given.path, ("", b""))[0] != given.digest:
+            content = given.path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == given.digest:
+                _given_bytes[given.path] = given.digest, content
 
     def former_engine_key(self) -> Json:
         """What `engine_key` was in the first version, which named the spacing of clicks whether it was used or not."""
@@ -92,10 +125,34 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write mask.png, probabilities.h5 and clicks.json."""
-        from stages.steps.segment_anchor import segment_anchor
+        from stages.steps.segment_anchor import correct_anchor, segment_anchor, take_given
 
         now = self.snapshot
+        frame, scribbles = now.video[self.frame], now.scribbles.frame(self.frame)
+        if self.given is not None:
+            if scribbles.lines:
+                self.note(f"frame {self.frame}: the given mask holds, the strokes on it are kept and not used")
+            return take_given(folder, self._given_labels(folder, self.given))
         check_video(now.scribble_file, now.scribbles, now.video, [self.frame])
-        scribbles = now.scribbles.frame(self.frame)
-        segment_anchor(folder, now.video[self.frame], scribbles, self.engine())
-        return list(scribbles.object_ids)
+        if self.frame not in now.scribbles.corrects:
+            return segment_anchor(folder, frame, scribbles, self.engine())
+        digest, absent = now.scribbles.corrects[self.frame], now.scribbles.absent.get(self.frame, ())
+        seen = read_seen(now.scribble_file, self.frame, digest, now.video.size_wh)
+        segmenter = self.engine() if self.needs_engine else None
+        return correct_anchor(folder, frame, scribbles, seen, absent, segmenter)
+
+    def _given_labels(self, folder: Path, given: GivenMask) -> "LabelMap":
+        """The mask as it was when the run began."""
+        size_wh, path = self.snapshot.video.size_wh, given.path
+        digest, content = _given_bytes.get(path, ("", b""))
+        if digest != given.digest or (path.is_file() and sha256(path) == digest):
+            return read_given(path, size_wh, self.note)
+        copy = folder / path.name
+        write(copy, content)
+        labels = read_given(copy, size_wh, self.note)
+        delete(copy)
+        return labels
+
+
+_given_bytes: dict[Path, tuple[str, bytes]] = {}
+"""The given masks that a run is about to take: file -> digest and content."""

@@ -66,7 +66,8 @@ def check_night(chosen: Sequence[Chosen], template: RefineSequence, say: Say) ->
     """
     found = [_taken(one, template) for one in chosen]
     _decode([each for each in found if not each.problems], say)
-    engines, well = _tried(doctor.engines_of, template)  # after the decoders were forked: engines may start threads
+    # After the decoders were forked: engines may start threads.
+    engines, well = _tried(doctor.engines_of, template, any(map(_needs_segmenter, found)))
     known: Known = {}
     width = max((len(each.name) for each in found), default=0)
     for each in found:
@@ -76,6 +77,13 @@ def check_night(chosen: Sequence[Chosen], template: RefineSequence, say: Say) ->
     say("")
     say(f"engines: {engines}")
     return _sum_up(found, template, say) and well
+
+
+def _needs_segmenter(found: Checkup) -> bool:
+    try:
+        return found.task is not None and found.task.needs_segmenter
+    except (LisError, OSError):  # told where its strokes are looked at
+        return True
 
 
 def _taken(one: Chosen, template: RefineSequence) -> Checkup:
@@ -142,7 +150,7 @@ def _sum_up(found: Sequence[Checkup], template: RefineSequence, say: Say) -> boo
 
 
 def _memory(template: RefineSequence) -> str:
-    share, most = machine.memory_to_share_mib(), max(task.memory_mib() for task in doctor.engine_tasks(template))
+    share, most = machine.memory_to_share_mib(), max(task.engine_memory_mib() for task in doctor.engine_tasks(template))
     rooms = max(1, share // most)
     claims = (
         f"a worker claims up to {most:,} MiB (for 480p): room for {rooms} worker{'s' * (rooms > 1)} in {share:,} MiB"

@@ -14,6 +14,7 @@ from stages.core.errors import InputError, LisError, StageError
 from stages.core.words import how_long
 from stages.formats.files import existing, free_mib, takes_files
 from stages.formats.frames import read_frame
+from stages.formats.given_masks import read_given, read_seen
 from stages.formats.links import followed
 from stages.formats.paintings import check_names
 from stages.formats.scribbles import check_video
@@ -72,7 +73,7 @@ def _frames(task: RefineSequence) -> str:
 
 
 def look_at_strokes(task: RefineSequence) -> "Reading":
-    """Read the scribble set and what people painted, as the next run would, and keep nothing of it.
+    """Read the scribble set, the masks beside it and what people painted, as the next run would, and keep nothing.
 
     Raises:
         InputError: something of it cannot be used.
@@ -82,6 +83,11 @@ def look_at_strokes(task: RefineSequence) -> "Reading":
     now = task.snapshot
     check_names(task.root, now.frame_count)
     check_video(now.scribble_file, now.scribbles, now.video, now.scribbles.annotated)
+    for mask in now.given.values():
+        read_given(mask.path, now.video.size_wh)
+    for index, digest in now.scribbles.corrects.items():
+        if index not in now.given:
+            read_seen(now.scribble_file, index, digest, now.video.size_wh)
     read = look_at_painted(task.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
     if now.painted and not takes_files(followed(now.scribble_file).parent):
         raise InputError(
@@ -97,6 +103,8 @@ def _scribbles(task: RefineSequence) -> str:
     drawn, waiting = painted.scribbles, now.plan.requested
     objects = ", ".join(str(object_id) for object_id in drawn.object_ids) or "none yet"
     found = f"{now.scribble_file}: {len(drawn.annotated)} frames annotated, objects: {objects}"
+    if now.given:
+        found += f"; masks given for {len(now.given)} frames: {', '.join(str(index) for index in now.given)}"
     if waiting:
         found += f"; waiting for {len(waiting)} frames: {', '.join(str(index) for index in waiting)} (exit code 20)"
     if now.painted:
@@ -110,20 +118,24 @@ def engine_tasks(task: RefineSequence) -> list[EngineTask]:
     return [task.clone(AnchorMask, **anchor), task.clone(TrackSegment, **segment), task.clone(RefineAnchor, **anchor)]
 
 
-def engines_of(task: RefineSequence) -> str:
-    """The engines that a run works with, built once to see that they can be.
+def engines_of(task: RefineSequence, with_segmenter: bool = True) -> str:
+    """The engines that a run works with, built once to see that they can be; without a segmenter for masks alone.
 
     Raises:
         LisError: weights are missing, damaged or another network's.
     """
     others = []
-    for each in engine_tasks(task):
+    for each in engine_tasks(task)[0 if with_segmenter else 1 :]:
         network = each.found_engine.network
         published = network.checkpoint.sha256 if network else ""
-        others += [name for name, digest in each.weights().items() if published and digest != published]
+        others += [name for name, digest in each.engine_weights().items() if published and digest != published]
         each.engine()
     found = f"{task.segmenter} + {task.propagator} + {task.refiner}"
     return found + "".join(f"; {name} fits its network, but is not the published file" for name in others)
+
+
+def _engines(task: RefineSequence) -> str:
+    return engines_of(task, task.needs_segmenter)
 
 
 def _disk(task: RefineSequence) -> str:
@@ -166,7 +178,7 @@ def _time(task: RefineSequence) -> str:
 _CHECKS: dict[str, Callable[[RefineSequence], str]] = {
     "frames": _frames,
     "scribbles": _scribbles,
-    "engines": engines_of,
+    "engines": _engines,
     "disk": _disk,
     "tasks": _tasks,
     "time": _time,

@@ -188,8 +188,8 @@ class Scribbles(luigi.ExternalTask, ScribbledTask):
     frame = luigi.IntParameter(description="frame index")
 
     def is_complete(self) -> bool:
-        """Whether the frame is annotated: it has a line, or was declared to hold nothing."""
-        return self.frame in self.snapshot.scribbles.annotated or self.frame in self.snapshot.painted
+        """Whether the frame is annotated: it has a line, a mask was given, or it was declared to hold nothing."""
+        return self.frame in self.snapshot.annotated or self.frame in self.snapshot.painted
 
 
 @Scribbles.event_handler(luigi.Event.DEPENDENCY_MISSING)

@@ -1,6 +1,7 @@
 """From tracks to the result: sharper boundaries, and one indexed mask per frame."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import luigi
 
 from stages.formats import results
 from stages.formats.emptiness import BLOCK, empty_objects_of, in_one_line
-from stages.formats.manifest import Json
+from stages.formats.manifest import Json, Manifest
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.inputs import Frames
 from tasks.runtime import options
@@ -33,6 +34,8 @@ class RefineTask(options.RefineOptions, ScribbledTask, EngineTask):
 
     def refinement(self) -> Json:
         """What a refined mask depends on besides pictures and what is refined."""
+        if not self.needs_engine:
+            return {}
         return {**self.engine_key(), "guard": [self.guard_iou, self.guard_area]}
 
     def guarded_refiner(self) -> "GuardedRefiner":
@@ -65,19 +68,46 @@ class RefineAnchor(RefineTask):
         return 1
 
     def uses(self) -> Json:
-        """The anchor's picture and masks, the engine and the guard."""
-        return {
-            "frames": self.clone(Frames).digest(self.frame, self.frame),
-            "anchor_mask": self.anchor_mask().manifest().content,
-            **self.refinement(),
-        }
+        """The anchor's masks, and its picture and strokes, the engine and the guard unless the masks are given."""
+        masks = {"anchor_mask": self.anchor_mask().manifest().content}
+        if not self.needs_engine:
+            return masks
+        picture = {"frames": self.clone(Frames).digest(self.frame, self.frame)}
+        drawn = self.snapshot.scribbles
+        strokes = {"strokes": drawn.strokes_digest(self.frame)} if drawn.frame(self.frame).lines else {}
+        return {**picture, **masks, **strokes, **self.refinement()}
+
+    @property
+    def needs_engine(self) -> bool:
+        """Not where every mask is given."""
+        return self.anchor_mask().needs_engine
+
+    def former_keys(self) -> Iterable[Json]:
+        """Before strokes held against the refiner: no key named them. What has such a key is of the anchor's strokes.
+
+        Unless the anchor was made again since, for others, and came out the same.
+        """
+        refined, uses = self._published(), self.uses()
+        if refined is not None and "strokes" in uses and _finished(refined) >= _finished(self.anchor_mask().manifest()):
+            yield self._as_recorded({name: value for name, value in uses.items() if name != "strokes"})
 
     def work(self, folder: Path) -> list[int]:
         """Write masks/*.png and frames.csv."""
-        from stages.steps.refine import refine_anchor
+        from stages.steps.refine import keep_anchor, refine_anchor
 
-        frame = self.snapshot.video[self.frame]
-        return refine_anchor(folder, self.frame, frame, self.anchor_mask().target(), self.guarded_refiner())
+        anchor = self.anchor_mask().target()
+        if not self.needs_engine:
+            return keep_anchor(folder, self.frame, anchor)
+        frame, scribbles = self.snapshot.video[self.frame], self.snapshot.scribbles.frame(self.frame)
+        return refine_anchor(folder, self.frame, frame, anchor, scribbles, self.guarded_refiner())
+
+
+def _finished(manifest: Manifest) -> datetime:
+    """When a folder was made; long ago if it does not say."""
+    try:
+        return datetime.fromisoformat(manifest.run["finished_at"])
+    except (KeyError, TypeError, ValueError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 class RefineSegment(RefineTask, SegmentTask):
@@ -223,12 +253,19 @@ class RefineSequence(options.ResultOptions, ResultTask):
 
     def requires(self) -> list[luigi.Task]:
         """Every anchor, every stretch, and what can be had meanwhile; first of all, checkpoints that can be used."""
-        self.checkpoint("segmenter", self.segmenter)
+        if self.needs_segmenter:
+            self.checkpoint("segmenter", self.segmenter)
         self.checkpoint("propagator", self.propagator)
         self.checkpoint("refiner", self.refiner)
         coarse = [self.clone(Frames), self.clone(SelectAnchors), *self.anchor_masks()]
         refined = self.segments() if self._has_former_result() else self.parts()
         return [*coarse, *refined, *filter(None, [self.provisional_result() if self.provisional else None])]
+
+    @property
+    def needs_segmenter(self) -> bool:
+        """Not as long as people give nothing but masks."""
+        annotated = [self.clone(AnchorMask, frame=index) for index in self.plan.annotated]
+        return any(task.needs_engine for task in annotated) or not annotated
 
     def provisional_result(self) -> ProvisionalSequence | None:
         """What stands in for the result while scribbles are missing; None if none are, or none are there."""

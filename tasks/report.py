@@ -46,6 +46,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             # Few scribbles say these.
             **({"drawn_minutes": drawn} if drawn else {}),
             **({"from_boxes": self.from_boxes} if self.from_boxes else {}),
+            **({"given": [*self.snapshot.given]} if self.snapshot.given else {}),
         }
 
     @property
@@ -79,6 +80,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             masks=result.target(),
             evaluation=self.evaluation.target() if self.evaluation else None,
             from_boxes=self.from_boxes,
+            given=[*self.snapshot.given],
             brush_px=self.brush_px,
             progress=self.progress,
         )

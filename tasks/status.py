@@ -225,7 +225,7 @@ def estimate(stages: Sequence[StageTask], earlier: Known | None = None) -> Estim
     seconds, learnt = 0.0, True
     earlier = {} if earlier is None else earlier
     for stage in stages:
-        if not isinstance(stage, EngineTask):
+        if not isinstance(stage, EngineTask) or not stage.needs_engine:
             continue
         kind = stage.stage, stage.engine_name
         if kind not in earlier:

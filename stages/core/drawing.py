@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.core.palette import davis_palette
 from stages.core.strokes import FrameScribbles, Line, path_pixels
-from stages.core.types import Frame
+from stages.core.types import Frame, LabelMap
 
 NO_STROKE: Final = -1
 BACKGROUND_RGB: Final = (255, 255, 255)
@@ -29,6 +29,12 @@ def rasterise(scribbles: FrameScribbles, size_wh: tuple[int, int], thickness_px:
         _draw(stroke, line, (1, 1, 1), thickness_px)
         labels[stroke > 0] = line.object_id
     return labels
+
+
+def held(labels: LabelMap, scribbles: FrameScribbles) -> LabelMap:
+    """A label map (H, W) in which what strokes said holds: the pixels of each line, one pixel wide, have its id."""
+    drawn = rasterise(scribbles, (labels.shape[1], labels.shape[0]))
+    return np.where(drawn == NO_STROKE, labels, drawn).astype(np.uint8)
 
 
 def draw_strokes(frame: Frame, scribbles: FrameScribbles, thickness_px: int = 3) -> Frame:

@@ -42,6 +42,16 @@ class UsesClicks(Protocol):
         ...
 
 
+@runtime_checkable
+class HeedsMasks(Protocol):
+    """A segmenter that may correct masks: some of its networks heed `previous`, others do not."""
+
+    @property
+    def heeds_masks(self) -> bool:
+        """Whether this one's does."""
+        ...
+
+
 class Propagator(Protocol):
     """Masks between two anchors."""
 

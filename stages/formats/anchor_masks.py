@@ -9,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from stages.core.fusion import label_map
+from stages.core.masks import ids_in, masks_of
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.strokes import Clicks
-from stages.core.types import Probability
+from stages.core.types import LabelMap, Probability
 from stages.formats import files
 from stages.formats.hdf5 import read_hdf5, read_object_ids, write_hdf5
 from stages.formats.masks import write_mask
@@ -20,7 +21,8 @@ from stages.formats.schema import check_schema
 MASK: Final = "mask.png"
 PROBABILITIES: Final = "probabilities.h5"
 CLICKS: Final = "clicks.json"
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""Of files that say which objects are given; those that have none are of version 1."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,20 @@ class AnchorMasks:
     object_ids: tuple[int, ...]
     probability: Probability
     """(objects, H, W) float32 in [0, 1]."""
+    given: tuple[int, ...] = ()
+    """Those of the objects whose masks are a person's word, 1 and 0: nothing is refined there."""
+
+    @classmethod
+    def of_given(cls, labels: LabelMap) -> "AnchorMasks":
+        """The objects of a given mask, (H, W) uint8 ids."""
+        object_ids = ids_in(labels)
+        return cls(object_ids, masks_of(labels, object_ids), object_ids)
+
+    @property
+    def given_labels(self) -> LabelMap:
+        """The label map (H, W) uint8 of the given objects alone."""
+        numbers = [self.object_ids.index(object_id) for object_id in self.given]
+        return label_map(self.probability[numbers], self.given)
 
     def write(self, folder: Path, clicks: Mapping[int, Clicks] | None = None) -> None:
         """Write the three files.
@@ -45,6 +61,9 @@ class AnchorMasks:
             compression = "gzip" if self.object_ids else None
             file.create_dataset("object_ids", data=np.array(self.object_ids, dtype=np.int32))
             file.create_dataset("probability", data=to_uint8(self.probability), chunks=chunks, compression=compression)
+            if self.given:
+                file.attrs["schema"] = SCHEMA
+                file.create_dataset("given", data=np.array(self.given, dtype=np.int32))
         files.write(folder / CLICKS, json.dumps(_points(clicks), indent=1) + "\n")
 
     @classmethod
@@ -57,9 +76,12 @@ class AnchorMasks:
         with read_hdf5(folder / PROBABILITIES) as file:
             check_schema(folder / PROBABILITIES, int(file.attrs.get("schema", 1)), SCHEMA)
             ids, values = read_object_ids(file), file["probability"]
+            given = tuple(int(value) for value in file["given"][()]) if "given" in file else ()
             if values.ndim != 3 or len(values) != len(ids) or values.dtype != np.uint8:
                 raise ValueError(f"soft masks of {len(ids)} objects as {values.dtype} of shape {values.shape}")
-            return cls(ids, from_uint8(values[()]))
+            if not {*given} <= {*ids}:
+                raise ValueError(f"given masks of the objects {given} among {ids}")
+            return cls(ids, from_uint8(values[()]), given)
 
 
 def mask_file(folder: Path) -> Path:

@@ -69,6 +69,17 @@ def asked_by(root: Path) -> dict[int, str]:
     return _asked_by(_read(root))
 
 
+def frames_asked_for(root: Path, scribble_set: str) -> frozenset[int]:
+    """The frames that people were ever asked for under some terms of a set, answered or not.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    issued = _read(root).issued
+    ours = (issue["anchors"] for issue in issued if issue["terms"].get("scribbles") == scribble_set)
+    return frozenset().union(*ours)
+
+
 def suggested_frames(root: Path) -> frozenset[int]:
     """The frames that the report suggests.
 

@@ -3,7 +3,7 @@
 `provisional/` holds the same files as `masks/`, made from the anchors that are annotated while others still wait.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,20 @@ def of_segment(stage: str, start: int, stop: int) -> Path:
 def result_file(folder: Path, name: str) -> Path:
     """The mask of the frame whose picture has this name, in the folder of the result."""
     return folder / f"{Path(name).stem}.png"
+
+
+def result_seen(root: Path, scribble_set: str, names: Sequence[str]) -> Manifest | None:
+    """The manifest of the result that people see, if it was made from this scribble set and of these frames.
+
+    Args:
+        root: the sequence's folder of results.
+        scribble_set: the set's name.
+        names: the file name of every frame.
+    """
+    manifest = read_manifest(root / MASKS)
+    if manifest is None or manifest.key.get("names") != [*names]:
+        return None
+    return manifest if manifest.run.get("options", {}).get("scribbles") == scribble_set else None
 
 
 def anchors_of_result(manifest: Manifest) -> list[int]:

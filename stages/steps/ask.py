@@ -1,5 +1,6 @@
 """Asking people for scribbles, and reading what they painted."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +8,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, StageError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles
 from stages.formats import files
 from stages.formats.frames import Frames, pixel_digest, read_frame
+from stages.formats.given_masks import keep_seen
 from stages.formats.manifest import Json
 from stages.formats.objects_json import OBJECTS_JSON, read_objects
 from stages.formats.paintings import (
@@ -24,7 +26,8 @@ from stages.formats.paintings import (
     of_set,
 )
 from stages.formats.pictures import encoded
-from stages.formats.requests import asked_by, note_requests, note_suggestions, suggested_frames
+from stages.formats.requests import asked_by, frames_asked_for, note_requests, note_suggestions, suggested_frames
+from stages.formats.results import MASKS, result_file, result_seen
 from stages.formats.scribbles import ScribbleSet, check_video, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
 
@@ -86,6 +89,9 @@ def look_at_painted(
 ) -> Reading:
     """Read every painted picture that waits, and change nothing; its strokes replace the frame's former ones.
 
+    What is painted on a frame of a complete result is a correction of it, unless people were asked for the frame, or it
+    is annotated already by other strokes than such. A second painting corrects what the first one has made.
+
     Args:
         root: the sequence's folder of results.
         scribble_file: the file of the set; beside it, objects.json says which objects there are.
@@ -100,7 +106,10 @@ def look_at_painted(
     said: list[str] = []
     before = scribbles.annotated
     check_video(scribble_file, scribbles, Frames(frames), [index for index in before if index not in painted])
-    everything = of_set(root, scribble_file.stem, before, frames, asked_by(root))
+    name = scribble_file.stem
+    everything = of_set(root, name, before, frames, asked_by(root))
+    answers, result = frames_asked_for(root, name), result_seen(root, name, [path.name for path in frames])
+    seen = result.digests if result is not None else {}
     for index, (path, *others) in painted.items():
         if index >= len(frames):
             raise InputError(f"{path}: the video has the frames 0 to {len(frames) - 1}. Rename or delete the picture.")
@@ -110,8 +119,13 @@ def look_at_painted(
                 "Delete one of them."
             )
         lines = () if is_declared_empty(path) else strokes_from_png(path, frames[index], said.append)
-        scribbles = merge(scribbles, index, lines, pixel_digest(read_frame(frames[index])))
-        said.append(f"frame {index}: {_listed(scribbles.frame(index))}, from {path.name}")
+        is_correction = lines and (index in scribbles.corrects or index not in answers.union(before))
+        corrects = seen.get(result_file(Path(), frames[index].name).name, "") if is_correction else ""
+        scribbles = merge(scribbles, index, lines, pixel_digest(read_frame(frames[index])), corrects)
+        said.append(
+            f"frame {index}: {_listed(scribbles.frame(index))}, from {path.name}"
+            + "; a correction: objects without a stroke keep the masks that they have" * bool(corrects)
+        )
         said += [
             f"frame {index}: {other.name} was painted, too, but not saved last: it is kept, and not read"
             for other in others
@@ -129,8 +143,9 @@ def read_painted(
 ) -> Reading:
     """Merge every painted picture that waits into the scribble set; arguments and errors as of `look_at_painted`.
 
-    If one of them cannot be read, none is merged. What is saved meanwhile, in a picture or in the set, is not lost: the
-    picture is read by the next run, and the frames are merged into the set as it is then.
+    A copy of every mask that is corrected is kept beside the set. If one picture cannot be read, none is merged. What
+    is saved meanwhile, in a picture or in the set, is not lost: the picture is read by the next run, and the frames are
+    merged into the set as it is then.
     """
     digests = digests_of(path for paths in painted.values() for path in paths)
     found = look_at_painted(root, scribble_file, scribbles, painted, frames)
@@ -138,11 +153,28 @@ def read_painted(
     if scribble_file.exists():
         merged = read_scribbles(scribble_file, scribbles.sequence, len(frames))
     for index in painted:
-        merged = merge(merged, index, found.scribbles.frame(index).lines, found.scribbles.frame_digests[index])
+        corrects = found.scribbles.corrects.get(index, "")
+        if corrects:
+            keep_seen(
+                scribble_file, index, _published(result_file(root / MASKS, frames[index].name), corrects), corrects
+            )
+        lines = found.scribbles.frame(index).lines
+        merged = merge(merged, index, lines, found.scribbles.frame_digests[index], corrects)
     files.sweep_beside(scribble_file)
     write_scribbles(scribble_file, merged)
     note_read(root, scribble_file.stem, digests)
     return Reading(merged, found.said)
+
+
+def _published(mask: Path, digest: str) -> bytes:
+    """The bytes of a mask of the result, as they were published."""
+    content = mask.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise StageError(
+            f"{mask}: found another content than was published, expected the mask that strokes correct; "
+            "`lis verify --repair` removes what is damaged, and the next run makes it again"
+        )
+    return content
 
 
 def _listed(drawn: FrameScribbles) -> str:

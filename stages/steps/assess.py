@@ -12,6 +12,7 @@ drift, between two anchors:  0.7 (1 - agreement) (1/2 + d/g), with d frames to t
     both. Where both directions differ, one is wrong; near an anchor the fused mask leans on the better one.
 drift, carried d frames from one side:  1 - r^d. The rate r is what this object loses per frame elsewhere in the video,
     the geometric mean of agreement^(1/g) over its two-sided frames; without any, it halves every 12 frames.
+given: a mask that a person gave, or kept when correcting others, is not doubted.
 lost: the engine gave up, the mask is empty. An object that both anchors call absent is not doubted.
 score: of the propagation engine.
 jump: relative change of area to the frame before or after, whichever is larger.
@@ -81,7 +82,8 @@ def judge(rows: Iterable[FrameQuality], anchors: Iterable[int], names: Sequence[
         for row in track.values():
             jump = _area_jump(track, row.frame, len(names))
             distance = _distance(row, *_between(ordered, row.frame))
-            is_shown = any(track[index].area_px for index in _between(ordered, row.frame) if index in track)
+            beside = [track[index] for index in _between(ordered, row.frame) if index in track]
+            is_shown = any(anchor.area_px and anchor.source != Source.LOST for anchor in beside)
             signs = _signs(row, ordered, distance, keeps, jump, is_shown)
             strength, words = max(signs, key=lambda sign: sign[0])
             judged.append(
@@ -167,6 +169,8 @@ def _signs(
     row: FrameQuality, anchors: Sequence[int], distance: int, keeps: float, jump: float, is_shown: bool
 ) -> list[tuple[float, str]]:
     """How strongly each sign speaks against a mask, in [0, 1], and how to say it; `is_shown` by an anchor beside."""
+    if row.source == Source.GIVEN:
+        return [(0.0, "")]
     if row.source == Source.LOST:
         return [(0.9, row.reason), (0.25 * jump, "")]
     unsure = 0 if math.isnan(row.score) else 1 - row.score

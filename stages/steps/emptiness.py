@@ -29,20 +29,25 @@ def find_empty(rows: Iterable[FrameQuality], anchors: Iterable[int]) -> list[Emp
         tracks[row.object_id][row.frame] = row
     found = []
     for object_id, track in sorted(tracks.items()):
-        empty = [frame for frame, row in sorted(track.items()) if row.area_px == 0 and _is_missed(row, track, ordered)]
+        empty = [frame for frame, row in sorted(track.items()) if _is_empty(row) and _is_missed(row, track, ordered)]
         if empty:
-            everywhere = all(row.area_px == 0 for row in track.values())
+            everywhere = all(map(_is_empty, track.values()))
             scribbled = tuple(frame for frame in empty if frame in ordered)
             found.append(EmptyObject(object_id, _stretches(empty), everywhere, scribbled))
     return found
+
+
+def _is_empty(row: FrameQuality) -> bool:
+    """Whether nothing was found: of an anchor, the lines that were drawn are in the mask all the same."""
+    return row.area_px == 0 or row.source == Source.LOST
 
 
 def _is_missed(row: FrameQuality, track: dict[int, FrameQuality], anchors: Sequence[int]) -> bool:
     """Whether an empty mask is more than what the anchors beside it say."""
     after = bisect_right(anchors, row.frame)
     beside = anchors[max(0, after - 1) : after + 1]
-    scribbled = [track[anchor].area_px for anchor in beside if anchor in track]
-    return row.source != Source.ABSENT or len(scribbled) == len(beside) or 0 in scribbled
+    scribbled = [_is_empty(track[anchor]) for anchor in beside if anchor in track]
+    return row.source != Source.ABSENT or len(scribbled) == len(beside) or any(scribbled)
 
 
 def _stretches(frames: Sequence[int]) -> tuple[tuple[int, int], ...]:

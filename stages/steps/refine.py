@@ -4,12 +4,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from stages.core.checks import check_soft_masks
+from stages.core.drawing import held
 from stages.core.fusion import label_map
 from stages.core.guard import Decision, guard
 from stages.core.progress import Progress
 from stages.core.states import Source
-from stages.core.types import Frame, Probability
+from stages.core.strokes import FrameScribbles
+from stages.core.types import Frame, LabelMap, Probability
 from stages.engines.protocols import Refiner
 from stages.formats.anchor_masks import AnchorMasks
 from stages.formats.frames_csv import FrameQuality
@@ -90,36 +94,82 @@ def refine_segment(
     return list(object_ids)
 
 
-def refine_anchor(folder: Path, index: int, frame: Frame, anchor: Path, refiner: GuardedRefiner) -> list[int]:
-    """Refine an anchor frame and write the folder `refined/<frame>/`.
+def refine_anchor(
+    folder: Path, index: int, frame: Frame, anchor: Path, scribbles: FrameScribbles, refiner: GuardedRefiner
+) -> list[int]:
+    """Refine an anchor frame and write the folder `refined/<frame>/`; here it is that what strokes said holds.
+
+    The pixels of each line, one pixel wide, have its id in the mask, whatever network and refiner say, later lines over
+    earlier ones; next come masks that a person gave, or kept when correcting others.
 
     Args:
         folder: where to write.
         index: the frame's.
         frame: (H, W, 3) uint8 RGB.
         anchor: the folder that `segment_anchor` wrote.
+        scribbles: the frame's lines.
         refiner: the engine behind its guard.
 
     Returns:
         The objects' ids.
     """
     masks = AnchorMasks.read(anchor)
-    refined, decisions = refiner.refine(frame, masks.probability)
-    labels = label_map(refined, masks.object_ids)
+    moving = [number for number, object_id in enumerate(masks.object_ids) if object_id not in masks.given]
+    moving_ids = [masks.object_ids[number] for number in moving]
+    refined, decisions = refiner.refine(frame, masks.probability[moving])
+    given = masks.given_labels
+    labels = held(np.where(given > 0, given, label_map(refined, moving_ids)), scribbles)
+    of_moving = dict(zip(moving_ids, decisions, strict=True))
     rows = [
-        FrameQuality(
+        _given_row(index, object_id, labels)
+        if object_id in masks.given
+        else FrameQuality(
             frame=index,
             object_id=object_id,
-            score=1.0 if decision else 0.0,
+            score=1.0 if (decision := of_moving[object_id]) else 0.0,
             agreement=math.nan,
             source=Source.ANCHOR if decision else Source.LOST,
             accepted=decision.accepted if decision else None,
             reason=decision.reason if decision else "scribbled, but the segmenter found nothing",
             area_px=area_px(labels, object_id),
         )
-        for object_id, decision in zip(masks.object_ids, decisions, strict=True)
+        for object_id in masks.object_ids
     ]
+    _write_anchor(folder, index, labels, rows)
+    return list(masks.object_ids)
+
+
+def keep_anchor(folder: Path, index: int, anchor: Path) -> list[int]:
+    """Write the folder `refined/<frame>/` of an anchor whose masks are all given: they stay as they are.
+
+    Args:
+        folder: where to write.
+        index: the frame's.
+        anchor: the folder that `segment_anchor` wrote.
+
+    Returns:
+        The objects' ids.
+    """
+    masks = AnchorMasks.read(anchor)
+    labels = masks.given_labels
+    _write_anchor(folder, index, labels, [_given_row(index, object_id, labels) for object_id in masks.object_ids])
+    return list(masks.object_ids)
+
+
+def _given_row(index: int, object_id: int, labels: LabelMap) -> FrameQuality:
+    return FrameQuality(
+        frame=index,
+        object_id=object_id,
+        score=1.0,
+        agreement=math.nan,
+        source=Source.GIVEN,
+        accepted=None,
+        reason="",
+        area_px=area_px(labels, object_id),
+    )
+
+
+def _write_anchor(folder: Path, index: int, labels: LabelMap, rows: list[FrameQuality]) -> None:
     writer = RefinedWriter(folder)
     writer.append(index, labels, rows)
     writer.close()
-    return list(masks.object_ids)

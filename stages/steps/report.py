@@ -6,7 +6,7 @@ read one at a time and only a bounded number of pictures is kept, so memory does
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -77,6 +77,7 @@ def report_sequence(
     masks: Path,
     evaluation: Path | None = None,
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
+    given: Collection[int] = (),
     brush_px: int = 3,
     progress: Progress = silent,
 ) -> None:
@@ -94,6 +95,7 @@ def report_sequence(
         masks: the folder that `assemble` wrote.
         evaluation: the folder that `evaluate_sequence` wrote; None without ground truth.
         from_boxes: objects whose strokes on an anchor were made from a box alone.
+        given: the anchors whose masks a person gave; their strokes are not used.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
     """
@@ -114,6 +116,7 @@ def report_sequence(
         object_ids=sorted({row.object_id for row in rows}),
         evaluation=Evaluation.read(evaluation) if evaluation else None,
         from_boxes=from_boxes,
+        given=given,
         brush_px=brush_px,
         progress=progress,
     )
@@ -133,6 +136,7 @@ def write_report(
     object_ids: Sequence[int],
     evaluation: Evaluation | None = None,
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
+    given: Collection[int] = (),
     fps: float = 24.0,
     brush_px: int = 3,
     progress: Progress = silent,
@@ -152,6 +156,7 @@ def write_report(
         object_ids: all objects.
         evaluation: J and F of every object on every frame, where there is ground truth.
         from_boxes: objects whose strokes on an anchor were made from a box alone.
+        given: the anchors whose masks a person gave.
         fps: frames per second of the overlay video.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
@@ -178,7 +183,7 @@ def write_report(
         zoomed = overlay(frames[index], labels)[window_around(labels)]
         write_jpeg(folder / "thumbs" / f"{index:05d}.jpg", shrink(zoomed, _THUMBNAIL_PX))
 
-    sheet = _contact_sheet(shown, names, anchors, scribbles, coarse, masks, brush_px)
+    sheet = _contact_sheet(shown, names, anchors, scribbles, given, coarse, masks, brush_px)
     write_jpeg(folder / "contact_sheet.jpg", sheet)
     overlays = (shown(index, masks(index), _VIDEO_PX) for index in progress(range(len(names)), len(names)))
     write_overlay_video(folder / "overlay.mp4", overlays, len(names), fps)
@@ -189,6 +194,7 @@ def write_report(
         fps=fps,
         names=names,
         anchors=sorted(anchors),
+        given=len(given),
         drawn_minutes=minutes(math.fsum(drawn.drawn_s for drawn in scribbles.values())),
         objects=[_ObjectSummary.of(object_id, judged) for object_id in object_ids],
         empty=find_empty(rows, anchors),
@@ -245,6 +251,7 @@ def _contact_sheet(
     names: Sequence[str],
     anchors: Sequence[int],
     scribbles: Mapping[int, FrameScribbles],
+    given: Collection[int],
     coarse: Callable[[int], LabelMap],
     masks: Callable[[int], LabelMap],
     brush_px: int,
@@ -257,7 +264,9 @@ def _contact_sheet(
     tiles = []
     for index in chosen:
         before, label = shown(index, coarse(index), _TILE_PX), f"frame {index}"
-        if index in scribbles:
+        if index in given:
+            label = f"frame {index}, a given mask"
+        elif index in scribbles:
             before, label = overlay_strokes(before, scribbles[index], brush_px), f"frame {index}, scribbled"
         after = shown(index, masks(index), _TILE_PX)
         seam = np.full((_SEAM_PX, *after.shape[1:]), 255, np.uint8)

@@ -13,15 +13,16 @@ from stages.core.errors import InputError, StageError
 from stages.formats import paintings, results
 from stages.formats.dataset_json import DATASET_JSON
 from stages.formats.files import delete, delete_empty, is_litter, sha256
-from stages.formats.frames import list_frames
+from stages.formats.frames import Frames, list_frames
 from stages.formats.frames_json import FramesJson
+from stages.formats.given_masks import MASKS, given_frames, read_given, read_seen, seen_copy
 from stages.formats.layout import SequencePaths
 from stages.formats.log import LOG
 from stages.formats.manifest import LIST, MANIFEST, Manifest, digests_of, load_manifest
 from stages.formats.paintings import FOLDER
 from stages.formats.pictures import load_picture
 from stages.formats.schema import NewerVersionError
-from stages.formats.scribbles import read_scribbles
+from stages.formats.scribbles import ScribbleSet, read_scribbles
 
 Looked = Callable[[Path], None]
 """Told of every file that is read."""
@@ -37,7 +38,7 @@ class Fault(StrEnum):
     UNREADABLE = "unreadable"
     """A manifest says nothing, or a newer version of LIS wrote it."""
     INPUT = "input"
-    """A picture or scribbles: gone, changed since results were made from it, or unusable."""
+    """A picture, scribbles, a given mask: gone, changed since results were made from it, or unusable."""
     REFUSED = "refused"
     """A sequence that no run can work on; its results were not looked for."""
     FOREIGN = "foreign"
@@ -123,15 +124,47 @@ def verify_inputs(paths: SequencePaths, root: Path, looked: Looked) -> Iterator[
             continue
         looked(path)
         try:
-            read_scribbles(path, paths.name, len(pictures))
+            drawn = read_scribbles(path, paths.name, len(pictures))
         except InputError as error:
             yield Finding(Fault.INPUT, path, str(error))
+            continue
+        yield from _seen_masks(path, drawn, Frames(pictures), looked)
+    for folder in sorted(paths.scribbles.glob(f"*{MASKS}")):
+        yield from _given_masks(folder, Frames(pictures), looked)
     for path in sorted((root / FOLDER).glob("*.strokes.png")):
         looked(path)
         try:
             load_picture(path)
         except InputError as error:
             yield Finding(Fault.INPUT, path, str(error))
+
+
+def _given_masks(folder: Path, video: Frames, looked: Looked) -> Iterator[Finding]:
+    """Read the masks that people gave."""
+    try:
+        given = given_frames(folder.with_suffix(".json"))
+    except InputError as error:
+        yield Finding(Fault.INPUT, folder, str(error))
+        return
+    for index, path in given.items():
+        looked(path)
+        try:
+            read_given(path, video.size_wh)
+        except InputError as error:
+            yield Finding(Fault.INPUT, path, str(error))
+        if index >= len(video):
+            yield Finding(Fault.INPUT, path, f"the video has the frames 0 to {len(video) - 1}")
+
+
+def _seen_masks(scribble_file: Path, drawn: ScribbleSet, video: Frames, looked: Looked) -> Iterator[Finding]:
+    """Compare the copies of masks that strokes correct with what the scribble set says of them."""
+    for index, digest in drawn.corrects.items():
+        copy = seen_copy(scribble_file, index, digest)
+        looked(copy)
+        try:
+            read_seen(scribble_file, index, digest, video.size_wh)
+        except InputError as error:
+            yield Finding(Fault.INPUT, copy, str(error))
 
 
 def repair(finding: Finding) -> bool:

@@ -222,14 +222,20 @@ class EngineTask(StageTask):
     works_with: ClassVar[str]
     """The module of the work itself."""
 
+    @property
+    def needs_engine(self) -> bool:
+        """Whether an engine has anything to do; not where a person has said it all."""
+        return True
+
     def modules(self) -> tuple[str, ...]:
         """The work, and the engine's code."""
-        return (self.works_with, *self.found_engine.modules)
+        return (self.works_with, *(self.found_engine.modules if self.needs_engine else ()))
 
     def prepare(self) -> None:
         """Import, and build the engine, so that no task has to load its network again."""
         super().prepare()
-        luigi_hooks.build_before_fork(self.engine, self.device)
+        if self.needs_engine:
+            luigi_hooks.build_before_fork(self.engine, self.device)
 
     @property
     def engine_name(self) -> str:
@@ -252,7 +258,11 @@ class EngineTask(StageTask):
         }
 
     def memory_mib(self) -> int:
-        """The engine's."""
+        """The engine's, if it has anything to do."""
+        return self.engine_memory_mib() if self.needs_engine else super().memory_mib()
+
+    def engine_memory_mib(self) -> int:
+        """What a task takes whose work the engine does, in MiB."""
         return self.found_engine.memory_mib(self.engine_options)
 
     def engine(self) -> Any:
@@ -260,11 +270,17 @@ class EngineTask(StageTask):
         return registry.build(self.plug, self.engine_name, Path(self.weights_root), self.device, self.engine_options)
 
     def weights(self) -> Json:
+        """The engine's checkpoint, if it has anything to do."""
+        return self.engine_weights() if self.needs_engine else {}
+
+    def engine_weights(self) -> Json:
         """The engine's checkpoint."""
         return self.checkpoint(self.plug, self.engine_name)
 
     def engine_key(self) -> Json:
         """What a result owes to the engine."""
+        if not self.needs_engine:
+            return {}
         engine = self.found_engine
         key = {self.plug: self.engine_name, "options": engine.arguments(self.engine_options), "weights": self.weights()}
         # The first version of an engine has no number: so it was in results that are older than the numbers.

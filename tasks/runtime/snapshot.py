@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.formats import paintings, requests
 from stages.formats.classes_json import CLASSES_JSON, read_classes
 from stages.formats.digests import Stamp
+from stages.formats.files import sha256
 from stages.formats.frames import Frames, list_frames
+from stages.formats.given_masks import MASKS, given_frames, masks_folder
 from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.links import broken_link
 from stages.formats.manifest import Json
@@ -56,6 +58,14 @@ class Terms:
     """Whether a set of this name may be founded beside others."""
 
 
+class GivenMask(NamedTuple):
+    """A mask that a person gave."""
+
+    path: Path
+    digest: str
+    """The sha256 of the file."""
+
+
 @dataclass(frozen=True)
 class SequenceSnapshot:
     """What a run knows of a sequence.
@@ -69,7 +79,7 @@ class SequenceSnapshot:
     fingerprint: tuple[Any, ...]
     """Of the files that it was made from."""
     is_held: bool = False
-    """Whether it is that of a run's task, and pictures have changed since the run began: see `hold_still`."""
+    """Whether it is that of a run's task, and pictures or masks have changed since the run began: see `hold_still`."""
 
     @cached_property
     def paths(self) -> SequencePaths:
@@ -121,7 +131,10 @@ class SequenceSnapshot:
         for path in (file, *file.parents):
             if broken := broken_link(path):
                 raise InputError(f"{path}: found {broken}, expected scribbles; mend or remove the link")
-        others = sorted(path.stem for path in file.parent.glob("*.json") if not path.name.endswith(_NO_SETS))
+        if self.given:
+            return
+        drawn = {path.stem for path in file.parent.glob("*.json") if not path.name.endswith(_NO_SETS)}
+        others = sorted(drawn | {path.stem for path in file.parent.glob(f"*{MASKS}")})
         if others and not terms.new_set and not requests.has_asked_for(self.root, terms.scribbles):
             raise InputError(
                 f"{file}: found no such scribble set, expected one of those that are there: {', '.join(others)}; give "
@@ -138,7 +151,7 @@ class SequenceSnapshot:
         found = paintings.pending(self.root, self._terms.scribbles, annotated, self.frame_files, self._asked_by)
         if not self.is_held:
             return found
-        _, held = _held[self.place, self._terms]
+        held = _held[self.place, self._terms].painted
         kept = {
             index: tuple(
                 path
@@ -148,6 +161,27 @@ class SequenceSnapshot:
             for index, paths in found.items()
         }
         return {index: paths for index, paths in kept.items() if paths}
+
+    @cached_property
+    def given(self) -> Mapping[int, GivenMask]:
+        """The masks that were given with the scribble set: frame index -> mask, ascending.
+
+        For the tasks of a run, those that lay there when it began.
+        """
+        if self.is_held:
+            return _held[self.place, self._terms].given
+        found = given_frames(self.scribble_file)
+        if outside := [path for index, path in found.items() if index >= self.frame_count]:
+            raise InputError(
+                f"{outside[0]}: found a mask of a frame that does not exist, expected frames in "
+                f"0..{self.frame_count - 1}, counted from 0; rename it, or move it out of the folder"
+            )
+        return {index: GivenMask(path, _digest(path, _seen(path))) for index, path in found.items()}
+
+    @cached_property
+    def annotated(self) -> tuple[int, ...]:
+        """The frames that the set annotates, by strokes or by masks, ascending."""
+        return tuple(sorted({*self.scribbles.annotated, *self.given}))
 
     @cached_property
     def of_other_sets(self) -> Mapping[str, list[str]]:
@@ -169,7 +203,7 @@ class SequenceSnapshot:
         """The anchors: a pure function of what is annotated, and of what was asked for before."""
         issued = requests.issued_anchors(self.root, self.request_terms)
         painted = {index for index in self.painted if index < self.frame_count}
-        annotated = tuple(sorted({*self.scribbles.annotated, *painted}))
+        annotated = tuple(sorted({*self.annotated, *painted}))
         terms, declined = self._terms, requests.declined_frames(self.root, self.request_terms)
         return plan(self.frame_count, annotated, terms.requests, terms.placement, issued, declined)
 
@@ -230,14 +264,14 @@ def snapshot_of(place: Place, terms: Terms | None) -> SequenceSnapshot:
     """
     fingerprint = _fingerprint(place, terms)
     began_with = _held.get((place, terms)) if multiprocessing.parent_process() is not None else None
-    return _snapshot(place, terms, fingerprint, began_with is not None and began_with[0] != fingerprint[-1])
+    return _snapshot(place, terms, fingerprint, began_with is not None and began_with.saw != fingerprint[-2:])
 
 
 _snapshot = lru_cache(maxsize=1024)(SequenceSnapshot)
 
 
 def hold_still(place: Place, terms: Terms) -> None:
-    """Note which painted pictures wait now, so that the processes forked from this one see no others.
+    """Note which paintings wait and which masks are given now, so that processes forked from this one see no others.
 
     Raises:
         LisError: see `SequenceSnapshot`.
@@ -245,11 +279,28 @@ def hold_still(place: Place, terms: Terms) -> None:
     if multiprocessing.parent_process() is None or (place, terms) not in _held:
         now = snapshot_of(place, terms)
         pictures = [path for paths in now.painted.values() for path in paths]
-        _held[place, terms] = now.fingerprint[-1], {path.name: _seen(path) for path in pictures}
+        painted = {path.name: _seen(path) for path in pictures}
+        _held[place, terms] = _BeganWith(now.fingerprint[-2:], painted, now.given)
 
 
-_held: dict[tuple[Place, Terms | None], tuple[Any, Mapping[str, Stamp | None]]] = {}
-"""What a run began with: the stamps of everything in the folder of requests, and of the paintings that wait there."""
+class _BeganWith(NamedTuple):
+    saw: tuple[Any, ...]
+    """The stamps of everything in the folders of requests and of given masks."""
+    painted: Mapping[str, Stamp | None]
+    """The paintings that wait, by name."""
+    given: Mapping[int, GivenMask]
+
+
+_held: dict[tuple[Place, Terms | None], _BeganWith] = {}
+"""What a run began with."""
+
+
+@lru_cache(maxsize=1 << 16)
+def _digest(path: Path, _stamp: Stamp | None) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: the mask cannot be read: {error.strerror}; put a file there, or allow it") from None
 
 
 def _scribble_file(place: Place, terms: Terms) -> Path:
@@ -269,16 +320,19 @@ def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:
     if terms is None:
         return (_seen(frames),)
     root = root_of(place)
-    try:
-        with os.scandir(root / paintings.FOLDER) as entries:
-            shown = (entry for entry in entries if not entry.name.startswith("."))
-            painted = tuple(sorted((entry.name, _seen(entry)) for entry in shown))
-    except OSError:
-        painted = ()
     scribble_file = _scribble_file(place, terms)
     names = scribble_file.parent / OBJECTS_JSON, paths_of(place).dataset_folder / CLASSES_JSON
     seen = [_seen(each) for each in (frames, scribble_file, *names, root / paintings.REQUESTS_JSON)]
-    return *seen, painted
+    return *seen, _inside(root / paintings.FOLDER), _inside(masks_folder(scribble_file))
+
+
+def _inside(folder: Path) -> tuple[tuple[str, Stamp | None], ...]:
+    try:
+        with os.scandir(folder) as entries:
+            shown = (entry for entry in entries if not entry.name.startswith("."))
+            return tuple(sorted((entry.name, _seen(entry)) for entry in shown))
+    except OSError:
+        return ()
 
 
 def _seen(path: "Path | os.DirEntry[str]") -> Stamp | None:

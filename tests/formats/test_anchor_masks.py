@@ -33,6 +33,23 @@ def test_a_frame_without_objects_has_a_folder_too(tmp_path: Path) -> None:
     assert read_mask(mask_file(tmp_path)).shape == (9, 14)
 
 
+def test_which_objects_are_given_comes_back_and_others_leave_the_form_as_it_was(tmp_path: Path) -> None:
+    AnchorMasks((3, 8), PROBABILITY).write(tmp_path)
+    with h5py.File(tmp_path / "probabilities.h5") as file:
+        assert "schema" not in file.attrs and sorted(file) == ["object_ids", "probability"]
+    labels = np.kron(np.array([[0, 8], [3, 8]], np.uint8), np.ones((4, 5), np.uint8))
+    AnchorMasks.of_given(labels).write(tmp_path)
+    back = AnchorMasks.read(tmp_path)
+    assert (back.object_ids, back.given) == ((3, 8), (3, 8))
+    np.testing.assert_array_equal(back.probability, [labels == 3, labels == 8])
+    np.testing.assert_array_equal(back.given_labels, labels)
+    np.testing.assert_array_equal(read_mask(mask_file(tmp_path)), labels)
+    with h5py.File(tmp_path / "probabilities.h5", "r+") as file:
+        file["given"][0] = 4
+    with pytest.raises(StageError, match="given masks of the objects"):
+        AnchorMasks.read(tmp_path)
+
+
 def test_clicks_are_written_as_an_engine_used_them(tmp_path: Path) -> None:
     AnchorMasks((3, 8), PROBABILITY).write(tmp_path)
     assert json.loads((tmp_path / "clicks.json").read_text()) == {"used": "strokes"}
@@ -47,6 +64,6 @@ def test_clicks_are_written_as_an_engine_used_them(tmp_path: Path) -> None:
 def test_a_newer_form_is_refused(tmp_path: Path) -> None:
     AnchorMasks((3, 8), PROBABILITY).write(tmp_path)
     with h5py.File(tmp_path / "probabilities.h5", "r+") as file:
-        file.attrs["schema"] = 2
-    with pytest.raises(StageError, match=r"probabilities\.h5: found version 2 .* newer version of LIS"):
+        file.attrs["schema"] = 3
+    with pytest.raises(StageError, match=r"probabilities\.h5: found version 3 .* newer version of LIS"):
         AnchorMasks.read(tmp_path)

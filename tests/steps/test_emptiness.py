@@ -18,7 +18,11 @@ def row(frame: int, area_px: int, source: Source, object_id: int = 3) -> FrameQu
 
 
 def track(areas: dict[int, int], source: Source = Source.BOTH) -> list[FrameQuality]:
-    return [row(frame, area, Source.ANCHOR if frame in ANCHORS else source) for frame, area in areas.items()]
+    empty = {frame: source for frame, area in areas.items() if area == 0}
+    return [
+        row(frame, area, Source.ANCHOR if frame in ANCHORS else empty.get(frame, Source.BOTH))
+        for frame, area in areas.items()
+    ]
 
 
 def told(rows: list[FrameQuality]) -> list[str]:
@@ -52,6 +56,11 @@ def test_a_scribble_without_a_mask_is_told_and_so_is_what_rests_on_it() -> None:
     assert told(rows) == ["object 3: empty on every frame, though scribbled on 2"]
     assert told([*rows, row(0, 4, Source.BACKWARD)]) == ["object 3: empty on frames 2-3, 5, though scribbled on 2"]
     assert told([*rows[:1], row(6, 4, Source.ANCHOR)]) == ["object 3: empty on frame 2, though scribbled on 2"]
+
+
+def test_a_scribble_without_a_mask_is_told_though_its_own_line_is_in_it() -> None:
+    rows = [row(2, 9, Source.LOST), row(3, 0, Source.ABSENT), row(7, 5, Source.BOTH)]
+    assert told(rows) == ["object 3: empty on frames 2-3, though scribbled on 2"]
 
 
 def test_one_line_has_room_for_a_few() -> None:

@@ -7,13 +7,16 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages.core.errors import InputError, LisError
-from stages.formats.files import write_json
+from stages.formats.files import sha256, write_json
+from stages.formats.given_masks import write_given
 from stages.formats.paintings import digests_of, note_read
 from stages.formats.requests import note_requests
-from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, hold_still, root_of, snapshot_of
+from tasks import AnchorMask
+from tasks.runtime.snapshot import GivenMask, Place, SequenceSnapshot, Terms, hold_still, root_of, snapshot_of
 from tests.conftest import Project
 
 TERMS = Terms("001", "", 3, "eq1")
@@ -193,3 +196,55 @@ def test_results_of_a_run_are_no_reason_to_look_again(project: Project) -> None:
     write_json(project.root / ".digests.json", {})
     (project.root / "log.txt").write_text("a line\n")
     assert look(project) is before
+
+
+# --- given masks -----------------------------------------------------------------------------------------------------
+
+
+def give(project: Project, index: int, name: str = "001", value: int = 1) -> Path:
+    labels = np.full((project.clip.height, project.clip.width), value, np.uint8)
+    return write_given(project.scribble_file.with_name(f"{name}.json"), index, labels)
+
+
+def test_a_given_mask_annotates_its_frame(project: Project) -> None:
+    project.scribble(5)
+    assert look(project).annotated == (5,)
+    path = give(project, 8)
+    now = look(project)
+    assert (now.annotated, now.scribbles.annotated) == ((5, 8), (5,))
+    assert now.given == {8: GivenMask(path, sha256(path))}
+    assert (now.plan.anchors, now.plan.requested) == ((2, 5, 8, 11), (2, 11))
+    give(project, 12)
+    with pytest.raises(InputError, match=r"00012\.png: found a mask of a frame that does not exist, .* 0\.\.11"):
+        _ = look(project).plan
+
+
+def test_masks_found_a_set_and_are_one_of_those_that_are_there(project: Project) -> None:
+    give(project, 5)
+    assert look(project).scribbles.annotated == ()
+    with pytest.raises(InputError, match=r"002\.json: found no such scribble set, .* are there: 001"):
+        _ = look(project, Terms("002", "", 3, "eq1")).scribbles
+    give(project, 8, "002")
+    assert look(project, Terms("002", "", 3, "eq1")).annotated == (8,)
+
+
+def test_what_is_given_while_a_run_works_waits_for_the_next(project: Project) -> None:
+    """In the processes of its tasks: they see the masks that lay there when it began, as they were."""
+    path = give(project, 5)
+    former = sha256(path)
+    task = project.task(AnchorMask, frame=5)
+    hold_still(task.place, task.terms)
+    task.scheduled()
+    give(project, 5, value=2)
+    give(project, 8)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        seen, taken = pool.submit(_given, task, project.folder).result()
+        assert (seen, taken) == ({5: former}, [1])
+    assert {index: mask.digest for index, mask in task.snapshot.given.items()} == {
+        5: sha256(path), 8: sha256(path.with_name("00008.png"))
+    }  # fmt: skip
+
+
+def _given(task: AnchorMask, folder: Path) -> tuple[dict[int, str], list[int]]:
+    (folder / "anchor").mkdir()
+    return {index: mask.digest for index, mask in task.snapshot.given.items()}, task.work(folder / "anchor")

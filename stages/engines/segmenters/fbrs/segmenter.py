@@ -97,6 +97,11 @@ class FBRS:
             mask[:] = self._segment_object(frame, self._chosen(scribbles, object_id, (width, height)))
         return masks
 
+    @property
+    def heeds_masks(self) -> bool:
+        """See `stages.engines.protocols.HeedsMasks`."""
+        return self._decides_together
+
     def together(self, frame: Frame) -> Together:
         """All objects of a frame, look by look; for networks that take masks."""
         assert isinstance(self._network, LiteClicks)

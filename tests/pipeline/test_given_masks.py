@@ -1,0 +1,63 @@
+"""Masks that people gave are anchors: exactly, without an engine, and only what rests on them is made again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stages.formats.given_masks import write_given
+from tests.conftest import Project
+
+
+def give(project: Project, index: int, labels: np.ndarray | None = None) -> Path:
+    truth = project.clip.truth(index)
+    return write_given(project.scribble_file, index, truth if labels is None else labels)
+
+
+def rows_of(project: Project, index: int) -> list[str]:
+    lines = (project.root / "masks" / "frames.csv").read_text().splitlines()
+    return [line for line in lines if line.startswith(f"{index},")]
+
+
+def key_of(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())["key"]
+
+
+def test_masks_alone_make_a_result_without_any_segmenter(project: Project) -> None:
+    given = [give(project, index) for index in (2, 8)]
+    project.run("RefineSequence", "--placement", "given", "--segmenter", "fbrs:resnet34_dh128")
+    for path in given:
+        assert (project.root / "masks" / path.name).read_bytes() == path.read_bytes()
+        anchor = project.root / "anchor_masks" / path.stem
+        assert key_of(anchor).keys() == {"stage", "version", "frame", "given"}
+        assert key_of(project.root / "refined" / path.stem).keys() == {"stage", "version", "anchor_mask"}
+    assert rows_of(project, 8) == ["8,1,1.000000,,given,,,841"], "the disc has left"
+    assert not project.scribble_file.exists()
+    project.ran()
+    project.run("RefineSequence", "--placement", "given", "--segmenter", "fbrs:resnet34_dh128")
+    assert project.ran() == []
+
+
+def test_a_given_mask_among_strokes_remakes_what_rests_on_it(finished: Project) -> None:
+    labels = finished.clip.truth(5)
+    labels[30:40, 50:52] = 1
+    path = give(finished, 5, labels)
+    output = finished.run()
+    touched = ["anchor_masks/00005", "masks", "refined/00002-00005", "refined/00005", "refined/00005-00008",
+               "tracks/00002-00005", "tracks/00005-00008"]  # fmt: skip
+    assert finished.ran() == touched
+    assert "frame 5: the given mask holds, the strokes on it are kept and not used" in output
+    assert (finished.root / "masks" / "00005.png").read_bytes() == path.read_bytes()
+
+    Image.open(path).save(path, compress_level=9)
+    finished.run()
+    assert finished.ran() == ["anchor_masks/00005"], "the same ids in another file"
+    labels[0, 0] = 2
+    give(finished, 5, labels)
+    finished.run()
+    assert finished.ran() == touched
+    path.unlink()
+    finished.run()
+    assert finished.ran() == touched
+    assert "anchor" in rows_of(finished, 5)[0]
