@@ -1,6 +1,6 @@
-"""Label Studio: tasks with brush masks, guessed by default (predictions), or as people's work (--as annotations).
+"""Label Studio: tasks with brush masks, guessed by default (predictions), or as people's work (--tasks-as annotations).
 
-    <seq>/tasks.json           to be imported into a project
+    <seq>/label_studio.json    to be imported into a project
     <seq>/label_config.xml     the project's labeling interface: one label an object
     <seq>/<name>               the pictures, which the server must reach
 
@@ -38,7 +38,7 @@ class LabelStudio(Format):
     """One file of tasks a sequence; of several frames, memory holds one."""
 
     name = "labelstudio"
-    summary = "Label Studio: tasks with brush masks as predictions, or with --as annotations as people's work"
+    summary = "Label Studio: tasks with brush masks as predictions, or with --tasks-as annotations as people's work"
     loss = Loss(
         exact="yes",
         objects_apart="yes",
@@ -71,7 +71,7 @@ class LabelStudio(Format):
         for of_split in parts.values():
             for part in of_split:
                 folder = part.head["sequence"]
-                shared.write(f"{folder}/tasks.json", _tasks(part, folder, terms))
+                shared.write(f"{folder}/label_studio.json", _tasks(part, folder, terms))
                 shared.write(f"{folder}/label_config.xml", [part.head["config"]])
 
 

@@ -21,7 +21,7 @@ from stages.exchange import brush
 from stages.exchange.foreign import object_of, parsed, read_bounded, split_label
 from stages.exchange.incoming import Picture, Shape
 
-_TASKS: Final = "tasks.json"
+_TASKS: Final = "label_studio.json"
 _PICTURE: Final = re.compile(r".+\.(jpe?g|png|bmp|tiff?|webp|gif|avif)\b.*", re.IGNORECASE | re.DOTALL)
 _BRUSHES: Final = ("brushlabels", "brush")
 _OTHER_SHAPES: Final = re.compile(r"(rectangle|ellipse|polygon|keypoint|vector|bitmask)(labels)?")

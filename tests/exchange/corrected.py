@@ -55,9 +55,9 @@ def by_labelme(folder: Path, seq: str, name: str, labels: np.ndarray) -> Path:
 
 def by_label_studio(folder: Path, seq: str, name: str, labels: np.ndarray) -> Path:
     """The project's export: the corrected task has an annotation by soft brush, the others still the predictions."""
-    tasks = json.loads((folder / seq / "tasks.json").read_text("utf-8"))
+    tasks = json.loads((folder / seq / "label_studio.json").read_text("utf-8"))
     for number, task in enumerate(tasks, 71):
-        task |= {"id": number, "file_upload": "8f3e21aa-tasks.json", "drafts": [], "annotations": []}
+        task |= {"id": number, "file_upload": "8f3e21aa-label_studio.json", "drafts": [], "annotations": []}
         if task["data"]["image"].endswith(name):
             height, width = labels.shape
             result = []

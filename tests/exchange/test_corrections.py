@@ -97,7 +97,7 @@ def test_pictures_that_label_studio_renamed_are_found_also_where_its_prefix_is_a
     target = replace(_target(sample, tmp_path / "seq"), result=None)
     prefix = "https://studio.example.org/data/upload/4/"
     folder = export(formats.find("labelstudio"), {"train": [sample]}, tmp_path / "out", Terms(url_prefix=prefix))
-    path = folder / "one" / "tasks.json"
+    path = folder / "one" / "label_studio.json"
     text = path.read_text("utf-8")
     for name, uploaded in (
         ("one/00000.jpg", "3d00c1f2-00000.jpg"),

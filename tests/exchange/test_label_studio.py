@@ -108,7 +108,7 @@ def test_masks_come_back_in_every_pixel(make, tasks_as, tmp_path):
 def test_a_task_as_label_studio_has_it(tmp_path):
     sample = adversarial.tiny(unknown=True)
     folder = export(LabelStudio(), {"train": [sample]}, tmp_path / "out", Terms(unknown_band=1)) / "tiny"
-    task = json.loads((folder / "tasks.json").read_text())[0]
+    task = json.loads((folder / "label_studio.json").read_text())[0]
     assert task["data"] == {"image": "/data/local-files/?d=tiny/00000.jpg", "sequence": "tiny", "frame": 0}
     (prediction,) = task["predictions"]
     assert (prediction["model_version"], prediction["score"]) == ("lis", 0.5)
@@ -134,7 +134,7 @@ def test_a_picture_is_a_url_that_says_the_same_when_it_is_decoded(tmp_path):
     sample = adversarial.two_objects()
     terms = Terms(url_prefix="https://example.org/pictures/", tasks_as="annotations")
     folder = export(LabelStudio(), {"val": [sample]}, tmp_path / "out", terms, pictures=True)
-    tasks = json.loads((folder / sample.sequence.name / "tasks.json").read_text())
+    tasks = json.loads((folder / sample.sequence.name / "label_studio.json").read_text())
     url = tasks[0]["data"]["image"]
     assert url.isascii()
     assert (folder / unquote(url.removeprefix(terms.url_prefix))).is_file()
@@ -218,10 +218,10 @@ def test_what_cannot_be_is_one_line_that_says_where(task, message, tmp_path):
 
 
 def test_hostile_files_are_refused(tmp_path):
-    path = tmp_path / "tasks.json"
+    path = tmp_path / "label_studio.json"
     for content in (b"", b"[" * 100_000, b'{"a": 1}', b"[3]", b"\xff\xfe", b"[{", b'[{"data": {}, "annotations": 3}]'):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"tasks\.json"):
+        with pytest.raises(InputError, match=r"label_studio\.json"):
             list(READER.pictures(path))
     with pytest.raises(InputError, match="cannot be read"):
         list(READER.pictures(tmp_path / "nowhere.json"))

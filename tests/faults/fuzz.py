@@ -13,6 +13,7 @@ import resource
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from stages.formats.checkpoints import read_checkpoint
 from stages.formats.scribbles import read_scribbles
 from stages.formats.strokes import strokes_from_png
 from stages.formats.tracks import read_tracks
+from tests.exchange.good_files import good_files
 from tests.faults.scene import ANCHORS, FRAMES, REPOSITORY, SEQ, Case
 
 _MEMORY_BYTES: Final = 3 << 30
@@ -78,6 +80,7 @@ def _readers(finished: Case, place: Path) -> Mapping[str, tuple[list[bytes], Cal
         ),
         "list.txt": ([listed], lambda path: choose(str(path), "", data_root)),
         "luigi.cfg": ([(REPOSITORY / "luigi.cfg").read_bytes()], _read_settings),
+        **good_files(),
     }
 
 
@@ -186,12 +189,15 @@ def spoil(good: bytes, kind: str, rng: random.Random) -> bytes:
 def _spoil_json(good: bytes, rng: random.Random) -> bytes:
     value = json.loads(good)
     for _ in range(rng.choice((1, 1, 2, 4))):
+        if not value:
+            break
         holder, key = _somewhere(value, rng)
         what = rng.random()
         if what < 0.7:
-            holder[key] = rng.choice(_ODD)
+            holder[key] = deepcopy(rng.choice(_ODD))
         elif isinstance(holder, dict):
-            holder[rng.choice(("frame_digests", "corrects", "annotated_frame", "sequence", "more"))] = rng.choice(_ODD)
+            key = rng.choice(("frame_digests", "corrects", "annotated_frame", "sequence", "more"))
+            holder[key] = deepcopy(rng.choice(_ODD))
         else:
             holder *= rng.choice((0, 2, 50))
     return json.dumps(value).encode("utf-8", "surrogatepass")

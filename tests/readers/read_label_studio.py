@@ -9,7 +9,7 @@ from label_studio_sdk.converter.brush import decode_rle
 
 _, folder, out = sys.argv[1:]
 names, shapes = [], []
-for path in sorted(Path(folder).rglob("tasks.json")):
+for path in sorted(Path(folder).rglob("label_studio.json")):
     for task in json.loads(path.read_text(encoding="utf-8")):
         names.append(f"{task['data']['sequence']}/{task['data']['frame']}")
         for each in task["predictions"][0]["result"]:
