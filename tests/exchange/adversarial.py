@@ -219,7 +219,7 @@ def scattered() -> Sample:
 
 
 def islands() -> Sample:
-    """Two objects of a usual size with wavy borders, holes, and parts near each other: what tolerances are promised of."""
+    """Two objects of a usual size with wavy borders, holes, and parts near each other: what tolerances hold for."""
     rows, columns = np.indices((240, 320))
 
     def island(x: int, y: int, radius: float) -> np.ndarray:

@@ -5,6 +5,7 @@ OUT gets the measures as JSON: sequence -> class -> measure -> value.
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import trackeval
@@ -26,5 +27,4 @@ metrics = [JAndF()] if form == "davis" else [HOTA(), CLEAR({"PRINT_CONFIG": Fals
 off = dict.fromkeys(["PRINT_RESULTS", "OUTPUT_SUMMARY", "OUTPUT_DETAILED", "PLOT_CURVES", "TIME_PROGRESS"], False)
 results, _ = trackeval.Evaluator({"LOG_ON_ERROR": None, **off, **quiet}).evaluate([data], metrics)
 measured = results[data.get_name()]["self"]
-with open(out, "w", encoding="utf-8") as file:
-    json.dump(measured, file, default=lambda value: np.asarray(value).tolist())
+Path(out).write_text(json.dumps(measured, default=lambda value: np.asarray(value).tolist()), encoding="utf-8")
