@@ -43,14 +43,18 @@ class Checkup:
     """What these take with one worker; NaN: nobody knows."""
     learnt: bool = True
     """Whether that is known from earlier runs."""
+    warning: str = ""
+    """What is wrong with the names of its objects, and breaks nothing."""
 
     def __str__(self) -> str:
         """In one line."""
         if self.problems:
             return f"problem  {'; '.join(self.problems)}"
         size = f"{self.frames} frame{'s' * (self.frames > 1)}, {self.size_wh[0]}x{self.size_wh[1]}"
+        warning = f"; warning: {self.warning}" if self.warning else ""
         owed = f", people owe scribbles on {self.owed}" if self.owed else ""
-        return f"ok       {size}{owed}, {f'{self.stages} stages, {_long(self.seconds)}' if self.stages else 'finished'}"
+        left = f"{self.stages} stages, {_long(self.seconds)}" if self.stages else "finished"
+        return f"ok       {size}{owed}, {left}{warning}"
 
 
 def check_night(chosen: Sequence[Chosen], template: RefineSequence, say: Say) -> bool:
@@ -122,6 +126,7 @@ def _look_at_work(found: Checkup, known: Known, *, engines_are_well: bool) -> No
     assert found.task is not None
     try:
         doctor.look_at_strokes(found.task)
+        found.warning = found.task.snapshot.names[1]
         found.owed = len(found.task.snapshot.plan.requested)
         if engines_are_well:
             stages = list(unfinished(found.task))

@@ -101,7 +101,11 @@ def _scribbles(task: RefineSequence) -> str:
     now = task.snapshot
     painted = look_at_strokes(task)
     drawn, waiting = painted.scribbles, now.plan.requested
-    objects = ", ".join(str(object_id) for object_id in drawn.object_ids) or "none yet"
+    known, fault = now.names
+    objects = ", ".join(
+        f"{object_id} {known.of(object_id).name}" if known.listed else str(object_id) for object_id in drawn.object_ids
+    )
+    objects = objects or "none yet"
     found = f"{now.scribble_file}: {len(drawn.annotated)} frames annotated, objects: {objects}"
     if now.given:
         found += f"; masks given for {len(now.given)} frames: {', '.join(str(index) for index in now.given)}"
@@ -109,6 +113,8 @@ def _scribbles(task: RefineSequence) -> str:
         found += f"; waiting for {len(waiting)} frames: {', '.join(str(index) for index in waiting)} (exit code 20)"
     if now.painted:
         found += f"; painted, to be read by the next run: {'; '.join(painted.said)}"
+    if fault:
+        found += f"; warning: {fault}"
     return found
 
 

@@ -196,6 +196,7 @@ class Scribbles(luigi.ExternalTask, ScribbledTask):
 def _ask(task: Scribbles) -> None:
     """Runs in the scheduling process for each frame that still waits for a person; asks once per sequence and run."""
     from stages.steps.ask import ask
+    from stages.steps.legend import in_words, objects_to_paint
 
     runs.wait_for_people(task.root)
     if task.root in _asked:
@@ -204,12 +205,17 @@ def _ask(task: Scribbles) -> None:
     try:
         now = task.snapshot
         waiting = now.plan.requested
-        painted = ask(task.root, now.request_terms, now.plan, now.frame_files)
+        objects, fault = now.names
+        to_paint = objects_to_paint(objects, now.scribbles.object_ids)
+        painted = ask(task.root, now.request_terms, now.plan, now.frame_files, to_paint)
         frames = "frame " if len(waiting) == 1 else f"{len(waiting)} frames: "
         task.note(
             f"waiting for scribbles on {frames}{', '.join(str(index) for index in waiting)}; paint over "
-            f"{task.root}/requests/<frame>.png, save in place or as <frame>.strokes.png, and run the command again"
+            f"{task.root}/requests/<frame>.png in the colours of {paintings.LEGEND}{in_words(objects)}, save in place "
+            "or as <frame>.strokes.png, and run the command again"
         )
+        if fault:
+            task.note(f"warning: {fault}")
         if painted:
             task.note(
                 f"painted on already: {', '.join(map(str, painted))}; the next run reads what was painted meanwhile. "

@@ -29,6 +29,8 @@ class Overview:
     """What its folder takes on the disk."""
     changed: float | None = None
     """When a file of it changed last, in seconds since the epoch; None if it has none."""
+    warning: str = ""
+    """What is wrong with the names of its objects; masks are made all the same."""
 
 
 def overview(task: RefineSequence, *, as_asked: bool = False) -> Overview:
@@ -45,7 +47,14 @@ def overview(task: RefineSequence, *, as_asked: bool = False) -> Overview:
         return Overview(found)
     glance = glance_at(root, found.state)
     size_bytes, changed = usage(root)
-    return Overview(found, glance.doubt if glance else None, seconds_since(root, 0), size_bytes, changed)
+    warning = _what_is_wrong_with_names(task)
+    return Overview(found, glance.doubt if glance else None, seconds_since(root, 0), size_bytes, changed, warning)
+
+
+def _what_is_wrong_with_names(task: RefineSequence) -> str:
+    with suppress(LisError, OSError):
+        return task.snapshot.names[1]
+    return ""
 
 
 def glance_at(root: Path, state: State) -> Glance | None:

@@ -10,6 +10,7 @@ import luigi
 from stages.formats import results
 from stages.formats.emptiness import BLOCK, empty_objects_of, in_one_line
 from stages.formats.manifest import Json, Manifest
+from stages.formats.objects_json import OBJECTS_JSON
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.inputs import Frames
 from tasks.runtime import options
@@ -195,7 +196,18 @@ class ResultTask(options.RefineOptions, ScribbledTask, StageTask):
 
         assemble(folder, self.clone(Frames).names(), [task.target() for task in self.parts()])
         self.sweep()
-        return sorted({object_id for task in self.anchors() for object_id in task.manifest().objects})
+        object_ids = sorted({object_id for task in self.anchors() for object_id in task.manifest().objects})
+        self._tell_of_names(object_ids)
+        return object_ids
+
+    def _tell_of_names(self, object_ids: Iterable[int]) -> None:
+        """Masks need no names, and a night does not fail for them: what is wrong is told in a line, and told again."""
+        known, fault = self.snapshot.names
+        unlisted = [known.of(object_id).name for object_id in object_ids if object_id not in known.listed]
+        if fault:
+            self.note(f"warning: {fault}")
+        elif known.listed and unlisted:
+            self.note(f"drawn, but not in {OBJECTS_JSON}: {', '.join(unlisted)}")
 
     def remarks(self, folder: Path) -> Json:
         """Objects that came out empty where they should not."""

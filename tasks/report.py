@@ -34,6 +34,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
     def uses(self) -> Json:
         """Pictures, masks before and after refinement, and the strokes."""
         result = self.clone(RefineSequence)
+        names = self.names_shown()
         drawn = minutes(self.snapshot.scribbles.drawn_s)
         return {
             "frames": self.clone(Frames).manifest().content,
@@ -44,10 +45,17 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             "brush_px": self.brush_px,
             "strokes": [self.snapshot.scribbles.strokes_digest(index) for index in self.snapshot.plan.anchors],
             # Few scribbles say these.
+            **({"names": names} if names else {}),
             **({"drawn_minutes": drawn} if drawn else {}),
             **({"from_boxes": self.from_boxes} if self.from_boxes else {}),
             **({"given": [*self.snapshot.given]} if self.snapshot.given else {}),
         }
+
+    def names_shown(self) -> list[list[int | str]]:
+        """What objects are called and which class they have, if somebody says it: a new name makes the page again."""
+        known = self.snapshot.names[0]
+        objects = self.clone(RefineSequence).manifest().objects if known.listed else []
+        return [[object_id, known.of(object_id).name, known.of(object_id).class_name] for object_id in objects]
 
     @property
     def from_boxes(self) -> dict[int, tuple[int, ...]]:
@@ -65,9 +73,13 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
         """Write index.html and everything it shows; lay out the frames that it suggests."""
         from stages.formats.report_data import read_suggested
         from stages.steps.ask import lay_out_suggested
+        from stages.steps.legend import objects_to_paint
         from stages.steps.report import report_sequence
 
         result = self.clone(RefineSequence)
+        known, fault = self.snapshot.names
+        if fault:
+            self.note(f"warning: {fault}")
         report_sequence(
             folder,
             sequence=self.seq,
@@ -78,11 +90,13 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             anchor_masks={task.frame: task.target() for task in result.anchor_masks()},
             tracks={task.segment: task.track().target() for task in result.segments()},
             masks=result.target(),
+            known=known,
             evaluation=self.evaluation.target() if self.evaluation else None,
             from_boxes=self.from_boxes,
             given=[*self.snapshot.given],
             brush_px=self.brush_px,
             progress=self.progress,
         )
-        lay_out_suggested(self.root, self.scribbles, read_suggested(folder), self.snapshot.frame_files)
+        to_paint = objects_to_paint(known, self.snapshot.scribbles.object_ids)
+        lay_out_suggested(self.root, self.scribbles, read_suggested(folder), self.snapshot.frame_files, to_paint)
         return result.manifest().objects

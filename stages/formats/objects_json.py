@@ -77,6 +77,8 @@ class Objects:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+NAMELESS: Final = Objects()
+"""What is known without a file."""
 _Frame = Annotated[int, Field(ge=0)]
 _FRAME: Final = "a frame number, counted from 0, or null"
 _ATTRIBUTES: Final = "{'occluded': false, ...}: names of 1 to 100 characters, each with text, a number, true or false"
@@ -120,7 +122,7 @@ def read_objects(folder: Path, sequence: str, frame_count: int, classes: Classes
     """
     path = folder / OBJECTS_JSON
     text = hand_written.read_text(path)
-    return Objects() if text is None else _understood(path, text, sequence, frame_count, classes)
+    return NAMELESS if text is None else _understood(path, text, sequence, frame_count, classes)
 
 
 def write_objects(

@@ -3,6 +3,7 @@
     00012.png           a frame, laid out to paint on; painted over in place, it is a person's
     00012.strokes.png   what was painted on frame 12, under a name of its own
     00012.empty.png     says that nothing is on frame 12, whatever it shows
+    legend.png          the colours of the objects and their names; nobody reads it
     read.json           digests of the painted pictures that were read into a scribble set
     .laid_out.json      digests of the pictures that LIS has laid out: any other content is a person's
 
@@ -25,6 +26,7 @@ from stages.formats.json_files import read_json
 FOLDER: Final = "requests"
 REQUESTS_JSON: Final = "requests.json"
 """Beside the folder: what waits; see `stages.formats.requests`."""
+LEGEND: Final = "legend.png"
 _READ_JSON: Final = "read.json"
 _LAID_OUT_JSON: Final = ".laid_out.json"
 _NAME: Final = re.compile(r"(?P<index>\d{5,})(?P<kind>|\.strokes|\.empty)\.png", re.IGNORECASE)
@@ -67,12 +69,24 @@ def lay_out(root: Path, index: int, content: bytes | memoryview) -> bool:
     Raises:
         OSError: the disk refuses.
     """
-    picture = picture_to_paint_on(root, index)
+    return _put(picture_to_paint_on(root, index), content)
+
+
+def lay_out_legend(root: Path, content: bytes | memoryview) -> None:
+    """Lay out the legend, a PNG; it goes with the last picture to paint on. One that is not ours stays as it is.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    _put(root / FOLDER / LEGEND, content)
+
+
+def _put(picture: Path, content: bytes | memoryview) -> bool:
     files.make_folder(picture.parent)
-    laid_out, digest = _laid_out(root), hashlib.sha256(content).hexdigest()
-    known = laid_out.get(picture.name, [])
+    noted, digest = _noted(picture.parent), hashlib.sha256(content).hexdigest()
+    known = noted.get(picture.name, [])
     if digest not in known:  # noted first: a picture of ours that is not noted would look like a person's
-        write_json(picture.parent / _LAID_OUT_JSON, {**laid_out, picture.name: [*known, digest]})
+        write_json(picture.parent / _LAID_OUT_JSON, {**noted, picture.name: [*known, digest]})
     if picture.exists():
         if sha256(picture) == digest:
             return True
@@ -85,12 +99,16 @@ def lay_out(root: Path, index: int, content: bytes | memoryview) -> bool:
 def clear_away(root: Path, still_asked: Container[int] = ()) -> None:
     """Delete the pictures that were laid out and that nobody is asked for any more, but for those painted on.
 
+    The legend goes with the last of them.
+
     Raises:
         OSError: the disk refuses.
     """
-    for name, digests in _laid_out(root).items():
+    noted = _noted(root / FOLDER)
+    kept = {name for name in noted if name != LEGEND and int(Path(name).stem) in still_asked}
+    for name, digests in noted.items():
         picture = root / FOLDER / name
-        if picture.exists() and int(picture.stem) not in still_asked:
+        if picture.exists() and not (name in kept or (kept and name == LEGEND)):
             take_away(picture, digests)
 
 
@@ -126,13 +144,18 @@ def take_away(picture: Path, digests: Sequence[str]) -> bool:
 
 
 def _laid_out(root: Path) -> dict[str, list[str]]:
-    """What LIS has laid out, by name; damage is as good as none, since a picture that equals its frame is clean."""
+    """The pictures to paint on that LIS has laid out, by name."""
+    return {name: digests for name, digests in _noted(root / FOLDER).items() if name != LEGEND}
+
+
+def _noted(folder: Path) -> dict[str, list[str]]:
+    """All that LIS has laid out; damage is as good as none, since a picture that equals its frame is clean."""
     try:
-        noted = read_json(root / FOLDER / _LAID_OUT_JSON)
+        noted = read_json(folder / _LAID_OUT_JSON)
         return {
             name: [str(digest) for digest in digests]
             for name, digests in noted.items()
-            if (match := _NAME.fullmatch(name)) and not match["kind"]
+            if name == LEGEND or ((match := _NAME.fullmatch(name)) and not match["kind"])
         }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

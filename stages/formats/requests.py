@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.errors import StageError
+from stages.core.palette import colour_of
 from stages.core.plan import Plan
 from stages.formats.files import write_json
 from stages.formats.json_files import read_json
 from stages.formats.manifest import Json
+from stages.formats.objects_json import NamedObject
 from stages.formats.paintings import FOLDER, REQUESTS_JSON, clear_away, paint_on, withdraw
 from stages.formats.schema import NewerVersionError, check_schema
 
@@ -98,7 +100,9 @@ def declined_frames(root: Path, terms: Json) -> frozenset[int]:
     return frozenset(index for each in _read(root).declined if _concerns(each, terms) for index in each["frames"])
 
 
-def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> None:
+def note_requests(
+    root: Path, terms: Json, plan: Plan, names: Sequence[str], objects: Sequence[NamedObject] = ()
+) -> None:
     """Write what people are asked for.
 
     Args:
@@ -106,6 +110,7 @@ def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> 
         terms: what the requests hold under, see `issued_anchors`.
         plan: the anchors.
         names: the file name of every frame.
+        objects: those that a person may paint, with their names.
 
     Raises:
         StageError: see `issued_anchors`.
@@ -128,7 +133,10 @@ def note_requests(root: Path, terms: Json, plan: Plan, names: Sequence[str]) -> 
         if issue["terms"] != terms
     ]
     issue = {"terms": terms, "anchors": plan.anchors, "waiting": plan.requested}
-    _write(root, replace(said, waiting=waiting, issued=[issue, *others]))
+    painted = [
+        {"id": each.id, "name": each.name, "class": each.class_name, "paint_in": colour_of(each.id)} for each in objects
+    ]
+    _write(root, replace(said, waiting=waiting, issued=[issue, *others], objects=painted))
 
 
 def settle_requests(root: Path, scribble_set: str) -> None:
@@ -140,7 +148,7 @@ def settle_requests(root: Path, scribble_set: str) -> None:
     settled = [
         {**issue, "waiting": []} if issue["terms"].get("scribbles") == scribble_set else issue for issue in said.issued
     ]
-    settled_said = replace(said, waiting=[], issued=settled)
+    settled_said = replace(said, waiting=[], issued=settled, objects=[])
     clear_away(root, still_asked=_asked_by(settled_said))
     if said.issued:
         _write(root, settled_said)
@@ -167,7 +175,7 @@ def decline(root: Path, terms: Json, frames: Collection[int]) -> None:
     waiting = [row for row in said.waiting if row["frame"] not in frames]
     suggested = {**said.suggested, "frames": without(said.suggested["frames"])} if said.suggested else {}
     declined = _with_declined(said, terms, declined_frames(root, terms).union(frames))
-    _write(root, _Said(waiting, issued, declined, suggested))
+    _write(root, replace(said, waiting=waiting, issued=issued, declined=declined, suggested=suggested))
     for index in frames:
         withdraw(root, index)
 
@@ -216,6 +224,8 @@ class _Said:
     issued: Sequence[Json] = ()
     declined: Sequence[Json] = ()
     suggested: Json = field(default_factory=dict)
+    objects: Sequence[Json] = ()
+    """What may be painted; for people and programs that show it."""
 
 
 def _asked_by(said: _Said) -> dict[int, str]:
@@ -237,7 +247,7 @@ def _with_declined(said: _Said, terms: Json, frames: Collection[int]) -> list[Js
 
 def _write(root: Path, said: _Said) -> None:
     fields = {"schema": SCHEMA, "waiting": said.waiting, "issued": said.issued}
-    extra = {"declined": said.declined, "suggested": said.suggested}
+    extra = {"declined": said.declined, "suggested": said.suggested, "objects": said.objects}
     write_json(root / REQUESTS_JSON, {**fields, **{name: value for name, value in extra.items() if value}})
 
 
@@ -259,7 +269,7 @@ def _read(root: Path) -> _Said:
         ]
         declined = [_frames_of(each) for each in fields.get("declined", [])]
         suggested = _frames_of(fields["suggested"]) if fields.get("suggested") else {}
-        return _Said(rows, issued, declined, suggested)
+        return _Said(rows, issued, declined, suggested, list(fields.get("objects", [])))
     except (FileNotFoundError, NotADirectoryError):
         return _Said()
     except NewerVersionError:

@@ -15,13 +15,14 @@ from stages.formats import files
 from stages.formats.frames import Frames, pixel_digest, read_frame
 from stages.formats.given_masks import keep_seen
 from stages.formats.manifest import Json
-from stages.formats.objects_json import OBJECTS_JSON, read_objects
+from stages.formats.objects_json import OBJECTS_JSON, NamedObject, read_objects
 from stages.formats.paintings import (
     clear_away,
     contradiction,
     digests_of,
     is_declared_empty,
     lay_out,
+    lay_out_legend,
     note_read,
     of_set,
 )
@@ -30,6 +31,7 @@ from stages.formats.requests import asked_by, frames_asked_for, note_requests, n
 from stages.formats.results import MASKS, result_file, result_seen
 from stages.formats.scribbles import ScribbleSet, check_video, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
+from stages.steps.legend import draw_legend
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Reading:
     """A line for each frame that was read, and for what a person may have meant otherwise."""
 
 
-def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path]) -> list[int]:
+def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path], objects: Sequence[NamedObject] = ()) -> list[int]:
     """Say which frames wait for scribbles, and lay out the pictures to paint on; nobody's painting is touched.
 
     Args:
@@ -50,6 +52,7 @@ def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path]) -> list[int
         terms: what the requests hold under, see `stages.formats.requests.issued_anchors`.
         plan: the anchors.
         frames: the video's pictures, in order.
+        objects: those that a person may paint, for the legend.
 
     Returns:
         The frames of which no clean picture could be laid out, since a person has just painted on it.
@@ -57,11 +60,18 @@ def ask(root: Path, terms: Json, plan: Plan, frames: Sequence[Path]) -> list[int
     painted = [index for index in plan.requested if not lay_out(root, index, _as_png(frames[index]))]
     # What was painted may have to be painted again; what the report suggests is not asked for, and stays.
     clear_away(root, still_asked=suggested_frames(root).union(plan.anchors))
-    note_requests(root, terms, plan, [path.name for path in frames])
+    _lay_out_legend(root, objects)
+    note_requests(root, terms, plan, [path.name for path in frames], objects)
     return painted
 
 
-def lay_out_suggested(root: Path, scribble_set: str, suggested: Sequence[int], frames: Sequence[Path]) -> None:
+def lay_out_suggested(
+    root: Path,
+    scribble_set: str,
+    suggested: Sequence[int],
+    frames: Sequence[Path],
+    objects: Sequence[NamedObject] = (),
+) -> None:
     """Lay out the pictures that a report suggests to paint on: nobody waits for them. Those of former suggestions go.
 
     Args:
@@ -69,11 +79,18 @@ def lay_out_suggested(root: Path, scribble_set: str, suggested: Sequence[int], f
         scribble_set: the one that the report is about: paintings on these pictures are for it.
         suggested: frame indices.
         frames: the video's pictures, in order.
+        objects: those that a person may paint, for the legend.
     """
     note_suggestions(root, scribble_set, suggested)
     for index in suggested:
         lay_out(root, index, _as_png(frames[index]))
+    _lay_out_legend(root, objects)
     clear_away(root, still_asked=asked_by(root))
+
+
+def _lay_out_legend(root: Path, objects: Sequence[NamedObject]) -> None:
+    if objects:
+        lay_out_legend(root, encoded(draw_legend(objects), "PNG", compress_level=1))
 
 
 def _as_png(frame: Path) -> memoryview:

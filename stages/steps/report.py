@@ -32,6 +32,7 @@ from stages.formats import tracks as track_files
 from stages.formats.evaluation import Evaluation, ScoredFrame
 from stages.formats.frames_csv import FrameQuality, read_frames_csv
 from stages.formats.masks import read_mask
+from stages.formats.objects_json import NAMELESS, Objects
 from stages.formats.paintings import paint_on
 from stages.formats.report_data import JudgedFrame, worst_by_frame, write_quality_csv, write_suggestions
 from stages.formats.results import result_file
@@ -75,6 +76,7 @@ def report_sequence(
     anchor_masks: Mapping[int, Path],
     tracks: Mapping[Segment, Path],
     masks: Path,
+    known: Objects = NAMELESS,
     evaluation: Path | None = None,
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     given: Collection[int] = (),
@@ -93,6 +95,7 @@ def report_sequence(
         anchor_masks: anchor frame -> folder that `segment_anchor` wrote.
         tracks: stretch -> folder that `track_segment` wrote.
         masks: the folder that `assemble` wrote.
+        known: what the objects are called.
         evaluation: the folder that `evaluate_sequence` wrote; None without ground truth.
         from_boxes: objects whose strokes on an anchor were made from a box alone.
         given: the anchors whose masks a person gave; their strokes are not used.
@@ -114,6 +117,7 @@ def report_sequence(
         masks=lambda index: read_mask(result_file(masks, names[index])),
         rows=rows,
         object_ids=sorted({row.object_id for row in rows}),
+        known=known,
         evaluation=Evaluation.read(evaluation) if evaluation else None,
         from_boxes=from_boxes,
         given=given,
@@ -134,6 +138,7 @@ def write_report(
     masks: Callable[[int], LabelMap],
     rows: Sequence[FrameQuality],
     object_ids: Sequence[int],
+    known: Objects = NAMELESS,
     evaluation: Evaluation | None = None,
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     given: Collection[int] = (),
@@ -154,6 +159,7 @@ def write_report(
         masks: the label map (H, W) uint8 of a frame after refinement.
         rows: what is known of every object on every frame.
         object_ids: all objects.
+        known: what they are called.
         evaluation: J and F of every object on every frame, where there is ground truth.
         from_boxes: objects whose strokes on an anchor were made from a box alone.
         given: the anchors whose masks a person gave.
@@ -196,6 +202,7 @@ def write_report(
         anchors=sorted(anchors),
         given=len(given),
         drawn_minutes=minutes(math.fsum(drawn.drawn_s for drawn in scribbles.values())),
+        known=known,
         objects=[_ObjectSummary.of(object_id, judged) for object_id in object_ids],
         empty=find_empty(rows, anchors),
         from_boxes=from_boxes,

@@ -126,6 +126,7 @@ def _as_json(one: Chosen, seen: Overview) -> dict[str, Any]:
         "dataset": one.dataset,
         "state": str(found.state),
         "why": found.reason.partition("\n")[0],
+        "warning": seen.warning,
         "waiting_for": list(found.waiting_for),
         "running": asdict(found.work) if found.work else None,
         "doubt": asdict(seen.doubt) if seen.doubt else None,
@@ -153,5 +154,5 @@ def _row(one: Chosen, seen: Overview) -> tuple[str, ...]:
         how_long(seen.seconds) if seen.seconds else "",
         f"{seen.size_bytes / 2**20:.1f} MiB" if seen.size_bytes else "",
         "" if seen.changed is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seen.changed)),
-        found.reason.partition("\n")[0],
+        "; ".join(filter(None, [found.reason.partition("\n")[0], seen.warning])),
     )

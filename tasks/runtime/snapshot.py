@@ -24,7 +24,7 @@ from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.links import broken_link
 from stages.formats.manifest import Json
 from stages.formats.names import check_name, in_folder
-from stages.formats.objects_json import OBJECTS_JSON, Objects, read_objects
+from stages.formats.objects_json import NAMELESS, OBJECTS_JSON, Objects, read_objects
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.place_anchors import plan
 from tasks.runtime.home import Home, find_home
@@ -124,6 +124,14 @@ class SequenceSnapshot:
         """What the objects are called; masks do not depend on it."""
         classes = read_classes(self.paths.dataset_folder)
         return read_objects(self.scribble_file.parent, self.paths.name, self.frame_count, classes)
+
+    @cached_property
+    def names(self) -> tuple[Objects, str]:
+        """The same for what only shows them: a bad file is told in a line, and is as good as none."""
+        try:
+            return self.objects, ""
+        except InputError as error:
+            return NAMELESS, f"{error}. Until then objects have no names; masks need none"
 
     def _check_founding(self) -> None:
         """A broken link leads to a set that is there; a name never used, beside other sets, is more often misspelt."""

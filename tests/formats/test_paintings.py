@@ -18,6 +18,7 @@ from stages.formats.paintings import (
     digests_of,
     is_declared_empty,
     lay_out,
+    lay_out_legend,
     note_read,
     painted_pictures,
     pending,
@@ -121,6 +122,28 @@ def test_clean_pictures_go_when_nobody_is_asked_for_them_any_more(root: Path, fr
     clear_away(root, still_asked=[5])
     assert sorted(path.name for path in (root / "requests").glob("*.png")) == ["00005.png", "00008.png", mine.name]
     assert files.is_litter(files.beside(mine)) and not list((root / "requests").glob(".tmp*"))
+
+
+def test_the_legend_is_nobodys_painting_and_goes_with_the_last_picture(root: Path, frames: list[Path]) -> None:
+    legend = root / "requests" / "legend.png"
+    for content in (clean(frames[1]), clean(frames[2])):
+        lay_out_legend(root, content)
+        assert legend.read_bytes() == content
+    for index in (2, 5):
+        lay_out(root, index, clean(frames[index]))
+    check_names(root, 12)
+    assert painted_pictures(root, (), frames) == {}
+    clear_away(root, still_asked=[5])
+    assert legend.exists()
+    clear_away(root)
+    assert not legend.exists()
+
+
+def test_a_persons_own_picture_of_that_name_stays(root: Path, frames: list[Path]) -> None:
+    legend = save(root, "legend.png")
+    lay_out_legend(root, clean(frames[1]))
+    clear_away(root)
+    assert legend.read_text() == "a stroke"
 
 
 def test_what_is_saved_while_a_clean_picture_is_taken_away_is_put_back(

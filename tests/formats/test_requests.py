@@ -8,6 +8,7 @@ import pytest
 
 from stages.core.errors import StageError
 from stages.core.plan import Plan
+from stages.formats.objects_json import NamedObject
 from stages.formats.paintings import lay_out
 from stages.formats.requests import (
     ask_again,
@@ -47,6 +48,16 @@ def test_a_request_says_which_frame_where_to_paint_and_how_to_save(tmp_path: Pat
         ],
         "issued": [{"terms": TERMS, "anchors": [2, 5, 11], "waiting": [5]}],
     }
+
+
+def test_objects_are_told_with_the_colour_to_paint_in_as_long_as_somebody_is_asked(tmp_path: Path) -> None:
+    rex = NamedObject(1, "Rex", "dog", "#00ff00")
+    note_requests(tmp_path, TERMS, Plan(12, (2, 5), (2, 5)), NAMES, [rex])
+    decline(tmp_path, TERMS, [2])
+    said = json.loads((tmp_path / "requests.json").read_text())
+    assert said["objects"] == [{"id": 1, "name": "Rex", "class": "dog", "paint_in": "#800000"}]
+    settle_requests(tmp_path, "001")
+    assert "objects" not in json.loads((tmp_path / "requests.json").read_text())
 
 
 def test_what_was_asked_for_is_remembered_under_its_terms(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from stages.core.states import Source
 from stages.core.strokes import FrameScribbles, Line
 from stages.formats.frames_csv import FrameQuality, write_frames_csv
 from stages.formats.masks import write_mask
+from stages.formats.objects_json import NAMELESS, NamedObject, Objects
 from stages.formats.report_data import read_quality_csv
 from stages.steps.report import report_sequence, write_report
 
@@ -69,7 +70,14 @@ def quality(frame: int, object_id: int, anchors: Sequence[int], worst: int) -> F
     return FrameQuality(frame, object_id, 1.0, agreement, source, True, "", area_px)
 
 
-def report(folder: Path, count: int = 40, *, sequence: str = "gym", objects: Sequence[int] = (1, 2)) -> None:
+def report(
+    folder: Path,
+    count: int = 40,
+    *,
+    sequence: str = "gym",
+    objects: Sequence[int] = (1, 2),
+    known: Objects = NAMELESS,
+) -> None:
     anchors = [4, 20, count - 4]
     folder.mkdir()
     write_report(
@@ -84,6 +92,7 @@ def report(folder: Path, count: int = 40, *, sequence: str = "gym", objects: Seq
         rows=[quality(frame, object_id, anchors, worst=12) for frame in range(count) for object_id in objects],
         object_ids=objects,
         from_boxes={4: (2,)},
+        known=known,
     )
 
 
@@ -208,9 +217,13 @@ def test_a_long_video_costs_no_memory_and_no_endless_page(tmp_path: Path) -> Non
 
 
 def test_names_are_text_and_not_markup(tmp_path: Path) -> None:
-    report(tmp_path / "odd", 30, sequence="<b>tom & jerry</b>")
+    tom = NamedObject(1, "<script>alert(1)</script>&amp;\"'", "<i>犬</i>", "#12345;")
+    report(tmp_path / "odd", 30, sequence="<b>tom & jerry</b>", known=Objects({1: tom}))
     page = Page(tmp_path / "odd" / "index.html")
     assert "<b>tom & jerry</b>" in page.text
+    assert page.text.count(tom.name) >= 4, "at the top, where colours are said, and in both tables"
+    assert tom.class_name in page.text
+    assert "object 2" in page.text
 
 
 def test_a_video_without_objects_has_a_report(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tasks import doctor
 from tasks.doctor import examine
+from tasks.overview import overview
 from tasks.status import Estimate
 from tests.conftest import Project
 
@@ -55,6 +56,20 @@ def test_scribbles_that_are_missing_are_told_and_are_no_problem(project: Project
         "0 frames annotated, objects: none yet; waiting for 4 frames: 2, 5, 8, 11 (exit code 20)" in rows["scribbles"]
     )
     assert rows["scribbles"].startswith("ok")
+
+
+def test_names_are_told_and_a_bad_file_of_them_is_no_problem(project: Project) -> None:
+    project.scribble(2, 5, 8, 11)
+    names = project.scribble_file.parent / "objects.json"
+    names.write_text('{"schema": 1, "sequence": "toy", "objects": [{"id": 1, "name": "Rex"}]}')
+    assert diagnose(project).rows["scribbles"].endswith("4 frames annotated, objects: 1 Rex, 2 object 2")
+    assert overview(project.task()).warning == ""
+    names.write_text('{"schema": 2}')
+    well, rows = diagnose(project)
+    assert well
+    line = f"{names}: found schema 2, expected 1; update the program. Until then objects have no names"
+    assert f"objects: 1, 2; warning: {line}" in rows["scribbles"]
+    assert overview(project.task()).warning.startswith(line)
 
 
 def test_what_was_painted_is_looked_at_and_left_as_it_is(project: Project) -> None:
