@@ -257,6 +257,7 @@ def test_machines_can_read_what_people_read(project: Project, page: str) -> None
         assert {"fbrs:lite", "match:lite", "cascadepsp:lite"} <= {row["engine"] for row in read}
 
 
+@pytest.mark.slow
 def test_the_old_small_commands_still_work(project: Project) -> None:
     def small(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -270,6 +271,7 @@ def test_the_old_small_commands_still_work(project: Project) -> None:
     assert small("demo").returncode in (0, 30)
 
 
+@pytest.mark.slow
 def test_the_demo_keeps_scribbles_that_somebody_drew(project: Project) -> None:
     """A set that is there is taken as it is; without its extra the command says how to get the clip, in one line."""
     drawn = project.folder / "data" / "demo" / "Scribbles" / "bunny" / "001.json"

@@ -34,6 +34,7 @@ def projects(tmp_path: Path) -> dict[str, Project]:
     return made
 
 
+@pytest.mark.slow
 def test_a_night_takes_names_as_they_are(projects: dict[str, Project]) -> None:
     signs = projects[SIGNS]
     signs.run("BulkRefine", "--list", "", "--dataset", "set")

@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 from tests.conftest import Project
 
 
@@ -53,6 +55,7 @@ def test_one_failing_sequence_does_not_stop_the_others(project: Project) -> None
     project.run("BulkRefine", "--list", names, expect=20)
 
 
+@pytest.mark.slow
 def test_a_dataset_is_a_list(project: Project) -> None:
     project.scribble(2, 5, 8, 11)
     command = ["BulkRefine", "--list", "", "--dataset", "set"]

@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import Project
 
 
+@pytest.mark.slow
 def test_an_object_without_a_pixel_is_told_of_by_the_run_and_by_the_next_one(finished: Project) -> None:
     """Of two objects under the same stroke one has the pixels."""
     content = json.loads(finished.scribble_file.read_text())

@@ -39,6 +39,7 @@ def evaluation(project: Project) -> dict:
     return json.loads((project.root / "evaluation" / "evaluation.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_sequence_is_evaluated_once_and_again_against_another_truth(evaluated: Project) -> None:
     evaluated.run("EvaluateSequence")
     assert evaluated.ran() == ["evaluation", "truth"]

@@ -125,6 +125,7 @@ def test_two_runs_do_not_work_on_one_sequence(finished: Project) -> None:
     assert finished.ran() == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_clear_error_and_costs_nothing_that_was_done(finished: Project) -> None:
     """A limit on the size of a file stands for the full disk: it needs no right to mount, and meets the same code."""
     expected = finished.snapshot()

@@ -85,6 +85,7 @@ def test_names_that_are_nearly_right_are_told_with_the_right_one(project: Projec
     assert "waiting for scribbles on 4 frames" in output
 
 
+@pytest.mark.slow
 def test_what_is_painted_while_a_run_works_is_read_by_the_next(project: Project) -> None:
     project.run(expect=20)
     early = paint(project, 5)
@@ -112,6 +113,7 @@ def test_a_misspelt_set_founds_none(finished: Project) -> None:
     finished.run("RefineSequence", "--scribbles", "002", "--new-set", expect=20)
 
 
+@pytest.mark.slow
 def test_what_was_painted_for_one_set_leaves_the_others_alone(finished: Project) -> None:
     before = finished.scribble_file.read_bytes()
     other = ("--scribbles", "002", "--new-set", "--requests", "2")
@@ -127,6 +129,7 @@ def test_what_was_painted_for_one_set_leaves_the_others_alone(finished: Project)
     assert finished.scribble_file.with_name("002.json").exists()
 
 
+@pytest.mark.slow
 def test_a_frame_whose_strokes_were_brought_along_can_be_painted_in_place(finished: Project) -> None:
     (finished.root / "requests").mkdir(exist_ok=True)
     index = json.loads(finished.scribble_file.read_text())["annotated_frames"][0]
@@ -147,6 +150,7 @@ def test_strokes_of_another_video_are_told_before_anything_is_made_of_them(finis
     assert not {"anchor_masks/00002", "anchor_masks/00005"} & set(finished.ran())
 
 
+@pytest.mark.slow
 def test_issued_requests_do_not_move_when_another_frame_is_annotated(project: Project) -> None:
     project.run(expect=20)
     project.scribble(6)
@@ -171,6 +175,7 @@ def test_an_object_that_is_absent_on_some_anchors_keeps_its_id(finished: Project
     assert seen[11] == {0, 1}
 
 
+@pytest.mark.slow
 def test_detours_do_not_move_what_was_asked_for(project: Project) -> None:
     project.run(expect=20)
     project.run("RefineSequence", "--requests", "5", expect=20)
@@ -180,6 +185,7 @@ def test_detours_do_not_move_what_was_asked_for(project: Project) -> None:
     assert [item["frame"] for item in requests["waiting"]] == [2, 5, 8, 11]
 
 
+@pytest.mark.slow
 def test_pictures_to_paint_on_follow_the_video(project: Project) -> None:
     project.run(expect=20)
     Image.fromarray(project.clip.frame(0)).save(project.frames / "00002.png")

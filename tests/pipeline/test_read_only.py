@@ -35,6 +35,7 @@ def one_line(output: str, *words: str) -> None:
     assert all(word in line for word in words), line
 
 
+@pytest.mark.slow
 def test_strokes_that_wait_beside_a_read_only_dataset(project: Project, read_only: Mount) -> None:
     project.run(expect=20)
     for index in (2, 5, 8, 11):

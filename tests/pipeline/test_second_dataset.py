@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pytest
 from PIL import Image
 
 from stages.core.palette import davis_palette
@@ -19,6 +20,7 @@ def paint(project: Project, index: int) -> None:
     picture.save(project.root / "requests" / f"{index:05d}.strokes.png")
 
 
+@pytest.mark.slow
 def test_what_people_painted_is_read_after_another_dataset_came(project: Project) -> None:
     """Each has its own folder, in a night, too; the night names both as the list does."""
     project.run(expect=20)

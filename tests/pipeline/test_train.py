@@ -160,6 +160,7 @@ WEIGHTS = Path("data/weights")
 MINE = WEIGHTS / "own" / "fbrs" / "mine"
 
 
+@pytest.mark.slow
 def test_a_worse_network_is_not_installed_unless_wanted(trained: Short, project: Project) -> None:
     before = package()
     with pytest.raises(StageError, match=r"fbrs:mine was not installed: .* iou 0\.\d+.* fbrs:lite, .*even-if-worse"):
@@ -194,6 +195,7 @@ def test_a_worse_network_is_not_installed_unless_wanted(trained: Short, project:
     assert manifest["weights"] == {"network.safetensors": network.sha256}
 
 
+@pytest.mark.slow
 def test_a_better_network_takes_the_place_of_the_earlier_which_is_kept(
     trained: Short, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +216,7 @@ def test_a_better_network_takes_the_place_of_the_earlier_which_is_kept(
     assert registry.names("segmenter", WEIGHTS).count("fbrs:mine") == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_network_in_use_is_passed_over(trained: Short, monkeypatch: pytest.MonkeyPatch) -> None:
     judge(monkeypatch, 0.8, 0.8, 0.7)
     install()

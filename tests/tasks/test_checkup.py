@@ -97,6 +97,7 @@ def test_a_disk_that_has_room_for_one_and_not_for_all_is_told(
     assert said["disk"].startswith("problem: ") and "0.25 bytes for each pixel" in said["disk"]
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_list_or_all_and_says_so_in_its_exit_code(finished: Project) -> None:
     copy_sequence(finished, "broken", scribbled=True)
     cut(finished.frames.with_name("broken") / "00003.png")

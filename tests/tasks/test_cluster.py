@@ -357,6 +357,7 @@ def half_written(folder: Path, worker: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_work(cluster: Cluster, reference: dict[str, bytes]) -> None:
     workers = [cluster.work("one"), cluster.work("two")]
     codes = [worker.end() for worker in workers]

@@ -118,6 +118,7 @@ def test_a_result_is_stale_once_its_strokes_have_changed(finished: Project) -> N
     assert standing(finished.task()).state == State.DONE
 
 
+@pytest.mark.slow
 def test_what_people_have_drawn_meanwhile_is_told(project: Project) -> None:
     project.scribble(2, 5)
     project.run(expect=20)
@@ -149,6 +150,7 @@ def test_a_manifest_of_a_newer_version_is_one_sequences_failure_and_nobody_elses
     assert estimate(stages).seconds > 0
 
 
+@pytest.mark.slow
 def test_a_look_tells_what_the_last_run_asked_for(project: Project) -> None:
     project.scribble(5, 8)
     project.run("RefineSequence", "--refiner", "none", expect=20)

@@ -71,7 +71,7 @@ def test_losses_vanish_at_the_truth_and_do_not_see_the_unknown(loss) -> None:
     assert loss(wrong, target) < 2e-3
 
 
-@pytest.mark.parametrize("passes", [1, 3])
+@pytest.mark.parametrize("passes", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_few_steps_correct_an_example_and_leave_the_early_features_alone(passes: int) -> None:
     torch.manual_seed(0)
     network = LiteCascade()

@@ -97,6 +97,7 @@ def test_examples_hold_what_the_engine_would_know(clips):
             assert not made["targets"][:, ~made["objects"]].any()
 
 
+@pytest.mark.slow
 def test_a_training_step_on_clips_has_a_gradient(clips):
     draw = Drawing([picture for frames in clips for picture in frames], {"clips": 1.0})
     recipe = MatchRecipe()

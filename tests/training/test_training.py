@@ -197,6 +197,7 @@ def test_an_example_that_cannot_be_made_ends_a_training_in_one_line(pictures, tm
         train(Broken(), published_trunk(), pictures, tmp_path, seed=3)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_was_not_made_for_gpus_learns_on_the_cpu_and_says_so(pictures, tmp_path):
     class ForCpus(Short):
         on_gpu = False
@@ -227,6 +228,7 @@ def test_terms_are_read_from_the_description(root, tmp_path):
     assert PictureSet("none", tmp_path, 1).terms() == "not stated"
 
 
+@pytest.mark.slow
 def test_ten_pictures_train_in_three_steps(tmp_path, monkeypatch):
     train_shortly(monkeypatch)
     told: list[str] = []
