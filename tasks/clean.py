@@ -2,9 +2,13 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from stages.core.states import State
-from stages.steps.clean import Removable, delete_removable, removable
+from stages.formats import results
+from stages.formats.manifest import read_manifest
+from stages.steps.clean import Removable, delete_removable, key_text, removable
+from tasks.export import EXPORTS
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.status import standing
@@ -39,10 +43,18 @@ def clean(kept: Kept, data_root: str, outputs_root: str, *, really: bool) -> Cle
         found.busy = not is_ours
         if is_ours:
             finished = kept.paths is not None and _is_finished(kept, data_root, outputs_root)
-            found.removable = [*removable(kept.root, finished=finished)]
+            exported = _exported(kept.root, Path(outputs_root))
+            found.removable = [*removable(kept.root, finished=finished, exported=exported)]
             for one in found.removable if really else []:
                 delete_removable(one)
     return found
+
+
+def _exported(root: Path, outputs_root: Path) -> set[str]:
+    """The parts of a sequence, and of others, that finished exports were made of, by their keys."""
+    folders = [*outputs_root.glob(f"{EXPORTS}/[!.]*"), *(root / results.EXPORT).glob("[!.]*")]
+    exports = filter(None, map(read_manifest, folders))
+    return {key_text(part) for export in exports for part, _ in export.key["parts"]}
 
 
 def _is_finished(kept: Kept, data_root: str, outputs_root: str) -> bool:

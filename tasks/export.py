@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import luigi
 from luigi.parameter import ParameterException
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from stages.formats.classes_json import Classes
     from stages.formats.import_record import RecordedSource
     from stages.formats.objects_json import NamedObject
+
+EXPORTS: Final = "exports"
+"""The folder below the root of results in which exports of several sequences lie."""
 
 
 class Wanted(NamedTuple):
@@ -351,8 +354,17 @@ class ExportTask(AnyExport, PublishedTask):
 
     def requires(self) -> list[luigi.Task]:
         """The parts, unless the export is there: what they were may be cleaned away then."""
-        parts: list[luigi.Task] = [*self.parts]
-        return [] if self.is_complete() else parts
+        if self.is_complete():
+            return []
+        self._check_room()
+        return [*self.parts]
+
+    def _check_room(self) -> None:
+        from stages.exchange.joining import check_room
+
+        to_encode = [part.material for part in self.parts if not part.is_complete()]
+        materials = [part.material for part in self.parts]
+        check_room(self.target(), materials, to_encode, self.form, self.export_terms)
 
     def splits(self) -> dict[str, str]:
         """Sequence, as the export calls it -> its split."""
@@ -474,12 +486,17 @@ class ExportDataset(ExportTask):
 
     def target(self) -> Path:
         """Beside other exports."""
-        return Path(self.outputs_root) / "exports" / self.name
+        return Path(self.outputs_root) / EXPORTS / self.name
 
     def enter(self) -> None:
         """One process at a time."""
-        locks.require(self.target().parent / ".locks" / self.name, shared=False)
+        locks.require(lock_of(self.target()), shared=False)
         sweep_beside(self.target())
+
+
+def lock_of(export: Path) -> Path:
+    """The folder whose lock says that an export among others is being made."""
+    return export.parent / ".locks" / export.name
 
 
 def _listed(left_out: Sequence[LeftOut], most: int = 10) -> str:

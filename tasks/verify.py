@@ -12,6 +12,7 @@ from stages.formats.layout import RESERVED, SequencePaths, list_datasets, list_s
 from stages.formats.manifest import MANIFEST
 from stages.formats.own_network import FOLDER as OWN
 from stages.steps.verify import Fault, Finding, Looked, repair, verify_folder, verify_inputs, verify_results
+from tasks.export import lock_of
 from tasks.runtime import locks
 from tasks.runtime.snapshot import Place, paths_of, root_of
 
@@ -130,8 +131,8 @@ def _findings(kept: Kept, looked: Looked) -> Iterator[Finding]:
 
 def _alone(kept: Kept, repairs: bool) -> AbstractContextManager[bool]:
     """Whether no run works on it; who only looks leaves no trace, and keeps no run from beginning."""
-    if not kept.is_sequence:  # the lock of a training lies beside its result
-        return nullcontext(not locks.is_taken(kept.root.parent))
+    if not kept.is_sequence:  # the lock of a training lies beside its result, that of an export has a place of its own
+        return nullcontext(not any(map(locks.is_taken, (kept.root.parent, lock_of(kept.root)))))
     if repairs and kept.root.is_dir():
         return locks.held(kept.root)
     return nullcontext(not locks.is_taken(kept.root))

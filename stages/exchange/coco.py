@@ -63,6 +63,10 @@ class Coco(Format):
         if terms.tolerance and terms.segmentation != "polygon":
             raise InputError("found --tolerance with run lengths, which are exact; give --segmentation polygon, too")
 
+    def mask_bytes(self, terms: Terms) -> int:
+        """Text of run lengths, or of points."""
+        return {"rle": 2_000, "counts": 4_000, "polygon": 19_000}[terms.segmentation]
+
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Under the source's name, whatever the split."""
         return f"images/{sequence.name}/{picture_name(frame, terms)}"

@@ -163,6 +163,10 @@ class Format(Protocol):
         """
         return
 
+    def mask_bytes(self, terms: Terms) -> int:
+        """About what an object's mask of 854x480 pixels takes on the disk."""
+        return 8_000
+
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Where a kept frame's picture lies in the export: relative, with `/`; `{split}` stands for the split."""
         ...

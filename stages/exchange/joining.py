@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, StageError
 from stages.core.progress import Progress, silent
 from stages.exchange.at_source import source_frames
 from stages.exchange.documents import csv_line
 from stages.exchange.export import LEDGER, SEQUENCE, Counts, Entry
 from stages.exchange.format import Format, SharedFiles
-from stages.exchange.material import Source
+from stages.exchange.material import Material, Source
 from stages.exchange.part import Measured, PartReader
 from stages.exchange.pictures import Placing, way_of
 from stages.exchange.splits import SPLITS
@@ -26,6 +26,7 @@ README: Final = "README.txt"
 SPLIT: Final = "{split}"
 """What stands for the split in the paths of a part."""
 _COLUMNS: Final = ("sequence", "frame", "name", "exported_as", "split", "width", "height", "doubt", "kept", "why")
+_PIXELS_OF_480P: Final = 854 * 480
 _PIECE: Final = 1 << 20
 """Characters that are written at once."""
 
@@ -71,6 +72,40 @@ class _Part(NamedTuple):
     objects: Sequence[int]
     counts: Counts
     reader: PartReader
+
+
+def check_room(
+    target: Path, materials: Iterable[Material], to_encode: Iterable[Material], form: Format, terms: Terms
+) -> None:
+    """Refuse an export that the disk has no room for, before any of it is made.
+
+    Args:
+        target: the export's folder.
+        materials: the sequences.
+        to_encode: those of them whose parts are to be made, too.
+        form: the format.
+        terms: of the export.
+
+    Raises:
+        StageError: it has not.
+    """
+    copies = way_of(form, terms) in ("copy", "convert")
+    needed = sum(_masks_mib(each, form, terms) for each in to_encode)
+    for each in materials:
+        needed += _masks_mib(each, form, terms)
+        if copies and each.names:
+            needed += (each.pictures / each.names[0]).stat().st_size * len(each.names) / 2**20
+    if needed > (free := files.free_mib(target)):
+        raise StageError(
+            f"{target}: found room for {free:,.0f} MiB, expected about {needed:,.0f} MiB for this export; make room, "
+            "or give another --outputs-root"
+        )
+
+
+def _masks_mib(material: Material, form: Format, terms: Terms) -> float:
+    width, height = material.size_wh
+    masks = len(material.names) * max(1, len(material.objects))
+    return masks * form.mask_bytes(terms) * width * height / _PIXELS_OF_480P / 2**20
 
 
 def join_parts(

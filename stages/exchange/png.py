@@ -28,6 +28,10 @@ class Png(Format):
     copies_pictures = False
     has_pictures = True
 
+    def mask_bytes(self, terms: Terms) -> int:
+        """Small."""
+        return 3_300
+
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Under the source's name."""
         return f"{{split}}/images/{sequence.name}/{picture_name(frame, terms)}"

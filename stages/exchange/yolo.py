@@ -36,6 +36,10 @@ class Yolo(Format):
     copies_pictures = True  # its trainer writes into pictures, and a cache beside the labels
     has_pictures = True
 
+    def mask_bytes(self, terms: Terms) -> int:
+        """A thousand points."""
+        return 19_000
+
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """In one folder a split, whatever the sequence."""
         suffix = PurePosixPath(picture_name(frame, terms)).suffix

@@ -3,7 +3,8 @@
 Never: results, pictures, scribbles, what people painted, or anything that LIS has not written.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from stages.formats import results
 from stages.formats.anchor_masks import PROBABILITIES
 from stages.formats.digests import DigestCache
 from stages.formats.files import delete, delete_tree, is_litter, remove
-from stages.formats.manifest import MANIFEST, load_manifest, record_cleaned
+from stages.formats.manifest import MANIFEST, Json, load_manifest, read_manifest, record_cleaned
 from stages.formats.tracks import TRACKS
 
 SOFT_MASKS = (PROBABILITIES, TRACKS)
@@ -23,6 +24,7 @@ class Why(StrEnum):
     """Why something can go."""
 
     SOFT_MASKS = "soft masks of a finished sequence"
+    EXPORTED = "parts of exports that are made, or of other masks than there are now"
     SUPERSEDED = "anchors and stretches that the result does not rest on"
     DIGESTS = "digests of files that are gone"
     LITTER = "leftovers of killed runs"
@@ -37,12 +39,13 @@ class Removable:
     bytes: int
 
 
-def removable(root: Path, *, finished: bool) -> Iterator[Removable]:
+def removable(root: Path, *, finished: bool, exported: Collection[str] = ()) -> Iterator[Removable]:
     """What can be deleted in a sequence's folder of results.
 
     Args:
         root: the folder.
         finished: whether its result is complete; soft masks of others are still needed.
+        exported: the keys, see `key_text`, of the parts that finished exports were made of.
     """
     if finished:
         rests_on = results.parts_of_result(root)
@@ -52,6 +55,7 @@ def removable(root: Path, *, finished: bool) -> Iterator[Removable]:
                     yield from _soft_masks(folder)
                 elif (folder / MANIFEST).exists():
                     yield Removable(Why.SUPERSEDED, folder, _size(folder))
+    yield from _parts_of_exports(root, exported)
     for path in sorted(path for level in ("*", "*/*") for path in root.glob(level) if is_litter(path)):
         yield Removable(Why.LITTER, path, _size(path))
     if gone := DigestCache(root / results.DIGESTS).bytes_of_gone():
@@ -67,7 +71,7 @@ def delete_removable(one: Removable) -> None:
     if one.why is Why.SOFT_MASKS:
         record_cleaned(one.path.parent, [one.path.name])
         delete(one.path)
-    elif one.why is Why.SUPERSEDED:
+    elif one.why in (Why.SUPERSEDED, Why.EXPORTED):
         remove(one.path)
     elif one.why is Why.DIGESTS:
         DigestCache(one.path).forget_gone()
@@ -75,6 +79,21 @@ def delete_removable(one: Removable) -> None:
         delete_tree(one.path)
     else:
         delete(one.path)
+
+
+def key_text(key: Json) -> str:
+    """A key, as it is compared."""
+    return json.dumps(key, sort_keys=True)
+
+
+def _parts_of_exports(root: Path, exported: Collection[str]) -> Iterator[Removable]:
+    present = {
+        manifest.content for name in (results.MASKS, results.PROVISIONAL) if (manifest := read_manifest(root / name))
+    }
+    for folder in sorted((root / results.EXPORT_PARTS).glob("[!.]*")):
+        part = read_manifest(folder)
+        if part and (key_text(part.key) in exported or part.key["masks"] not in present):
+            yield Removable(Why.EXPORTED, folder, _size(folder))
 
 
 def _soft_masks(folder: Path) -> Iterator[Removable]:

@@ -12,8 +12,12 @@ import pytest
 from stages.core.errors import InputError, StageError
 from stages.formats import files
 from stages.formats.manifest import MANIFEST
+from stages.steps.clean import Why
+from stages.steps.verify import verify_results
 from tasks import ExportDataset, ExportSequence
+from tasks.clean import clean
 from tasks.runtime import runs
+from tasks.verify import Kept
 from tests.conftest import Project
 
 
@@ -110,6 +114,27 @@ def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
     assert [(each["id"], each["name"]) for each in classes] == [(1, "dog"), (2, "object")]
     assert (two.root / "masks" / MANIFEST).stat().st_mtime_ns == before
     assert two.task().complete()
+
+
+def test_parts_of_a_finished_export_can_be_cleaned_away(two: Project) -> None:
+    _make(_dataset(two))
+    _make(_dataset(two, name="two", segmentation="counts").requires()[0])
+    kept = Kept("toy", two.root, None)
+    roots = str(two.folder / "data"), str(two.folder / "outputs")
+    found = [one for one in clean(kept, *roots, really=True).removable if one.why is Why.EXPORTED]
+    assert [one.path.parent.name for one in found] == ["export_parts"]
+    assert len([*(two.root / "export_parts").iterdir()]) == 1
+    assert _make(_dataset(two)) == []
+    assert [*verify_results(two.root, lambda _: None)] == []
+
+
+def test_an_export_that_the_disk_has_no_room_for_is_refused_before_it_begins(
+    two: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "free_mib", lambda path: 0.001)
+    with pytest.raises(StageError, match="found room for 0 MiB, expected about"):
+        _make(_dataset(two))
+    assert not (two.root / "export_parts").exists()
 
 
 def test_a_sequence_alone_lies_with_its_results(two: Project) -> None:
