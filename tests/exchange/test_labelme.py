@@ -1,6 +1,8 @@
 import base64
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -185,9 +187,12 @@ def test_hostile_files_are_refused(tmp_path):
 
 
 def test_a_patch_that_claims_to_be_huge_takes_no_memory(tmp_path):
-    huge = Image.new("1", (20_000, 9_000))
-    file = io.BytesIO()
-    huge.save(file, "PNG")
-    content = base64.b64encode(file.getvalue()).decode()
-    with pytest.raises(InputError, match="found no PNG"):
-        reading.maps(READER, _file(tmp_path, _shape([[0, 0], [19_999, 8_999]], mask=content)))
+    small = base64.b64decode(_png(np.ones((4, 5), np.uint8)))
+    for size, corner, message in (
+        ((15_000, 9_000), [4, 3], "found a patch of 15000 x 9000 pixels, mode L, expected 5 x 4"),
+        ((20_000, 9_000), [19_999, 8_999], "found no PNG as its mask .* exceeds limit"),
+    ):
+        head = b"IHDR" + struct.pack(">II", *size) + small[24:29]
+        content = base64.b64encode(small[:12] + head + struct.pack(">I", zlib.crc32(head)) + small[33:]).decode()
+        with pytest.raises(InputError, match=message):
+            reading.maps(READER, _file(tmp_path, _shape([[0, 0], corner], mask=content)))
