@@ -118,7 +118,7 @@ def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
 
 def test_parts_of_a_finished_export_can_be_cleaned_away(two: Project) -> None:
     _make(_dataset(two))
-    _make(_dataset(two, name="two", segmentation="counts").requires()[0])
+    _make(_dataset(two, name="two", segmentation="counts").requires()[1])
     kept = Kept("toy", two.root, None)
     roots = str(two.folder / "data"), str(two.folder / "outputs")
     found = [one for one in clean(kept, *roots, really=True).removable if one.why is Why.EXPORTED]
