@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -85,7 +86,7 @@ class Excerpt:
         whole = Excerpt()
         moments = {"start": self.start, "end": self.end}
         key: dict[str, str | int] = {
-            name: str(value) + "s" * isinstance(value, Fraction)
+            name: f"{_decimal(value)}s" if isinstance(value, Fraction) else str(value)
             for name, value in moments.items()
             if value not in (0, None)
         }
@@ -149,6 +150,11 @@ def _reached(place: Moment, index: int, seconds: Fraction | None) -> bool:
     if isinstance(place, Fraction):
         return seconds is not None and seconds >= place
     return index >= place
+
+
+def _decimal(number: Fraction) -> str:
+    """As it was written, without needless zeros: those of `moment` have nine decimals at most."""
+    return format((Decimal(number.numerator) / number.denominator).normalize(), "f")
 
 
 def _number(text: str) -> Fraction:

@@ -255,8 +255,11 @@ def _check_place(folder: Path, former: Manifest | None, key: Json, source: Path,
 
 
 def _differs(folder: Path, former: Manifest, source: Path, why: str) -> str:
+    part = former.key.get("part", {})
+    of = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in part.items())
+    there = f"{former.run.get('source', 'another source')}{f' ({of})' if of else ''}"
     return (
-        f"{folder}: found the frames of {former.run.get('source', 'another source')}, expected none, or those of "
+        f"{folder}: found the frames of {there}, expected none, or those of "
         f"{source}, {why}; choose another name, or exchange them with --replace: what people drew on them is set aside"
     )
 

@@ -48,6 +48,7 @@ def test_parts_that_hold_nothing_are_refused() -> None:
 def test_the_key_says_what_is_taken_however_it_was_written() -> None:
     assert Excerpt().as_key() == Excerpt(moment("0s")).as_key() == {}
     assert Excerpt(moment("90s")).as_key() == Excerpt(moment("00:01:30.0")).as_key() == {"start": "90s"}
+    assert Excerpt(moment("01:40.50")).as_key() == {"start": "100.5s"}
     assert Excerpt(90).as_key() == {"start": "90"}
     assert Excerpt(1, 9, 2, 3).as_key() == {"start": "1", "end": "9", "every": 2, "max_frames": 3}
 

@@ -526,7 +526,7 @@ def test_the_same_part_is_there_already_and_another_one_takes_its_place_only_if_
     import_sequence(source, folder, None, excerpt=Excerpt(moment("0.2s"), every=2))
     assert imported(folder, source, None, Excerpt(moment("00:00.20"), every=2))
     assert not imported(folder, source, None)
-    with pytest.raises(InputError, match="another part of it"):
+    with pytest.raises(InputError, match=r"a\.mp4 \(--every 2 --start 0\.2s\), expected .* another part of it"):
         import_sequence(source, folder, None, excerpt=Excerpt(every=2))
     assert len(list_frames(folder)) == 8
     import_sequence(source, folder, None, excerpt=Excerpt(every=2), replace=belongings)
