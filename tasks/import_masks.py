@@ -8,9 +8,10 @@ import luigi
 from stages.core.errors import InputError
 from stages.exchange.readers import READERS, guess, reader_of
 from stages.formats import results
-from stages.formats.given_masks import given_frames, read_given
 from stages.formats.manifest import read_manifest
-from stages.formats.objects_json import OBJECTS_JSON, read_objects
+from stages.formats.names import normal
+from stages.formats.object_ids import ids_in_use
+from stages.formats.objects_json import OBJECTS_JSON
 from tasks.runtime import luigi_hooks
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.options import ChoiceParameter
@@ -112,14 +113,11 @@ class ImportMasks(ScribbledTask):
         from stages.exchange.composing import Objects
 
         now = self.snapshot
-        listed = read_objects(now.scribble_file.parent, now.paths.name, now.frame_count).listed
-        drawn = {each for frame in now.scribbles.frames.values() for each in frame.object_ids}
-        for path in given_frames(now.scribble_file).values():
-            drawn |= {*map(int, set(read_given(path, now.video.size_wh).ravel().tolist()))}
+        listed = now.objects.listed
         return Objects(
-            known=frozenset({*listed, *drawn} - {0}),
-            names={each.name: object_id for object_id, each in listed.items()},
-            listed_in=OBJECTS_JSON if listed else f"in {now.scribble_file.name}; {OBJECTS_JSON} lists others",
+            known=ids_in_use(now.scribble_file, now.scribbles, listed),
+            names={normal(each.name): object_id for object_id, each in listed.items()},
+            listed_in=OBJECTS_JSON if listed else f"of {now.scribble_file.stem}; {OBJECTS_JSON} lists others",
             takes_new=self.new_objects,
         )
 

@@ -13,10 +13,10 @@ from stages.core.palette import MAX_OBJECT_ID
 from stages.core.types import LabelMap
 from stages.exchange.incoming import BACKGROUND, UNKNOWN, Picture, Shape
 from stages.formats.names import normal, shown
+from stages.formats.object_ids import check_ids, expected_ids
 
 _BACKGROUND_LABELS: Final = frozenset({"background", "_background_"})
 _UNKNOWN_LABELS: Final = frozenset({"unknown", "__ignore__"})
-_NAMED_AT_MOST: Final = 12
 
 
 @dataclass
@@ -75,8 +75,9 @@ class Objects:
     def _new(self, label: str, place: int, where: str, picture: str) -> int:
         if not self.takes_new:
             raise InputError(
-                f"{where}: found {_called(label)} without an object's id, expected {self.expected}; give it the "
-                "object's id or name, or, if the object is new, --new-objects"
+                f"{where}: found {_called(label)} without an object's id, expected "
+                f"{expected_ids(self.known, self.listed_in)}; give it the object's id or name, or, if the object is "
+                "new, --new-objects"
             )
         key, first = (label, place), (label, 0)
         if (place and self._met_on[first] != picture) or (
@@ -93,15 +94,6 @@ class Objects:
                 raise InputError(f"{where}: found more than {MAX_OBJECT_ID} objects, expected {MAX_OBJECT_ID} at most")
             self.new[key], self._met_on[key] = free, picture
         return self.new[key]
-
-    @property
-    def expected(self) -> str:
-        """For messages."""
-        ids = ", ".join(str(each) for each in sorted(self.known)[:_NAMED_AT_MOST])
-        more = ", ..." * (len(self.known) > _NAMED_AT_MOST)
-        return (
-            f"objects {ids}{more} ({self.listed_in})" if self.known else f"objects that are listed ({self.listed_in})"
-        )
 
 
 @dataclass(frozen=True)
@@ -141,7 +133,8 @@ def compose(picture: Picture, objects: Objects, size_wh: tuple[int, int], frame_
         if composed is None:
             return None
         labels, claimed, cut = composed
-    _check_ids(picture, labels, objects)
+    if not objects.takes_new:
+        check_ids(picture.where, labels, objects.known, objects.listed_in)
     unknown = labels == UNKNOWN
     return Composed(_filled(picture, labels, unknown), claimed, cut, int(np.count_nonzero(unknown)))
 
@@ -171,23 +164,6 @@ def _check_size(picture: Picture, found: tuple[int, int], size_wh: tuple[int, in
         raise InputError(
             f"{picture.where}: found {found[0]}x{found[1]} pixels, expected {size_wh[0]}x{size_wh[1]} as in "
             f"{frame_name}; export it without scaling"
-        )
-
-
-def _check_ids(picture: Picture, labels: LabelMap, objects: Objects) -> None:
-    """Refuse ids that mean nothing: soft edges of a brush show as a few pixels of odd ids."""
-    if objects.takes_new or not objects.known:
-        return
-    counts = np.bincount(labels.ravel(), minlength=256)
-    meant = [BACKGROUND, UNKNOWN, *objects.known]
-    counts[meant] = 0
-    odd = np.flatnonzero(counts).tolist()
-    if odd:
-        ids = ", ".join(str(each) for each in odd[:_NAMED_AT_MOST]) + ", ..." * (len(odd) > _NAMED_AT_MOST)
-        pixels = int(counts.sum())
-        raise InputError(
-            f"{picture.where}: found the id{'s' * (len(odd) > 1)} {ids} on {pixels:,} pixel{'s' * (pixels > 1)}, "
-            f"expected {objects.expected}; correct the picture, or list them"
         )
 
 

@@ -2,6 +2,7 @@
 
     00012.png           a frame, laid out to paint on; painted over in place, it is a person's
     00012.strokes.png   what was painted on frame 12, under a name of its own
+    00012.mask.png      the mask of frame 12, of all its objects; it goes before strokes
     00012.empty.png     says that nothing is on frame 12, whatever it shows
     legend.png          the colours of the objects and their names; nobody reads it
     read.json           digests of the painted pictures that were read into a scribble set
@@ -29,11 +30,11 @@ REQUESTS_JSON: Final = "requests.json"
 LEGEND: Final = "legend.png"
 _READ_JSON: Final = "read.json"
 _LAID_OUT_JSON: Final = ".laid_out.json"
-_NAME: Final = re.compile(r"(?P<index>\d{5,})(?P<kind>|\.strokes|\.empty)\.png", re.IGNORECASE)
+_NAME: Final = re.compile(r"(?P<index>\d{5,})(?P<kind>|\.strokes|\.mask|\.empty)\.png", re.IGNORECASE)
 _PICTURE: Final = re.compile(
     r"\.(a?png|jpe?g|jfif|webp|bmp|dib|tga|tiff?|gif|hei[cf]|avif|jxl|jp2|pdf)$", re.IGNORECASE
 )
-_PERHAPS: Final = re.compile(r"stroke|empty|paint|\d", re.IGNORECASE)
+_PERHAPS: Final = re.compile(r"stroke|mask|empty|paint|\d", re.IGNORECASE)
 _MOST_NAMED: Final = 6
 
 
@@ -50,6 +51,11 @@ def paint_on(index: int) -> str:
 def is_declared_empty(painted: Path) -> bool:
     """Whether a picture says that nothing is on its frame, whatever it shows."""
     return painted.name.lower().endswith(".empty.png")
+
+
+def is_mask(painted: Path) -> bool:
+    """Whether a picture is the mask of its frame."""
+    return painted.name.lower().endswith(".mask.png")
 
 
 # --- laying out ------------------------------------------------------------------------------------------------------
@@ -174,7 +180,7 @@ def _equals_frame(picture: Path, frames: Sequence[Path]) -> bool:
 
 
 def painted_pictures(root: Path, annotated: Container[int], frames: Sequence[Path]) -> dict[int, list[Path]]:
-    """Everything that people painted or declared empty, by frame index, the picture that was saved last first.
+    """Everything that people painted or declared empty, by frame index: masks first, then what was saved last.
 
     Args:
         root: the sequence's folder of results.
@@ -198,11 +204,11 @@ def painted_pictures(root: Path, annotated: Container[int], frames: Sequence[Pat
                 f"{path.parent}: found {twin[0]} and {path.name}, expected one of them; remove or rename one"
             )
         same.append(path)
-    return {index: sorted(paths, key=_saved_last_first) for index, paths in sorted(found.items())}
+    return {index: sorted(paths, key=_counts_first) for index, paths in sorted(found.items())}
 
 
 def _named(folder: Path) -> list[tuple[int, str, Path]]:
-    """The pictures of frames: index, kind (nothing, `.strokes` or `.empty`) and file, by name."""
+    """The pictures of frames: index, kind (nothing, `.strokes`, `.mask` or `.empty`) and file, by name."""
     found = [(_NAME.fullmatch(path.name), path) for path in sorted(folder.glob("*.[pP][nN][gG]"))]
     return [(int(match["index"]), match["kind"].lower(), path) for match, path in found if match and _is_read(match)]
 
@@ -237,8 +243,8 @@ def _written_ns(path: Path) -> int:
         return 0
 
 
-def _saved_last_first(path: Path) -> tuple[int, int]:
-    return -path.stat().st_mtime_ns, -len(path.name)
+def _counts_first(path: Path) -> tuple[bool, int, int]:
+    return not is_mask(path), -path.stat().st_mtime_ns, -len(path.name)
 
 
 def set_of(root: Path, scribble_set: str, asked_by: Mapping[int, str], index: int, picture: Path) -> str:
@@ -385,7 +391,7 @@ def check_names(root: Path, frame_count: int) -> None:
 def _is_near_miss(name: str) -> bool:
     suffix = _PICTURE.search(name)
     stem = name[: suffix.start()] if suffix else name
-    if name.startswith(".") or not (suffix or re.search(r"\.(strokes?|empty)$", name, re.IGNORECASE)):
+    if name.startswith(".") or not (suffix or re.search(r"\.(strokes?|masks?|empty)$", name, re.IGNORECASE)):
         return False
     if not _PERHAPS.search(stem):
         return False
@@ -395,5 +401,5 @@ def _is_near_miss(name: str) -> bool:
 
 def _expected(name: str) -> str:
     number = re.search(r"\d+", name)
-    kind = ".empty" if re.search("empty", name, re.IGNORECASE) else ".strokes"
+    kind = next((f".{each}" for each in ("empty", "mask") if re.search(each, name, re.IGNORECASE)), ".strokes")
     return f"{int(number[0]):05d}{kind}.png" if number else f"<frame>{kind}.png"

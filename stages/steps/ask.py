@@ -11,16 +11,19 @@ from PIL import Image
 from stages.core.errors import InputError, StageError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles
+from stages.core.types import LabelMap
 from stages.formats import files
 from stages.formats.frames import Frames, pixel_digest, read_frame
-from stages.formats.given_masks import keep_seen
+from stages.formats.given_masks import keep_seen, read_given, write_given
 from stages.formats.manifest import Json
+from stages.formats.object_ids import check_ids, ids_in_use, ids_of
 from stages.formats.objects_json import OBJECTS_JSON, NamedObject, read_objects
 from stages.formats.paintings import (
     clear_away,
     contradiction,
     digests_of,
     is_declared_empty,
+    is_mask,
     lay_out,
     lay_out_legend,
     note_read,
@@ -39,7 +42,9 @@ class Reading:
     """What painted pictures say."""
 
     scribbles: ScribbleSet
-    """The set with them."""
+    """The set with their strokes."""
+    masks: Mapping[int, LabelMap]
+    """The masks among them: frame index -> (H, W) uint8 object ids."""
     said: tuple[str, ...]
     """A line for each frame that was read, and for what a person may have meant otherwise."""
 
@@ -106,6 +111,7 @@ def look_at_painted(
 ) -> Reading:
     """Read every painted picture that waits, and change nothing; its strokes replace the frame's former ones.
 
+    A mask says all of its frame: strokes that were painted beside it are kept, and not read.
     What is painted on a frame of a complete result is a correction of it, unless people were asked for the frame, or it
     is annotated already by other strokes than such. A second painting corrects what the first one has made.
 
@@ -117,10 +123,12 @@ def look_at_painted(
         frames: the video's pictures, in order.
 
     Raises:
-        InputError: a picture cannot be read (see `stages.formats.strokes`), is for a frame that does not exist, is both
-            painted and declared empty, or the set was drawn on another video.
+        InputError: a picture cannot be read (see `stages.formats.strokes` and `read_given`), has ids without meaning,
+            is for a frame that does not exist, is both painted and declared empty, or the set was drawn on another
+            video.
     """
     said: list[str] = []
+    masks: dict[int, LabelMap] = {}
     before = scribbles.annotated
     check_video(scribble_file, scribbles, Frames(frames), [index for index in before if index not in painted])
     name = scribble_file.stem
@@ -135,6 +143,13 @@ def look_at_painted(
                 f"{contrary[0]} and {contrary[1].name} contradict each other: a frame has strokes or holds nothing. "
                 "Delete one of them."
             )
+        if is_mask(path):
+            masks[index] = _mask(path, scribble_file, scribbles, Frames(frames), said)
+            said += [
+                f"frame {index}: {other.name} is there, too: the mask goes before it; it is kept, and not read"
+                for other in others
+            ]
+            continue
         lines = () if is_declared_empty(path) else strokes_from_png(path, frames[index], said.append)
         is_correction = lines and (index in scribbles.corrects or index not in answers.union(before))
         corrects = seen.get(result_file(Path(), frames[index].name).name, "") if is_correction else ""
@@ -147,8 +162,8 @@ def look_at_painted(
             f"frame {index}: {other.name} was painted, too, but not saved last: it is kept, and not read"
             for other in others
         ]
-    said += _doubts(scribble_file.parent, scribbles, [*painted], is_first=not before)
-    return Reading(scribbles, tuple(said))
+    said += _doubts(scribble_file.parent, scribbles, sorted(painted.keys() - masks), is_first=not before)
+    return Reading(scribbles, masks, tuple(said))
 
 
 def read_painted(
@@ -169,7 +184,8 @@ def read_painted(
     merged = scribbles
     if scribble_file.exists():
         merged = read_scribbles(scribble_file, scribbles.sequence, len(frames))
-    for index in painted:
+    stroked = painted.keys() - found.masks
+    for index in sorted(stroked):
         corrects = found.scribbles.corrects.get(index, "")
         if corrects:
             keep_seen(
@@ -178,9 +194,24 @@ def read_painted(
         lines = found.scribbles.frame(index).lines
         merged = merge(merged, index, lines, found.scribbles.frame_digests[index], corrects)
     files.sweep_beside(scribble_file)
-    write_scribbles(scribble_file, merged)
+    for index, labels in found.masks.items():
+        write_given(scribble_file, index, labels)
+    if stroked:
+        write_scribbles(scribble_file, merged)
     note_read(root, scribble_file.stem, digests)
-    return Reading(merged, found.said)
+    return Reading(merged, found.masks, found.said)
+
+
+def _mask(path: Path, scribble_file: Path, scribbles: ScribbleSet, video: Frames, said: list[str]) -> LabelMap:
+    """A frame's mask, whose ids mean something; what it holds is told."""
+    index = int(path.name.partition(".")[0])
+    labels = read_given(path, video.size_wh, said.append)
+    listed = read_objects(scribble_file.parent, scribbles.sequence, scribbles.frame_count).listed
+    check_ids(path, labels, ids_in_use(scribble_file, scribbles, listed))
+    ids = [str(each) for each in ids_of(labels) if each]
+    what = f"object{'s' * (len(ids) > 1)} {', '.join(ids)}" if ids else "nothing is there"
+    said.append(f"frame {index}: {what}, a whole mask, from {path.name}")
+    return labels
 
 
 def _published(mask: Path, digest: str) -> bytes:

@@ -155,7 +155,7 @@ class SequenceSnapshot:
 
         For the tasks of a run, those that lay there when it began: what is painted meanwhile waits for the next run.
         """
-        annotated = self.scribbles.annotated
+        annotated = self.annotated
         found = paintings.pending(self.root, self._terms.scribbles, annotated, self.frame_files, self._asked_by)
         if not self.is_held:
             return found
@@ -174,17 +174,20 @@ class SequenceSnapshot:
     def given(self) -> Mapping[int, GivenMask]:
         """The masks that were given with the scribble set: frame index -> mask, ascending.
 
-        For the tasks of a run, those that lay there when it began.
+        For the tasks of a run, those that lay there when it began, and those that it has read since.
         """
-        if self.is_held:
-            return _held[self.place, self._terms].given
         found = given_frames(self.scribble_file)
+        if self.is_held:
+            held = _held[self.place, self._terms]
+            read = {int(name.partition(".")[0]) for name in held.painted if paintings.is_mask(Path(name))}
+            now = {index: path for index, path in found.items() if index in read}
+            return dict(sorted({**held.given, **_with_digests(now)}.items()))
         if outside := [path for index, path in found.items() if index >= self.frame_count]:
             raise InputError(
                 f"{outside[0]}: found a mask of a frame that does not exist, expected frames in "
                 f"0..{self.frame_count - 1}, counted from 0; rename it, or move it out of the folder"
             )
-        return {index: GivenMask(path, _digest(path, _seen(path))) for index, path in found.items()}
+        return _with_digests(found)
 
     @cached_property
     def annotated(self) -> tuple[int, ...]:
@@ -301,6 +304,10 @@ class _BeganWith(NamedTuple):
 
 _held: dict[tuple[Place, Terms | None], _BeganWith] = {}
 """What a run began with."""
+
+
+def _with_digests(masks: Mapping[int, Path]) -> dict[int, GivenMask]:
+    return {index: GivenMask(path, _digest(path, _seen(path))) for index, path in masks.items()}
 
 
 @lru_cache(maxsize=1 << 16)

@@ -307,6 +307,11 @@ def test_a_painting_that_cannot_be_opened_is_told(root: Path, frames: list[Path]
         ("frame9.png", "00009.strokes.png"),
         ("00009.heic", "00009.strokes.png"),
         ("00009.strokes.jfif", "00009.strokes.png"),
+        ("12.mask.png", "00012.mask.png"),
+        ("00012.masks.png", "00012.mask.png"),
+        ("00012_mask.png", "00012.mask.png"),
+        ("00012.mask.jpg", "00012.mask.png"),
+        ("00012.mask", "00012.mask.png"),
     ],
 )
 def test_names_that_are_nearly_right_are_told_with_the_right_one(root: Path, name: str, expected: str) -> None:

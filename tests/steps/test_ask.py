@@ -15,6 +15,8 @@ from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles, Line
 from stages.formats.frames import pixel_digest, read_frame
+from stages.formats.given_masks import given_frames, read_given
+from stages.formats.masks import write_mask
 from stages.formats.paintings import pending, picture_to_paint_on
 from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
@@ -263,6 +265,84 @@ def test_strokes_know_the_picture_that_they_were_drawn_on(
     paint(root, frames[3], 3)
     read()
     assert set(read_scribbles(file, "toy", 4).frame_digests) == {1, 3}
+
+
+# --- whole masks -----------------------------------------------------------------------------------------------------
+
+
+def mask_of(root: Path, index: int, labels: np.ndarray) -> Path:
+    path = root / "requests" / f"{index:05d}.mask.png"
+    write_mask(path, labels)
+    return path
+
+
+def labels(*ids: int) -> np.ndarray:
+    found = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for number, object_id in enumerate(ids):
+        found[4 * number : 4 * number + 3, 4:20] = object_id
+    return found
+
+
+def test_a_mask_is_given_with_the_set_and_goes_before_strokes(
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path
+) -> None:
+    file.parent.mkdir(parents=True)
+    write_scribbles(file, DRAWN)
+    paint(root, frames[1], 1)
+    mask_of(root, 1, labels(2))
+    paint(root, frames[2], 2)
+    found = read()
+    assert "frame 1: object 2, a whole mask, from 00001.mask.png" in found.said
+    assert "frame 1: 00001.strokes.png is there, too: the mask goes before it; it is kept, and not read" in found.said
+    assert {index: path.name for index, path in given_frames(file).items()} == {1: "00001.png"}
+    np.testing.assert_array_equal(read_given(given_frames(file)[1], (WIDTH, HEIGHT)), labels(2))
+    annotated = {*read_scribbles(file, "toy", 4).annotated, *given_frames(file)}
+    assert annotated == {0, 1, 2}
+    assert not pending(root, "001", annotated, frames)
+    mask_of(root, 1, labels(0, 2))
+    assert [*pending(root, "001", annotated, frames)] == [1]  # painted anew
+    read()
+    kept = [*(file.parent / "removed").rglob("*.png")]
+    np.testing.assert_array_equal(read_given(kept[0], (WIDTH, HEIGHT)), labels(2))
+
+
+def test_masks_alone_make_no_scribble_file_and_one_object_may_be_white(
+    root: Path, frames: list[Path], file: Path
+) -> None:
+    path = root / "requests" / "00003.MASK.png"
+    Image.fromarray(labels(1) * np.uint8(255)).save(path)
+    nothing = ScribbleSet("toy", 4, {})
+    read_painted(root, file, nothing, pending(root, "001", (), frames), frames)
+    assert not file.exists()
+    np.testing.assert_array_equal(read_given(given_frames(file)[3], (WIDTH, HEIGHT)), labels(1))
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (labels(2, 7, 9), r"00001\.mask\.png: found the ids 7, 9 on 96 pixels, expected objects 2 \(objects\.json\)"),
+        (labels(2)[:12], r"00001\.mask\.png: found 32x12 pixels, expected 32x24"),
+        (np.dstack([labels(2)] * 3), r"00001\.mask\.png: found a picture of mode RGB"),
+    ],
+)
+def test_a_mask_that_cannot_be_used_keeps_everything_waiting(
+    root: Path, frames: list[Path], read: Callable[[], Reading], file: Path, picture: np.ndarray, words: str
+) -> None:
+    paint(root, frames[2], 2)
+    Image.fromarray(picture).save(root / "requests" / "00001.mask.png")
+    with pytest.raises(InputError, match=words):
+        read()
+    assert not file.exists()
+    assert not given_frames(file)
+
+
+def test_a_mask_and_the_word_that_nothing_is_there_contradict_each_other(
+    root: Path, read: Callable[[], Reading]
+) -> None:
+    mask_of(root, 1, labels(2))
+    declare_empty(root, 1)
+    with pytest.raises(InputError, match="contradict"):
+        read()
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------------
