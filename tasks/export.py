@@ -19,10 +19,10 @@ from stages.exchange import formats, splits
 from stages.exchange.format import ExportedClass, Format
 from stages.exchange.terms import Terms
 from stages.formats import results
-from stages.formats.files import sweep_beside
+from stages.formats.files import sha256, sweep_beside
 from stages.formats.frames_json import FramesJson
 from stages.formats.layout import list_datasets
-from stages.formats.manifest import Json, Manifest, check_files, load_manifest
+from stages.formats.manifest import LIST, MANIFEST, Json, Manifest, check_files, digests_of, load_manifest
 from stages.formats.names import check_name
 from tasks.anchors import AnchorMask
 from tasks.choice import Chosen, choose, of_dataset
@@ -356,8 +356,27 @@ class ExportTask(AnyExport, PublishedTask):
         """The parts, unless the export is there: what they were may be cleaned away then."""
         if self.is_complete():
             return []
+        self._check_nobodys_work()
         self._check_room()
         return [*self.parts]
+
+    def _check_nobodys_work(self) -> None:
+        """Tools that save in place draw in an export for correction: it must not be replaced then.
+
+        Raises:
+            InputError: a file in it is another one than was written, or new.
+        """
+        folder = self.target()
+        if not self.for_correction or not (folder / MANIFEST).exists():
+            return
+        written = dict(digests_of(folder, load_manifest(folder)))
+        there = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, LIST))
+        for path in there:
+            if written.get(path.relative_to(folder).as_posix()) != sha256(path):
+                raise InputError(
+                    f"{path}: found it changed since it was exported, expected no work in a folder that is to be made "
+                    f"anew; import it (`lis import-masks`) if that is not done, and move {folder} away"
+                )
 
     def _check_room(self) -> None:
         from stages.exchange.joining import check_room

@@ -179,3 +179,21 @@ def test_two_workers_write_what_one_writes(two: Project) -> None:
         two.run("ExportDataset", *arguments, "--pictures", "copy")
     exports = two.folder / "outputs" / "exports"
     assert _tree(exports / "1") == _tree(exports / "2")
+
+
+def test_what_somebody_drew_in_an_export_for_correction_is_not_replaced(two: Project) -> None:
+    _make(two.task(ExportSequence, format="labelme", for_correction=2))
+    folder = two.root / "export" / "labelme-for-correction"
+    drawn = next((folder / "toy").glob("*.json"))
+    before = drawn.read_bytes()
+    drawn.write_bytes(before + b" ")
+    again = {"format": "labelme", "for_correction": 3}
+    with pytest.raises(InputError, match=r"\.json: found it changed since it was exported.* move .* away"):
+        _make(two.task(ExportSequence, **again))
+    drawn.write_bytes(before)
+    new = folder / "toy" / "new.json"
+    new.write_text("{}")
+    with pytest.raises(InputError, match=r"new\.json: found it changed"):
+        _make(two.task(ExportSequence, **again))
+    new.unlink()
+    assert _make(two.task(ExportSequence, **again))[-1] == "export/labelme-for-correction"
