@@ -123,7 +123,7 @@ def _labels(numbers: Mapping[ExportedClass, int]) -> list[str]:
     names = {number: each.name for each, number in numbers.items()}
     last = max(names)
     if last > _IGNORED:
-        names[_IGNORED] = _unlike("ignore", names)
+        names[_IGNORED] = _unlike("ignored", names)
     for number in range(1, last):
         names.setdefault(number, _unlike("other", names))
     return [names[number] for number in range(1, last + 1)]

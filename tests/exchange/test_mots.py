@@ -79,7 +79,7 @@ def test_no_class_is_10_and_the_one_that_is_judged_is_2(tmp_path: Path) -> None:
     folder = export(Mots(), {"train": [sample("a", [labels], classes=classes)]}, tmp_path / "out", terms)
     names = (folder / "MOTS-train/a/instances/labels.txt").read_text().splitlines()
     assert names[:3] == ["class 1", "class 12", "class 2"]
-    assert names[8:] == ["class 8", "ignore", "class 9", "class 10", "class 11"]
+    assert names[8:] == ["class 8", "ignored", "class 9", "class 10", "class 11"]
     values = [line.split(" ")[1] for line in (folder / "MOTS-train/a/gt/gt.txt").read_text().splitlines()]
     assert values == ["1001", "2002", "10000"]
 

@@ -9,10 +9,24 @@ import pytest
 from PIL import Image
 
 from stages.exchange.binary import Binary
+from stages.exchange.binary_reader import READER
 from stages.exchange.csv_tables import CsvTables
 from stages.exchange.cutouts import Cutouts
-from tests.exchange.adversarial import QUOTES, SAMPLES, SCRIPTS, Sample, dropped, picture, sample_id, tiny, two_objects
+from tests.exchange.adversarial import (
+    QUOTES,
+    SAMPLES,
+    SCRIPTS,
+    Sample,
+    come_and_go,
+    dropped,
+    filling,
+    picture,
+    sample_id,
+    tiny,
+    two_objects,
+)
 from tests.exchange.driver import export, tree
+from tests.exchange.reading import check_equal, maps
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -64,6 +78,16 @@ def test_a_black_and_white_picture_an_object_and_frame(make: Callable[[], Sample
             with Image.open(folder / str(each.id) / name) as mask:
                 assert mask.mode == "L"
                 assert np.array_equal(np.array(mask), 255 * (labels == each.id))
+
+
+@pytest.mark.parametrize("make", [two_objects, filling, come_and_go], ids=sample_id)
+def test_black_and_white_pictures_come_back_as_import_masks_reads_them(
+    make: Callable[[], Sample], tmp_path: Path
+) -> None:
+    sample = make()
+    folder = export(Binary(), {"train": [sample]}, tmp_path / "out") / sample.sequence.name
+    names = [f"{index:05d}.png" for index in range(len(sample.maps))]
+    check_equal(maps(READER, folder), names, sample.kept)
 
 
 @pytest.mark.parametrize("make", SAMPLES, ids=sample_id)

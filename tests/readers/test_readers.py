@@ -249,6 +249,18 @@ def test_labelme(tmp_path: Path) -> None:
     assert compare(read("labelme", "labelme", folder), frames(SAMPLES, by_name)) > 500
 
 
+def test_labelme_draws_outlines_half_a_pixel_wider(tmp_path: Path) -> None:
+    """Its rasteriser takes the border, too: all of a mask is there, and at most a pixel around it."""
+
+    def wider(found: np.ndarray, mask: np.ndarray) -> bool:
+        around = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        return bool(found[mask].all() and not found[~around].any())
+
+    samples = [adversarial.one_object(), adversarial.filling()]
+    folder = exported("labelme", tmp_path / "out", samples, Terms(shape="polygon"))
+    compare(read("labelme", "labelme", folder), frames(samples, by_name), wider)
+
+
 def test_label_studio(tmp_path: Path) -> None:
     folder = exported("labelstudio", tmp_path / "out", SAMPLES)
     names = frames(SAMPLES, lambda sample, index, number: f"{sample.sequence.name}/{index}")
