@@ -105,6 +105,7 @@ def ask_again(place: Place, terms: Terms, frames: Collection[int] = (), *, dry_r
         LisError: one of them was not declined; or a run works on the sequence.
     """
     from stages.steps.ask import ask
+    from stages.steps.legend import objects_to_paint
 
     def checked(now: SequenceSnapshot) -> Amended:
         declined = declined_in(now)
@@ -122,17 +123,18 @@ def ask_again(place: Place, terms: Terms, frames: Collection[int] = (), *, dry_r
         before = snapshot_of(place, terms)
         again = checked(before)
         if again.frames:
-            without_them = place_anchors.plan(
+            as_if_annotated = place_anchors.plan(
                 before.frame_count,
-                sorted({*drawn_in(before).annotated, *again.frames}),
+                sorted({*before.annotated, *before.painted, *again.frames}),
                 terms.requests,
                 terms.placement,
                 requests.issued_anchors(root, before.request_terms),
                 requests.declined_frames(root, before.request_terms),
             )
-            requests.ask_again(root, before.request_terms, again.frames, without_them)
+            requests.ask_again(root, before.request_terms, again.frames, as_if_annotated)
             now = snapshot_of(place, terms)
-            ask(root, now.request_terms, now.plan, now.frame_files)
+            to_paint = objects_to_paint(now.objects, now.scribbles.object_ids)
+            ask(root, now.request_terms, now.plan, now.frame_files, to_paint)
         for line in again.said:
             write_log(root, line)
         return again
@@ -146,7 +148,7 @@ def show(place: Place, terms: Terms) -> dict[str, Any]:
     """
     now = snapshot_of(place, terms)
     drawn, scribbles = drawn_in(now), now.scribbles
-    asked, suggested = requests.asked_by(now.root), requests.suggested_frames(now.root)
+    waiting, suggested = requests.frames_waiting(now.root, terms.scribbles), requests.suggested_frames(now.root)
     annotated, declined = drawn.annotated, declined_in(now)
     return {
         "sequence": place.seq,
@@ -164,13 +166,9 @@ def show(place: Place, terms: Terms) -> dict[str, Any]:
         ],
         "frames": [_of_frame(drawn, scribbles, index) for index in annotated],
         "painted": {str(i): [path.name for path in paths] for i, paths in now.painted.items() if i not in annotated},
-        "waiting": sorted(
-            index
-            for index, name in asked.items()
-            if name == terms.scribbles and index not in {*annotated, *suggested, *now.painted}
-        ),
+        "waiting": sorted(waiting.difference(annotated, now.painted)),
         "declined": list(declined),
-        "suggested": sorted(suggested.difference(annotated)),
+        "suggested": sorted(suggested.difference(annotated, waiting)),
     }
 
 

@@ -82,6 +82,16 @@ def frames_asked_for(root: Path, scribble_set: str) -> frozenset[int]:
     return frozenset().union(*ours)
 
 
+def frames_waiting(root: Path, scribble_set: str) -> frozenset[int]:
+    """The frames that wait for scribbles of a set, under whatever terms.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    issues = (issue for issue in _read(root).issued if issue["terms"].get("scribbles") == scribble_set)
+    return frozenset(index for issue in issues for index in issue["waiting"])
+
+
 def suggested_frames(root: Path) -> frozenset[int]:
     """The frames that the report suggests.
 
@@ -187,7 +197,7 @@ def ask_again(root: Path, terms: Json, frames: Collection[int], plan: Plan) -> N
         root: the sequence's folder of results.
         terms: see `issued_anchors`.
         frames: that are to be asked for.
-        plan: the anchors as they are without them.
+        plan: the anchors to note with them, if nobody was asked under these terms yet.
 
     Raises:
         StageError: see `issued_anchors`.
