@@ -31,11 +31,11 @@ from stages.exchange.soft import SoftFrame
 from stages.exchange.terms import Terms
 from stages.formats.report_data import JudgedFrame
 
-AUTO_LIMIT: Final = 0.15
+AUTO_LIMIT: Final = 0.3
 """The doubt above which `auto` leaves frames out, found on the development sequences (docs/results.md)."""
 AUTO_KEPT: Final = 0.8
 """The share of an export's frames that `auto` keeps at least."""
-_BY_A_PERSON: Final = frozenset({Source.ANCHOR})
+_BY_A_PERSON: Final = frozenset({Source.ANCHOR, Source.GIVEN})
 
 
 class Verdict(NamedTuple):
@@ -56,7 +56,7 @@ def check_terms(terms: Terms) -> None:
     """
     for name, value in (("--max-doubt", terms.max_doubt), ("--unknown-objects", terms.unknown_objects)):
         if value not in (None, "auto") and not 0 <= float(value) <= 1:
-            raise InputError(f"found {name} {value:g}, expected a doubt in [0, 1]; 0.15 is a usual one")
+            raise InputError(f"found {name} {value:g}, expected a doubt in [0, 1]; 0.3 is a usual one")
     if terms.unknown_soft is not None and not 0 < terms.unknown_soft < 0.5:
         raise InputError(
             f"found --unknown-soft {terms.unknown_soft:g}, expected how far from one half soft masks are unknown, "

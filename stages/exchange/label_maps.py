@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.core.errors import InputError, StageError
+from stages.core.states import Source
 from stages.core.types import Frame, LabelMap
 from stages.exchange import doubtful
 from stages.exchange.at_source import at_source, source_frames
@@ -78,7 +79,8 @@ class LabelMaps:
     def _one(self, index: int, soft: SoftFrame | None, picture: Frame | None) -> Labelled:
         labels = self._read(index)
         if picture is not None and soft is not None:
-            labels = at_source(labels, soft, picture)
+            is_given = any(row.source == Source.GIVEN for row in self.rows[index])
+            labels = at_source(labels, soft, picture, is_given=is_given)
         absent = [each.id for each in self._material.objects if not each.may_be_on(index)]
         is_cut = np.isin(labels, absent)
         cut_px = int(np.count_nonzero(is_cut))
