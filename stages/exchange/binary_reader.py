@@ -31,24 +31,26 @@ class BinaryReader:
 
     def recognises(self, source: Path) -> bool:
         """A folder in which folders lie that are called by numbers, and hold PNGs."""
-        return (
-            bool(_folders(source))
-            and not has_pngs(source)
-            and all(folder.name.isdigit() for folder in _folders(source))
-        )
+        try:
+            return (
+                source.is_dir()
+                and not has_pngs(source)
+                and any(folder.name.isdigit() and has_pngs(folder) for folder in source.iterdir())
+            )
+        except OSError:
+            return False
 
     def pictures(self, source: Path) -> Iterator[Picture]:
         """One a stem, whichever objects have it; numbers are ids, other names those of objects."""
-        folders = _folders(source)
-        if not folders:
-            raise InputError(f"{source}: found no folder with PNGs in it, expected {self.source}; check --format")
-        by_stem: dict[str, list[tuple[Path, Path]]] = {}
-        for folder in sorted(folders, key=lambda folder: (len(folder.name) * folder.name.isdigit(), folder.name)):
-            for path in pictures_in(folder):
-                by_stem.setdefault(path.name, []).append((folder, path))
-        for name, files in sorted(by_stem.items()):
-            where = f"{source}/*/{shown(name)}" if len(files) > 1 else str(files[0][1])
-            yield Picture(name, where, partial(_shapes, files))
+        by_name: dict[str, list[Path]] = {}
+        for path in pictures_in(source):
+            if source in (path, path.parent):
+                raise InputError(f"{source}: found {shown(path.name)} in no object's folder, expected {self.source}")
+            above = path.relative_to(source).parent.parent  # of an export, the sequence's folder
+            by_name.setdefault((above / path.name).as_posix(), []).append(path)
+        for name, files in sorted(by_name.items()):
+            where = str(files[0]) if len(files) == 1 else f"{source}: {shown(name)}"
+            yield Picture(name, where, partial(_shapes, sorted(files, key=_object_first)))
 
 
 def binary_mask(path: Path) -> NDArray[np.bool_]:
@@ -108,20 +110,17 @@ def _grey(path: Path, picture: Image.Image) -> NDArray[Any]:
     return colours[..., 0]
 
 
-def _shapes(files: list[tuple[Path, Path]]) -> Iterator[Shape]:
-    for folder, path in files:
-        where = f"object {shown(folder.name)}"
-        if folder.name.isascii() and folder.name.isdigit():
-            yield Shape(binary_mask(path), object_id=int(folder.name[-9:]), where=where)
-        else:
-            yield Shape(binary_mask(path), label=folder.name, where=where)
+def _shapes(files: list[Path]) -> Iterator[Shape]:
+    for path in files:
+        name = path.parent.name
+        object_id = int(name[-9:]) if name.isascii() and name.isdigit() else None
+        yield Shape(binary_mask(path), object_id, name if object_id is None else "", f"object {shown(name)}")
 
 
-def _folders(source: Path) -> list[Path]:
-    try:
-        return [path for path in sorted(source.iterdir()) if not path.name.startswith(".") and has_pngs(path)]
-    except OSError:
-        return []
+def _object_first(path: Path) -> tuple[int, str]:
+    """Named objects, then ids in their order."""
+    name = path.parent.name
+    return len(name) if name.isdigit() else 0, name
 
 
 READER: Final[Reader] = BinaryReader()

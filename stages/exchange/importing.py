@@ -116,6 +116,11 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes) -> Findin
     Raises:
         InputError: the source cannot be used, see `stages.exchange.incoming`; or what is in it is not this sequence's.
     """
+    if target.result is not None and source.exists() and source.resolve() == target.result.resolve():
+        raise InputError(
+            f"{source}: found the result itself, expected masks in another folder; put copies of those that you have "
+            "corrected there, and mend the result: lis verify --repair"
+        )
     matched = match(reader.pictures(source), target.frames, wishes.name_prefix, str(source))
     pictures = matched.pictures
     if not pictures:
@@ -263,6 +268,9 @@ def _tell(found: Findings, target: Target) -> None:
         found.said.append(f"object {object_id} is gone from the frame{'s' * (len(frames) > 1)} {_list(frames)}")
     if found.given:
         found.said.append(f"given already, and the same: {_list(found.given)}")
+    if not target.objects.known and found.arrivals:
+        ids = sorted({each for arrival in found.arrivals for each in arrival.object_ids})
+        found.said.append(f"objects that come in, of which nobody has said what they are: {_list(ids) or 'none'}")
     for (label, _), object_id in target.objects.new.items():
         found.said.append(f"new: object {object_id}" + f" ({label})" * bool(label))
 

@@ -17,8 +17,10 @@ class PngReader:
     source = "a folder of indexed masks, <stem>.png by the frames' stems"
 
     def recognises(self, source: Path) -> bool:
-        """A folder in which PNGs lie, or one of them."""
-        return has_pngs(source) if source.is_dir() else source.suffix.lower() == ".png" and source.is_file()
+        """A folder in which PNGs lie, without a JSON file for each (LabelMe's), or one of them."""
+        if not source.is_dir():
+            return source.suffix.lower() == ".png" and source.is_file()
+        return has_pngs(source) and not any(path.with_suffix(".json").exists() for path in source.glob("*.png"))
 
     def pictures(self, source: Path) -> Iterator[Picture]:
         """One a file; names are those below the source."""

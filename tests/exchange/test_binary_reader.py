@@ -122,5 +122,13 @@ def test_folders_are_ids_or_names(tmp_path: Path) -> None:
 
 def test_a_folder_of_plain_pngs_is_no_folder_of_objects(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "00001.png")
-    with pytest.raises(InputError, match=r"found no folder with PNGs in it, expected a folder of <id>/<stem>\.png"):
+    with pytest.raises(InputError, match=r"found 00001\.png in no object's folder, expected a folder of <id>/<stem>"):
         [*READER.pictures(tmp_path)]
+
+
+def test_of_an_export_of_several_sequences_names_have_their_folder(tmp_path: Path) -> None:
+    for folder in ("dog/1", "dog/2", "cat/1"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(GREY).save(tmp_path / folder / "00001.png")
+    assert [picture.name for picture in READER.pictures(tmp_path)] == ["cat/00001.png", "dog/00001.png"]
+    assert READER.recognises(tmp_path / "dog")

@@ -1,5 +1,6 @@
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,18 @@ def test_what_was_given_before_is_kept_and_the_same_is_not_given_twice(target: T
     give(found, target)
     kept = [*(target.scribble_file.parent / "removed").rglob("*.png")]
     assert [path.read_bytes() for path in kept] == [former]
+
+
+def test_the_result_itself_is_no_source_since_nothing_differs_from_itself(target: Target) -> None:
+    with pytest.raises(InputError, match="found the result itself, expected masks in another folder"):
+        look(READER, target.result or Path(), target, Wishes())
+
+
+def test_where_nobody_has_said_which_objects_there_are_those_that_come_are_told(target: Target, source: Path) -> None:
+    unnamed = replace(target, objects=Objects(frozenset()))
+    assert "objects that come in, of which nobody has said what they are: 1, 2" in (
+        look(READER, source, unnamed, Wishes()).said
+    )
 
 
 def test_an_object_that_goes_is_told(target: Target, source: Path) -> None:
