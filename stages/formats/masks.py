@@ -5,10 +5,8 @@ case only: editors and optimisers write our palette shorter and in another order
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.core.errors import InputError, StageError
 from stages.core.palette import IGNORE, davis_palette
@@ -64,7 +62,7 @@ def read_mask(path: Path) -> LabelMap:
 
     If every colour in it is one of ours, and some have another number, the palette was put in another order: then it is
     read by its colours. Grey pictures are read too: with values 0 and 255 only they are masks of a single object
-    (DAVIS-2016), 255 becomes 1; other grey values below 255 are ids as they stand, in 16 bits, too.
+    (DAVIS-2016), 255 becomes 1; other grey values below 255 are ids as they stand.
 
     Returns:
         (H, W) uint8 object ids; 255 in an indexed PNG stays what it is (`IGNORE`).
@@ -76,8 +74,6 @@ def read_mask(path: Path) -> LabelMap:
     picture = load_picture(path)
     if picture.format in ("JPEG", "MPO"):
         raise InputError(f"{path}: found a JPEG, whose compression invents ids; save as PNG")
-    if picture.mode.startswith("I"):
-        return _from_deep(path, np.asarray(picture))
     if picture.mode not in ("P", "L", "1"):
         raise InputError(
             f"{path}: found a picture of mode {picture.mode}, whose colours would have to be guessed, expected "
@@ -94,16 +90,6 @@ def read_mask(path: Path) -> LabelMap:
         f"{path}: found a grey picture with {len(np.unique(values))} values up to 255, expected object ids, or 0 and "
         "255 for a single object; save the label map as an indexed PNG (mode P)"
     )
-
-
-def _from_deep(path: Path, values: NDArray[Any]) -> LabelMap:
-    """Ids that were saved with more bits than they need."""
-    if values.min() < 0 or values.max() >= IGNORE:
-        raise InputError(
-            f"{path}: found 16 bits a pixel with values up to {values.max()}, expected object ids in 0..{IGNORE - 1}; "
-            "save the label map as an indexed PNG (mode P)"
-        )
-    return values.astype(np.uint8)
 
 
 def _by_our_palette(path: Path, values: LabelMap, palette: list[int]) -> LabelMap:

@@ -136,11 +136,3 @@ def test_a_jpeg_is_no_mask(tmp_path: Path) -> None:
     Image.fromarray(OBJECTS).save(tmp_path / "a.png", format="JPEG")
     with pytest.raises(InputError, match=r"a\.png: found a JPEG, whose compression invents ids; save as PNG"):
         read_mask(tmp_path / "a.png")
-
-
-def test_ids_in_16_bits_are_ids_and_other_numbers_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(OBJECTS.astype(np.uint16)).save(tmp_path / "a.png")
-    assert (read_mask(tmp_path / "a.png") == OBJECTS).all()
-    Image.fromarray(OBJECTS.astype(np.uint16) * 1001).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png: found 16 bits a pixel with values up to 2002, expected object ids"):
-        read_mask(tmp_path / "a.png")
