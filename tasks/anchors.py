@@ -83,7 +83,9 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
     def needs_engine(self) -> bool:
         """Not where the mask is given, or where all that was said of one is which objects are absent."""
         drawn = self.snapshot.scribbles
-        return self.given is None and (self.frame not in drawn.corrects or bool(drawn.frame(self.frame).lines))
+        return self.frame not in self.snapshot.masked and (
+            self.frame not in drawn.corrects or bool(drawn.frame(self.frame).lines)
+        )
 
     def uses(self) -> Json:
         """This frame's picture, and its mask, if one was given; else the strokes, what they correct, and the engine."""

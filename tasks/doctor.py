@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stages.core.errors import InputError, LisError, StageError
+from stages.core.masks import ids_in
 from stages.core.words import how_long
 from stages.formats.files import existing, free_mib, takes_files
 from stages.formats.frames import read_frame
@@ -83,8 +85,7 @@ def look_at_strokes(task: RefineSequence) -> "Reading":
     now = task.snapshot
     check_names(task.root, now.frame_count)
     check_video(now.scribble_file, now.scribbles, now.video, now.scribbles.annotated)
-    for mask in now.given.values():
-        read_given(mask.path, now.video.size_wh)
+    given = {index: read_given(mask.path, now.video.size_wh) for index, mask in now.given.items()}
     for index, digest in now.scribbles.corrects.items():
         if index not in now.given:
             read_seen(now.scribble_file, index, digest, now.video.size_wh)
@@ -94,7 +95,7 @@ def look_at_strokes(task: RefineSequence) -> "Reading":
             f"{now.scribble_file}: painted pictures wait to be read into it, found a folder that cannot be written; "
             "allow it, or keep scribbles in another folder: --scribbles-root"
         )
-    return read
+    return replace(read, masks={**given, **read.masks})
 
 
 def _scribbles(task: RefineSequence) -> str:
@@ -102,13 +103,15 @@ def _scribbles(task: RefineSequence) -> str:
     painted = look_at_strokes(task)
     drawn, waiting = painted.scribbles, now.plan.requested
     known, fault = now.names
+    ids = sorted({*drawn.object_ids}.union(*map(ids_in, painted.masks.values())))
     objects = ", ".join(
-        f"{object_id} {known.of(object_id).name}" if known.listed else str(object_id) for object_id in drawn.object_ids
+        f"{object_id} {known.of(object_id).name}" if known.listed else str(object_id) for object_id in ids
     )
     objects = objects or "none yet"
-    found = f"{now.scribble_file}: {len(drawn.annotated)} frames annotated, objects: {objects}"
+    annotated = {*drawn.annotated, *painted.masks}
+    found = f"{now.scribble_file}: {len(annotated)} frames annotated, objects: {objects}"
     if now.given:
-        found += f"; masks given for {len(now.given)} frames: {', '.join(str(index) for index in now.given)}"
+        found += f"; masks given for the frames {', '.join(str(index) for index in now.given)}"
     if waiting:
         found += f"; waiting for {len(waiting)} frames: {', '.join(str(index) for index in waiting)} (exit code 20)"
     if now.painted:

@@ -133,6 +133,7 @@ def note_requests(
             "paint_on": paint_on(index),
             "save_as": f"{FOLDER}/{index:05d}.strokes.png",
             "or_if_nothing_is_there": f"{FOLDER}/{index:05d}.empty.png",
+            "or_the_mask_itself": f"{FOLDER}/{index:05d}.mask.png",
         }
         for index in plan.requested
     ]

@@ -164,7 +164,11 @@ class SequenceSnapshot:
             index: tuple(
                 path
                 for path in paths
-                if path.name in held and (index not in annotated or _seen(path) == held[path.name])
+                if path.name in held
+                and (
+                    index not in (self.given if paintings.is_mask(path) else annotated)
+                    or _seen(path) == held[path.name]
+                )
             )
             for index, paths in found.items()
         }
@@ -172,22 +176,29 @@ class SequenceSnapshot:
 
     @cached_property
     def given(self) -> Mapping[int, GivenMask]:
-        """The masks that were given with the scribble set: frame index -> mask, ascending.
+        """The masks that were given with the scribble set: frame index -> mask.
 
-        For the tasks of a run, those that lay there when it began, and those that it has read since.
+        For the tasks of a run, those that lay there when it began, and those that were read from `requests/` since.
         """
-        found = given_frames(self.scribble_file)
         if self.is_held:
-            held = _held[self.place, self._terms]
-            read = {int(name.partition(".")[0]) for name in held.painted if paintings.is_mask(Path(name))}
-            now = {index: path for index, path in found.items() if index in read}
-            return dict(sorted({**held.given, **_with_digests(now)}.items()))
+            began_with = _held[self.place, self._terms]
+            read = [int(name.partition(".")[0]) for name in began_with.painted if paintings.is_mask(Path(name))]
+            paths = {index: masks_folder(self.scribble_file) / f"{index:05d}.png" for index in read}
+            return {**began_with.given, **{i: _given_mask(path) for i, path in paths.items() if path.is_file()}}
+        found = given_frames(self.scribble_file)
         if outside := [path for index, path in found.items() if index >= self.frame_count]:
             raise InputError(
                 f"{outside[0]}: found a mask of a frame that does not exist, expected frames in "
                 f"0..{self.frame_count - 1}, counted from 0; rename it, or move it out of the folder"
             )
-        return _with_digests(found)
+        return {index: _given_mask(path) for index, path in found.items()}
+
+    @cached_property
+    def masked(self) -> frozenset[int]:
+        """The frames whose masks are given, or lie in `requests/` to be read."""
+        return frozenset(
+            {*self.given, *(index for index, paths in self.painted.items() if paintings.is_mask(paths[0]))}
+        )
 
     @cached_property
     def annotated(self) -> tuple[int, ...]:
@@ -306,8 +317,8 @@ _held: dict[tuple[Place, Terms | None], _BeganWith] = {}
 """What a run began with."""
 
 
-def _with_digests(masks: Mapping[int, Path]) -> dict[int, GivenMask]:
-    return {index: GivenMask(path, _digest(path, _seen(path))) for index, path in masks.items()}
+def _given_mask(path: Path) -> GivenMask:
+    return GivenMask(path, _digest(path, _seen(path)))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.steps.verify import Fault, Finding
-from tasks.runtime.snapshot import Place
+from stages.formats.files import sha256
+from stages.formats.given_masks import keep_seen, seen_copy, write_given
+from stages.steps.verify import Fault, Finding, verify_inputs
+from tasks.runtime.snapshot import Place, paths_of
 from tasks.verify import Verdict, check, kept_of
 from tests.cli.test_cli import run
 from tests.conftest import Project, add_sequence_without_home
@@ -85,6 +87,23 @@ def test_repair_touches_neither_inputs_nor_what_is_not_its_own(finished: Project
     ]  # fmt: skip
     assert {path: path.read_bytes() for path in (finished.folder / "data").rglob("*") if path.is_file()} == before
     assert [path.name for path in (finished.root / "masks").iterdir()] == ["notes.txt"]
+
+
+def test_masks_that_were_given_and_seen_are_inputs(project: Project) -> None:
+    truth = project.clip.truth(3)
+    good, small = (write_given(project.scribble_file, 3 + i, truth[i:]) for i in range(2))
+    digest = sha256(good)
+    project.scribble(5, corrects={"7": digest})
+    seen = seen_copy(project.scribble_file, 7, digest)
+    paths = paths_of(Place(str(project.folder / "data"), str(project.folder / "outputs"), "", project.seq))
+
+    def unusable() -> list[Path]:
+        return [found.path for found in verify_inputs(paths, project.root, lambda _: None)]
+
+    assert unusable() == [seen, small]
+    keep_seen(project.scribble_file, 7, good.read_bytes(), digest)
+    small.rename(good)
+    assert unusable() == [good]
 
 
 def test_a_picture_that_rotted_without_a_trace_in_its_times_is_found(finished: Project) -> None:

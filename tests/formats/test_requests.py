@@ -44,6 +44,7 @@ def test_a_request_says_which_frame_where_to_paint_and_how_to_save(tmp_path: Pat
                 "paint_on": "requests/00005.png",
                 "save_as": "requests/00005.strokes.png",
                 "or_if_nothing_is_there": "requests/00005.empty.png",
+                "or_the_mask_itself": "requests/00005.mask.png",
             }
         ],
         "issued": [{"terms": TERMS, "anchors": [2, 5, 11], "waiting": [5]}],

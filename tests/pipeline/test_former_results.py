@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import AnchorMask
+from tasks import AnchorMask, RefineAnchor, RefineSequence
 from tests.conftest import Project
 from tests.pipeline.test_resume import AFTER_A_STROKE_ON_5, REFINED, move_a_stroke
 
@@ -80,6 +80,28 @@ def test_a_changed_stroke_remakes_what_rests_on_it_and_the_refined_anchors_that_
     assert former.ran() == sorted([*AFTER_A_STROKE_ON_5, "refined/00002", "refined/00008", "refined/00011"])
     former.run()
     assert former.ran() == []
+
+
+def without_strokes(key: Json) -> Json:
+    """Refined anchors that were made before strokes held against the refiner."""
+    return {name: value for name, value in key.items() if name != "strokes"}
+
+
+def finished_at(folder: Path, when: str) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["run"]["manifest_sha256"]
+    manifest["run"]["finished_at"] = when
+    path.write_text(json.dumps({**manifest, "schema": 1}))
+
+
+def test_a_refined_anchor_holds_from_before_strokes_did_unless_its_anchor_was_made_again(finished: Project) -> None:
+    for index in (2, 5, 8, 11):
+        rewrite_key(finished.root / "refined" / f"{index:05d}", without_strokes)
+    assert finished.task(RefineSequence).complete()
+    finished_at(finished.root / "anchor_masks" / "00005", "2999-01-01T00:00:00+0000")
+    assert not finished.task(RefineAnchor, frame=5).complete(), "it came out the same, of other strokes perhaps"
+    assert finished.task(RefineAnchor, frame=8).complete()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from stages.formats.given_masks import write_given
+from stages.formats.masks import read_mask
 from tests.conftest import Project
 
 
@@ -37,6 +38,27 @@ def test_masks_alone_make_a_result_without_any_segmenter(project: Project) -> No
     project.ran()
     project.run("RefineSequence", "--placement", "given", "--segmenter", "fbrs:resnet34_dh128")
     assert project.ran() == []
+
+
+def test_masks_beside_the_pictures_to_paint_on_are_picked_up(project: Project) -> None:
+    """Without a segmenter, too; grey pictures of 0 and 255 are masks of one object."""
+    few = ("RefineSequence", "--requests", "1")
+    weightless = (*few, "--segmenter", "fbrs:resnet34_dh128")
+    project.run(*few, expect=20)
+    asked = [each["frame"] for each in json.loads((project.root / "requests.json").read_text())["waiting"]]
+    for index in asked:
+        grey = np.where(project.clip.truth(index) == 1, 255, 0).astype(np.uint8)
+        Image.fromarray(grey).save(project.root / "requests" / f"{index:05d}.mask.png")
+    output = project.run(*weightless)
+    for index in asked:
+        assert f"frame {index}: object 1, a whole mask, from {index:05d}.mask.png" in output
+        given = project.scribble_file.with_name("001.masks") / f"{index:05d}.png"
+        assert np.array_equal(read_mask(given), project.clip.truth(index) == 1)
+        assert (project.root / "masks" / given.name).read_bytes() == given.read_bytes()
+    project.ran()
+    project.run(*weightless)
+    assert project.ran() == []
+    assert not project.scribble_file.exists()
 
 
 def test_a_given_mask_among_strokes_remakes_what_rests_on_it(finished: Project) -> None:

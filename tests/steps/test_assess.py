@@ -46,6 +46,13 @@ def doubts(rows: list[FrameQuality], anchors: list[int], frame_count: int) -> di
     return {judged.frame: judged.doubt for judged in judge(rows, anchors, names(frame_count))}
 
 
+def test_what_a_person_gave_is_not_doubted_whatever_lies_beside_it() -> None:
+    """The area jumps from frame to frame, which speaks against a mask from strokes."""
+    for source, is_doubted in ((Source.ANCHOR, True), (Source.GIVEN, False)):
+        rows = [row(0, source=Source.ANCHOR), row(1, area_px=4), row(2, source=source, area_px=AREA_PX)]
+        assert (doubts(rows, [0, 2], 3)[2] > 0) == is_doubted
+
+
 def doubt_of(changed: FrameQuality) -> float:
     """The doubt of one row in an otherwise faultless stretch between the anchors 0 and 10."""
     rows = [other for other in video(11, [0, 10]) if other.frame != changed.frame]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from stages.formats.given_masks import write_given
 from tasks import doctor
 from tasks.doctor import examine
 from tasks.overview import overview
@@ -70,6 +71,18 @@ def test_names_are_told_and_a_bad_file_of_them_is_no_problem(project: Project) -
     line = f"{names}: found schema 2, expected 1; update the program. Until then objects have no names"
     assert f"objects: 1, 2; warning: {line}" in rows["scribbles"]
     assert overview(project.task()).warning.startswith(line)
+
+
+def test_masks_are_looked_at_and_need_no_segmenter(project: Project) -> None:
+    truth = project.clip.truth(2)
+    path = write_given(project.scribble_file, 2, truth)
+    well, rows = diagnose(project, placement="given", segmenter="fbrs:resnet34_dh128")
+    assert well
+    assert rows["scribbles"].endswith("001.json: 1 frames annotated, objects: 1, 2; masks given for the frames 2")
+    assert "1 anchor_masks" in rows["tasks"]
+    write_given(project.scribble_file, 2, truth[:, 1:])
+    well, rows = diagnose(project, placement="given")
+    assert not well and f"{path}: found 127x96 pixels, expected 128x96" in rows["scribbles"]
 
 
 def test_what_was_painted_is_looked_at_and_left_as_it_is(project: Project) -> None:
