@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -127,9 +128,10 @@ class ExportPart(AnyExport, StageTask):
         return Path(results.EXPORT_PARTS) / f"{self.format}-{digest[:10]}"
 
     def uses(self) -> Json:
-        """The masks, names and classes, and what was asked for."""
+        """The masks, the pictures, names and classes, and what was asked for."""
         return {
             "masks": self._result().content,
+            "frames": load_manifest(self.root / results.FRAMES).content,
             "names": self.material.digest,
             "sequence": self.called,
             "format": [self.format, self.form.version],
@@ -185,10 +187,9 @@ class ExportPart(AnyExport, StageTask):
         """What joining needs to know."""
         from stages.exchange.joining import Share
 
-        frames = FramesJson.read(self.root / results.FRAMES)
         said = {"sequence": self.seq, "dataset": paths_of(self.place).dataset, "masks": self._result().content}
         folder = paths_of(self.place).frames
-        return Share(self.target(), split, folder, dict(frames.digests), said, self.found_source)
+        return Share(self.target(), split, folder, said, self.found_source)
 
     def _result(self) -> Manifest:
         return load_manifest(self.root / self.result)
@@ -413,7 +414,7 @@ class ExportTask(AnyExport, PublishedTask):
             "left_out": {one.name: one.why for one in self.found[1]},
             "max_doubt": self.parts[0].export_terms.max_doubt,
         }
-        _, self._known = join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
+        join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
         if self.report:
             write_sheet(folder, [part.material for part in self.parts], self.parts[0].terms_of_part)
         return []
@@ -433,9 +434,23 @@ class ExportTask(AnyExport, PublishedTask):
         elif [each.id for each in self.class_list] != [*range(1, len(self.class_list) + 1)]:
             self.note(f"classes: {numbered}, as classes.json has them; formats that count from 0 close the gaps")
 
-    def known_digests(self) -> Mapping[str, str]:
-        """Of linked and copied pictures."""
-        return self._known
+    def known_digest(self, path: Path) -> str | None:
+        """Of a linked picture, as the results were made from it."""
+        if not path.is_symlink():
+            return None
+        folder, name = os.path.split(path.readlink())
+        frames = self._frames_of.get(os.path.realpath(path.parent / folder))
+        return self._digests_in(frames).get(name) if frames else None
+
+    @cached_property
+    def _digests_in(self) -> Callable[[Path], Mapping[str, str]]:
+        """Those of a sequence's pictures; an export's links are met sequence by sequence."""
+        return lru_cache(maxsize=2)(lambda frames: dict(FramesJson.read(frames).digests))
+
+    @cached_property
+    def _frames_of(self) -> dict[str, Path]:
+        """A sequence's folder of pictures -> what its results say of them."""
+        return {os.path.realpath(paths_of(p.place).frames): p.root / results.FRAMES for p in self.parts}
 
 
 class ExportSequence(ExportTask, StageTask):

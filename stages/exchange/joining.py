@@ -48,8 +48,6 @@ class Share:
     split: str
     pictures: Path
     """The folder of the sequence's pictures."""
-    digests: Mapping[str, str]
-    """Name of a picture -> its sha256, as the results were made from it."""
     said: Mapping[str, Any]
     """What export.json says of the sequence beyond what its part does."""
     source: Source | None = None
@@ -110,7 +108,7 @@ def _masks_mib(material: Material, form: Format, terms: Terms) -> float:
 
 def join_parts(
     folder: Path, shares: Iterable[Share], form: Format, asked: Asked, progress: Progress = silent
-) -> tuple[Counts, dict[str, str]]:
+) -> Counts:
     """Make an export of parts.
 
     Args:
@@ -121,7 +119,7 @@ def join_parts(
         progress: is told of every sequence.
 
     Returns:
-        What became of all frames; and the sha256 of files that are known without reading them, by their paths.
+        What became of all frames.
 
     Raises:
         InputError: no frame is kept.
@@ -137,12 +135,11 @@ def join_parts(
         )
     kept = [part for part in parts if part.counts.kept]
     placing = Placing(folder, way_of(form, asked.terms))
-    known: dict[str, str] = {}
     for part in progress(kept, len(kept)):
         split = part.share.split
         for path, content in part.reader.files():
             files.write(placing.make_room(path.replace(SPLIT, split)), content)
-        known |= _place_pictures(placing, part)
+        _place_pictures(placing, part)
     by_split = {split: [part.reader for part in kept if part.share.split == split] for split in _splits(parts)}
     form.join(by_split, _Shared(placing), asked.terms)
     _write_text(folder / FRAMES_CSV, _table(parts))
@@ -151,23 +148,19 @@ def join_parts(
         measured.join(part.reader.measured)
     files.write_json(folder / EXPORT_JSON, _described(parts, form, asked, total, measured))
     files.write(folder / README, _readme(form, asked, total, measured))
-    return total, known
+    return total
 
 
-def _place_pictures(placing: Placing, part: "_Part") -> dict[str, str]:
-    """Returns the digests that are known of them, by their paths."""
+def _place_pictures(placing: Placing, part: "_Part") -> None:
     kept = [entry for entry in _entries(part) if entry.exported_as]
     paths = [entry.exported_as.replace(SPLIT, part.share.split) for entry in kept]
     if (source := part.share.source) is not None and placing.way != "none":
         pictures = source_frames(source.path, [source.indices[entry.frame] for entry in kept])
         for picture, path in zip(pictures, paths, strict=True):
             placing.place_frame(picture, path)
-        return {}
-    return {
-        path: part.share.digests[entry.name]
-        for entry, path in zip(kept, paths, strict=True)
-        if placing.place(part.share.pictures / entry.name, path)
-    }
+        return
+    for entry, path in zip(kept, paths, strict=True):
+        placing.place(part.share.pictures / entry.name, path)
 
 
 def _read_part(share: Share) -> _Part:

@@ -55,30 +55,25 @@ class Placing:
         self.way: Final = way
         self._made: set[Path] = set()
 
-    def place(self, source: Path, path: str) -> bool:
+    def place(self, source: Path, path: str) -> None:
         """Place a picture.
 
         Args:
             source: the sequence's.
             path: below the export's folder, with `/`.
 
-        Returns:
-            Whether the bytes under the new name are the source's.
-
         Raises:
             InputError: the picture cannot be read.
         """
         if self.way == "none":
-            return False
+            return
         target = self.make_room(path)
         if not _is_upright(source) or (self.way == "convert" and source.suffix.lower() not in _JPG):
             write_frame(target, as_rgb(source, load_picture(source)))
-            return False
-        if self.way == "link":
+        elif self.way == "link":
             files.disk.symlink(target, os.path.relpath(source.absolute(), target.parent))
         else:
             files.copy(source, target)
-        return True
 
     def place_frame(self, frame: Frame, path: str) -> None:
         """Place a picture that was decoded: (H, W, 3) uint8 RGB."""

@@ -13,7 +13,7 @@ in `files.sha256`, one a line, as `sha256sum` does; its manifest names this list
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import islice
@@ -181,11 +181,11 @@ def publish(
     weights: Json,
     objects: list[int],
     run: Json,
-    known: Mapping[str, str] | None = None,
+    known: Callable[[Path], str | None] = lambda path: None,
 ) -> None:
     """Describe the files under `temporary`, make them durable, and put them in the place of `folder`.
 
-    `known` are digests that need not be computed, by the names of the files.
+    `known` gives the digests of files that need not be read, by their paths below `temporary`.
 
     Raises:
         StageError: the stage wrote no file.
@@ -196,7 +196,7 @@ def publish(
         count, total_bytes = count + 1, total_bytes + (temporary / name).lstat().st_size
     if not count:
         raise StageError(f"{stage} wrote no file into {folder}: nothing to publish. This is a fault of the program.")
-    found = _digests(temporary, known or {})
+    found = _digests(temporary, known)
     digests = dict(found) if count <= MOST_NAMED else {LIST: _write_list(temporary, found)}
     listed = {"count": count, "bytes": total_bytes, "sha256": digests}
     content = hashlib.sha256(json.dumps([digests, objects], sort_keys=True).encode()).hexdigest()
@@ -214,10 +214,10 @@ def publish(
     files.put_in_place(temporary, folder)
 
 
-def _digests(folder: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _digests(folder: Path, known: Callable[[Path], str | None]) -> Iterator[tuple[str, str]]:
     for name in files.files_below(folder):
         if name != LIST:  # which grows meanwhile
-            yield name, known.get(name) or files.sha256(folder / name)
+            yield name, known(folder / name) or files.sha256(folder / name)
 
 
 def _write_list(folder: Path, digests: Iterator[tuple[str, str]]) -> str:

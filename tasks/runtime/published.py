@@ -3,7 +3,7 @@
 import contextvars
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -141,9 +141,9 @@ class PublishedTask(LisTask):
         """What people should know of the files in a folder: goes into the manifest's `run` block."""
         return {}
 
-    def known_digests(self) -> Mapping[str, str]:
-        """The sha256 of files that the work has written, as far as they are known without reading them."""
-        return {}
+    def known_digest(self, path: Path) -> str | None:
+        """The sha256 of a file that the work has written, if it is known without reading it."""
+        return None
 
     def enter(self) -> None:
         """Called before the work: take what nobody else may have at the same time.
@@ -246,7 +246,7 @@ class PublishedTask(LisTask):
                     weights=self.weights(),
                     objects=objects,
                     run=run,
-                    known=self.known_digests(),
+                    known=self.known_digest,
                 )
             self.note(f"{self.name_of_result()} done in {watch.seconds:.1f} s")
         except OSError as error:

@@ -79,8 +79,8 @@ def export(
         part = folder / "parts" / each.name
         part.mkdir(parents=True)
         encode_sequence(part, each, form, terms)
-        shares.append(Share(part, split, each.pictures, {name: f"sha of {name}" for name in each.names}, {}))
+        shares.append(Share(part, split, each.pictures, {}))
     target = folder / "export"
     target.mkdir()
-    counts, _ = join_parts(target, shares, form, Asked(terms, said))
+    counts = join_parts(target, shares, form, Asked(terms, said))
     return target, counts

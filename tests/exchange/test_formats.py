@@ -1,6 +1,8 @@
 """What the formats say of themselves, and what they refuse."""
 
 import sys
+from dataclasses import astuple
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,12 @@ def test_every_format_is_found_under_its_name(name: str) -> None:
     assert form.name == name
     assert form.summary
     formats.check(form, Terms())
+
+
+def test_the_page_says_of_every_format_what_it_loses() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    for name in formats.names():
+        assert f"| `{name}` | {' | '.join(astuple(formats.find(name).loss))} |\n" in page
 
 
 def test_an_unknown_format_is_told_with_those_that_there_are() -> None:

@@ -245,7 +245,7 @@ def test_a_digest_that_is_known_is_not_computed_again(tmp_path: Path) -> None:
             weights={},
             objects=[],
             run={},
-            known={"a": "as the frames say"},
+            known=lambda path: "as the frames say" if path.is_symlink() else None,
         )
     found = read_manifest(tmp_path / "stage")
     assert found is not None

@@ -3,6 +3,9 @@
 import errno
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -171,14 +174,32 @@ def test_classes_that_a_data_set_fixes_keep_their_numbers(two: Project) -> None:
         _make(_dataset(two))
 
 
+def _command(project: Project, *words: str) -> list[str]:
+    return [sys.executable, "-m", "tasks", "export", "--format", "coco", "--pictures", "copy", *words]
+
+
 @pytest.mark.slow
-def test_two_workers_write_what_one_writes(two: Project) -> None:
-    for workers in ("1", "2"):
-        arguments = ["--format", "coco", "--name", workers, "--list", "list.txt", "--workers", workers]
-        (two.folder / "list.txt").write_text("toy\nother\n")
-        two.run("ExportDataset", *arguments, "--pictures", "copy")
+def test_workers_and_a_kill_make_no_difference(two: Project) -> None:
     exports = two.folder / "outputs" / "exports"
+    (two.folder / "list.txt").write_text("toy\nother\n")
+    killed = subprocess.Popen(_command(two, "--list", "list.txt", "--name", "1"), cwd=two.folder)
+    while killed.poll() is None and not [*two.root.with_name("other").glob(f"export_parts/[!.]*/{MANIFEST}")]:
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    part = next(two.root.with_name("other").glob(f"export_parts/[!.]*/{MANIFEST}"))
+    made = part.stat().st_mtime_ns
+    for workers in ("1", "2"):
+        words = ("--list", "list.txt", "--name", workers, "--workers", workers)
+        subprocess.run(_command(two, *words), cwd=two.folder, check=True, capture_output=True, timeout=240)
+        if workers == "1":
+            assert part.stat().st_mtime_ns == made
+            for parts in [*two.folder.glob("outputs/*/export_parts")]:
+                shutil.rmtree(parts)
     assert _tree(exports / "1") == _tree(exports / "2")
+    assert two.litter() == []
+    again = subprocess.run(_command(two, *words), cwd=two.folder, check=True, capture_output=True, text=True)
+    assert "nothing to do" in again.stderr
 
 
 def test_what_somebody_drew_in_an_export_for_correction_is_not_replaced(two: Project) -> None:
