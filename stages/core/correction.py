@@ -4,11 +4,16 @@ A stroke changes the object that it belongs to, a background stroke the objects 
 masks that were seen. The segmenter is shown the strokes and, as further strokes before them, the centre lines of masks:
 of those that are kept, so that they are not taken; of those that have no stroke of their own; and, unless the segmenter
 heeds masks themselves, of all that change. A centre line stands for the discs around it: none is drawn where a stroke
-says otherwise within about such a disc.
+says otherwise within about such a disc. Of what the segmenter would change of a mask, only regions that a stroke
+touches are taken: nobody has said anything of the others.
+
+Measured with one stroke on the largest error of the first mask of ten DAVIS sequences, `fbrs:lite`: J goes from 0.746
+to 0.782; to 0.769 if all is taken that the segmenter changes, to 0.779 if it is asked anew with all strokes so far.
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -19,6 +24,9 @@ from stages.core.drawing import NO_STROKE, StrokeLabels, rasterise
 from stages.core.masks import ids_in, masks_of
 from stages.core.strokes import FrameScribbles, Line
 from stages.core.types import LabelMap, Probability
+
+_BRUSH_PX: Final = 5
+"""How thick a stroke is taken for, where it is asked what it touches."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Correction:
     """Objects that are segmented anew, ascending."""
     shown: FrameScribbles
     """What the segmenter is shown."""
+    drawn: StrokeLabels
+    """(H, W) int16: the strokes themselves."""
 
     @property
     def previous(self) -> Probability:
@@ -52,8 +62,20 @@ class Correction:
         masks = masks_of(self.seen, object_ids)
         free = ~np.isin(self.seen, self.kept)
         for object_id in self.changed:
-            masks[object_ids.index(object_id)] = segmented[self.shown.object_ids.index(object_id)] * free
+            mask = masks[object_ids.index(object_id)]
+            found = segmented[self.shown.object_ids.index(object_id)] * free
+            mask[:] = np.where(self._is_taken(found > 0.5, mask > 0.5), found, mask)
         return object_ids, masks
+
+    def _is_taken(self, found: NDArray[np.bool_], present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Where an object's new mask counts; all over an object that had none."""
+        if not present.any():
+            return np.ones_like(found)
+        differs = found != present
+        _, regions = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
+        strokes = cv2.dilate((self.drawn != NO_STROKE).astype(np.uint8), np.ones((_BRUSH_PX, _BRUSH_PX), np.uint8)) > 0
+        taken: NDArray[np.bool_] = ~differs | np.isin(regions, np.unique(regions[strokes & differs]))
+        return taken
 
 
 def correction(
@@ -78,7 +100,7 @@ def correction(
             further += _lines_of(object_id, seen, drawn)
     shown = FrameScribbles((*further, *scribbles.lines))
     changed = own | (crossed & {*shown.object_ids})
-    return Correction(seen, tuple(i for i in present if i not in changed), tuple(sorted(changed)), shown)
+    return Correction(seen, tuple(i for i in present if i not in changed), tuple(sorted(changed)), shown, drawn)
 
 
 def _lines_of(object_id: int, seen: LabelMap, drawn: StrokeLabels) -> Iterator[Line]:

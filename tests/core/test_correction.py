@@ -39,6 +39,19 @@ def test_a_stroke_changes_its_object_and_keeps_the_others_whole(seen: LabelMap) 
     assert np.array_equal(masks[0], seen != 2), "it takes nothing from what is kept"
 
 
+def test_only_what_a_stroke_touches_is_taken(seen: LabelMap) -> None:
+    found = correction(FrameScribbles((line(1, (42, 20), (44, 40)),)), seen)
+    segmented = np.stack([seen == 1, seen == 2]).astype(np.float32)
+    segmented[0, 15:45, 40:50] = 0.9  # under the stroke
+    segmented[0, 0:5, 0:5] = 0.9  # far away
+    segmented[0, 10:50, 10:14] = 0.1
+    _, masks = found.outcome(segmented)
+    expected = seen == 1
+    expected[15:45, 40:50] = True
+    assert np.array_equal(masks[0] > 0.5, expected)
+    assert masks[0, 20, 45] == np.float32(0.9), "softly, where it is new"
+
+
 def test_present_masks_are_shown_as_strokes_unless_masks_are_heeded(seen: LabelMap) -> None:
     drawn = FrameScribbles((line(1, (45, 20), (50, 40)),))
     for heeds_masks, more in ((False, True), (True, False)):
