@@ -21,6 +21,7 @@ from stages.exchange.matching import FrameNames, match
 from stages.formats import files
 from stages.formats.given_masks import given_frames, masks_folder, read_given, write_given
 from stages.formats.masks import read_mask
+from stages.formats.object_ids import ids_of
 from stages.formats.results import result_file
 
 _CLOSER: Final = 4
@@ -76,8 +77,7 @@ class Arrival:
     @classmethod
     def of(cls, frame: int, labels: LabelMap, changed_px: int) -> "Arrival":
         """Packed: thousands of them are kept until all were looked at."""
-        ids = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
-        present = tuple(each for each in ids if each)
+        present = tuple(each for each in ids_of(labels) if each)
         return cls(frame, changed_px, present, zlib.compress(labels.tobytes(), 1))
 
     def labels(self, size_wh: tuple[int, int]) -> LabelMap:
@@ -218,7 +218,7 @@ def _read(picture: Picture, frame: int, target: Target, found: Findings) -> Labe
 def _add(arrival: Arrival, shown: LabelMap | None, found: Findings) -> None:
     found.arrivals.append(arrival)
     if shown is not None:
-        for object_id in {*np.unique(shown).tolist()} - {0, *arrival.object_ids}:
+        for object_id in {*ids_of(shown)} - {0, *arrival.object_ids}:
             found.gone.setdefault(object_id, []).append(arrival.frame)
 
 

@@ -4,6 +4,7 @@ The number of a pixel is the object's id, 0 is background; the palette only make
 case only: editors and optimisers write our palette shorter and in another order, and then the numbers mean nothing.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +95,12 @@ def read_mask(path: Path) -> LabelMap:
 
 def _by_our_palette(path: Path, values: LabelMap, palette: list[int]) -> LabelMap:
     """The ids that numbers stand for: the numbers themselves, unless the palette is ours in another order."""
+    colours = [tuple(palette[start : start + 3]) for start in range(0, len(palette), 3)]
+    if colours == _our_colours()[: len(colours)]:
+        return values
+    ours = {colour: object_id for object_id, colour in enumerate(_our_colours())}
     numbers = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-    ours = {tuple(colour): object_id for object_id, colour in enumerate(davis_palette().tolist())}
-    ids = [ours.get(tuple(palette[3 * number : 3 * number + 3])) for number in numbers.tolist()]
+    ids = [ours.get(colours[number]) if number < len(colours) else None for number in numbers.tolist()]
     moved = [(number, each) for number, each in zip(numbers.tolist(), ids, strict=True) if each not in (None, number)]
     if not moved:
         return values
@@ -109,3 +113,8 @@ def _by_our_palette(path: Path, values: LabelMap, palette: list[int]) -> LabelMa
     table = np.zeros(256, np.uint8)
     table[numbers] = np.array(ids, np.uint8)
     return table[values]
+
+
+@cache
+def _our_colours() -> list[tuple[int, ...]]:
+    return [tuple(colour) for colour in davis_palette().tolist()]
