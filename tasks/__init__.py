@@ -6,7 +6,8 @@ import tasks.runtime.config_files  # noqa: F401 - before anything imports Luigi
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.bulk import BulkRefine
 from tasks.evaluate import EvaluateSequence, GroundTruth
-from tasks.export import ExportDataset, ExportPart, ExportSequence
+from tasks.export import ExportDataset, ExportSequence
+from tasks.export_part import ExportPart
 from tasks.import_masks import ImportMasks
 from tasks.inputs import Frames, ImportScribbles, ImportSequence, Scribbles
 from tasks.interactive import EvaluateInteractive, InteractiveSession

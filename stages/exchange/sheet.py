@@ -21,7 +21,9 @@ from stages.steps.render import Tile, contact_sheet, overlay, shrink
 SHEET: Final = "sheet.png"
 _MOST_SEQUENCES: Final = 20
 _OF_EACH: Final = 3
-_LONG_SIDE_PX: Final = 240
+_CELL_WH: Final = (240, 180)
+"""Pictures of other proportions leave a margin; smaller ones too."""
+_LONGEST_NAME: Final = 28
 _UNKNOWN_RGB: Final = (255, 0, 255)
 
 
@@ -49,22 +51,31 @@ def _row(material: Material, terms: Terms) -> list[Tile]:
     worst = sorted(dropped, key=lambda index: -verdicts[index].doubt)[:_OF_EACH]
     evenly = [kept[place * (len(kept) - 1) // max(1, _OF_EACH - 1)] for place in range(min(_OF_EACH, len(kept)))]
     indices = sorted({*evenly, *worst})
-    return [
-        _tile(material, index, verdicts[index], labelled)
-        for index, labelled in zip(indices, maps.of(indices), strict=True)
-    ]
+    labelled = zip(indices, maps.of(indices), strict=True)
+    name = Tile(_in_cell(np.zeros((0, 0, 3), np.uint8)), material.name[:_LONGEST_NAME])
+    return [name, *(_tile(material, index, verdicts[index], each) for index, each in labelled)]
 
 
 def _tile(material: Material, index: int, verdict: Verdict, labelled: Labelled) -> Tile:
     picture: Frame = labelled.picture if labelled.picture is not None else _read(material, index)
-    labels = shrink(labelled.labels, _LONG_SIDE_PX)
-    shown = overlay(shrink(picture, _LONG_SIDE_PX), np.where(labels == UNKNOWN, 0, labels).astype(np.uint8))
+    height, width = labelled.labels.shape
+    long_side = round(max(height, width) * min(_CELL_WH[0] / width, _CELL_WH[1] / height))
+    labels = shrink(labelled.labels, long_side)
+    shown = overlay(shrink(picture, long_side), np.where(labels == UNKNOWN, 0, labels).astype(np.uint8))
     shown[labels == UNKNOWN] = _UNKNOWN_RGB
     if not verdict.is_kept:
         shown = (shown // 3 + 150).astype(np.uint8)
     unknown = np.count_nonzero(labelled.labels == UNKNOWN) / labelled.labels.size
     what = "left out" if not verdict.is_kept else f"{unknown:.0%} unknown" if unknown else "kept"
-    return Tile(shown, f"{material.name} {index}: {what}, doubt {verdict.doubt:.2f}")
+    return Tile(_in_cell(shown), f"{index}: {what}, doubt {verdict.doubt:.2f}")
+
+
+def _in_cell(picture: Frame) -> Frame:
+    """On white, at the foot of a cell, so that sequences of all sizes fit on one sheet."""
+    cell = np.full((_CELL_WH[1], _CELL_WH[0], 3), 255, np.uint8)
+    height, width = min(picture.shape[0], _CELL_WH[1]), min(picture.shape[1], _CELL_WH[0])
+    cell[_CELL_WH[1] - height :, :width] = picture[:height, :width]
+    return cell
 
 
 def _read(material: Material, index: int) -> Frame:

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from stages.core.errors import InputError
 from stages.exchange.coco import Coco
 from stages.exchange.png import Png
+from stages.exchange.sheet import write_sheet
 from stages.exchange.terms import Terms
 from stages.formats.masks import read_mask
 from stages.formats.objects_json import NamedObject
@@ -105,6 +106,16 @@ def test_pictures_are_converted_where_that_is_asked_for(tmp_path: Path) -> None:
         assert picture.format == "JPEG"
     assert _rows(folder)[3]["exported_as"] == "images/dog/00003.jpg"
     assert COCO(folder / "annotations/instances_train.json").dataset["images"][3]["file_name"] == "dog/00003.jpg"
+
+
+def test_a_sheet_shows_sequences_of_any_size(tmp_path: Path) -> None:
+    tall = [np.pad(labels, ((0, 400), (0, 0))) for labels in squares()]
+    materials = [material(tmp_path, "tall", tall), material(tmp_path, "small", lost=[2])]
+    write_sheet(tmp_path, materials, Terms(max_doubt=0.2, unknown_band=2))
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        colours = {colour for _, colour in sheet.getcolors(1 << 24)}
+        assert (255, 0, 255) in colours  # pixels that are unknown
+        assert sheet.size == (10 + 5 * 250, 10 + 2 * 222)
 
 
 def test_bytes_repeat_whatever_the_order(tmp_path: Path) -> None:
