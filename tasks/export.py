@@ -239,7 +239,8 @@ class ExportTask(AnyExport, PublishedTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write the export."""
-        from stages.exchange.joining import Asked, join_parts
+        from stages.exchange.handed_out import write_handed_out
+        from stages.exchange.joining import Asked, join_parts, masks_of
         from stages.exchange.sheet import write_sheet
 
         assigned = self.splits()
@@ -252,6 +253,8 @@ class ExportTask(AnyExport, PublishedTask):
             "max_doubt": self.parts[0].export_terms.max_doubt,
         }
         join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
+        if self.for_correction:
+            write_handed_out(folder, masks_of(shares), self.target())
         if self.report:
             write_sheet(folder, [part.material for part in self.parts], self.parts[0].terms_of_part)
         return []

@@ -12,6 +12,7 @@ from stages.formats.manifest import read_manifest
 from stages.formats.names import normal
 from stages.formats.object_ids import ids_in_use
 from stages.formats.objects_json import OBJECTS_JSON
+from tasks.export import EXPORTS
 from tasks.runtime import luigi_hooks
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.options import ChoiceParameter
@@ -95,17 +96,20 @@ class ImportMasks(ScribbledTask):
         self._is_done = True
 
     def _target(self) -> "Target":
+        from stages.exchange.handed_out import read_handed_out
         from stages.exchange.importing import Target
         from stages.exchange.matching import FrameNames
 
         now = self.snapshot
         shown = (self.root / stage for stage in (results.MASKS, results.PROVISIONAL))
+        exports = [*(self.root / results.EXPORT).glob("*"), *(Path(self.outputs_root) / EXPORTS).glob("*")]
         return Target(
             frames=FrameNames(now.paths.name, tuple(path.name for path in now.frame_files)),
             size_wh=now.video.size_wh,
             scribble_file=now.scribble_file,
             result=next((folder for folder in shown if read_manifest(folder)), None),
             objects=self._objects(),
+            handed_out=read_handed_out(exports, now.paths.name),
         )
 
     def _objects(self) -> "Objects":

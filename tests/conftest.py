@@ -103,7 +103,7 @@ class Project:
     def command(self, task: str, *arguments: str) -> list[str]:
         """The literal command line."""
         name = [] if "--list" in arguments else ["--seq", self.seq]
-        requests = [] if task == "ImportSequence" else ["--requests", "3"]
+        requests = [] if task in ("ImportSequence", "ExportSequence") else ["--requests", "3"]
         return [str(LUIGI), "--module", "tasks", task, *name, *requests, *arguments]
 
     def task(self, kind: type[RefineSequence] = RefineSequence, **options: object) -> Any:

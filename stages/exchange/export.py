@@ -15,6 +15,7 @@ from stages.core.types import Frame
 from stages.exchange import doubtful
 from stages.exchange.doubtful import Verdict
 from stages.exchange.format import WHOLE_FRAME, ExportedFrame, ExportedSequence, Format
+from stages.exchange.handed_out import digest_of
 from stages.exchange.label_maps import Labelled, LabelMaps, judged_frames
 from stages.exchange.material import Material
 from stages.exchange.part import PartWriter, as_json
@@ -38,6 +39,8 @@ class Entry(NamedTuple):
     doubt: float
     kept: bool
     why: str
+    labels_sha256: str = ""
+    """Of its label map, where it goes out to be corrected; see `stages.exchange.handed_out`."""
 
 
 @dataclass
@@ -110,7 +113,7 @@ def encode_sequence(
         classes=material.classes,
     )
     with PartWriter(folder) as part:
-        encoding = _Encoding(sequence, form, terms, part)
+        encoding = _Encoding(sequence, form, terms, part, is_for_correction=worst > 0)
         frames = encoding.frames(material, maps, verdicts, progress)
         if sequence.kept_count:
             form.encode(sequence, frames, part, terms)
@@ -134,6 +137,7 @@ class _Encoding:
     form: Format
     terms: Terms
     part: PartWriter
+    is_for_correction: bool
     counts: Counts = field(default_factory=Counts)
 
     def frames(
@@ -159,8 +163,10 @@ class _Encoding:
 
     def _note(self, frame: ExportedFrame, why: str, found: Labelled | None) -> None:
         self.counts.frames += 1
-        exported_as = ""
+        exported_as = labels_sha256 = ""
         if found is not None:
+            if self.is_for_correction:
+                labels_sha256 = digest_of(found.labels)
             self.counts.kept += 1
             self.counts.unknown_px += doubtful.count_unknown(found.labels)
             self.counts.cut_px += found.cut_px
@@ -168,7 +174,8 @@ class _Encoding:
                 exported_as = self.form.picture_path(self.sequence, frame, self.terms)
         else:
             self.counts.drop("doubt" if why.startswith("object ") else why)
-        self.part.record(LEDGER, Entry(frame.index, frame.name, exported_as, frame.doubt, frame.is_kept, why))
+        entry = Entry(frame.index, frame.name, exported_as, frame.doubt, frame.is_kept, why, labels_sha256)
+        self.part.record(LEDGER, entry)
 
 
 def _picture(path: Path, decoded: Frame | None) -> Frame:

@@ -5,7 +5,7 @@ Only frames come back whose mask is another one than that of the result: a perso
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.core.types import LabelMap
 from stages.exchange.composing import Objects, compose
+from stages.exchange.handed_out import digest_of
 from stages.exchange.incoming import Picture, Reader
 from stages.exchange.matching import FrameNames, match
 from stages.formats import files
@@ -41,6 +42,8 @@ class Target:
     result: Path | None
     """The folder of the masks that people have seen, `<stem>.png`; None if there is none yet."""
     objects: Objects
+    handed_out: Mapping[int, Collection[str]] = field(default_factory=dict)
+    """Frame -> digests of the masks that went out to be corrected, see `stages.exchange.handed_out`."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class Findings:
     """Objects that a frame has now, and will not have any more -> the frames."""
     given: list[int] = field(default_factory=list)
     """Frames with this very mask given already."""
+    untouched: list[int] = field(default_factory=list)
+    """Frames that come back as they went out, though the result is another one now."""
     pixels: dict[str, int] = field(default_factory=dict)
     """What was done to pixels -> how many."""
 
@@ -148,6 +153,9 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes) -> Findin
             continue
         if frame in before and (read_given(before[frame], target.size_wh) == labels).all():
             found.given.append(frame)
+            continue
+        if not wishes.takes_equal and digest_of(labels) in target.handed_out.get(frame, ()):
+            found.untouched.append(frame)
             continue
         _add(Arrival.of(frame, labels, changed), shown, found)
         for step in closer:
@@ -268,6 +276,11 @@ def _tell(found: Findings, target: Target) -> None:
         found.said.append(f"object {object_id} is gone from the frame{'s' * (len(frames) > 1)} {_list(frames)}")
     if found.given:
         found.said.append(f"given already, and the same: {_list(found.given)}")
+    if found.untouched:
+        found.said.append(
+            f"as exported, though the result is another one now: {_list(found.untouched)}; nobody has corrected them, "
+            "and their masks stay; if they are right, name them: --frames"
+        )
     if not target.objects.known and found.arrivals:
         ids = sorted({each for arrival in found.arrivals for each in arrival.object_ids})
         found.said.append(f"objects that come in, of which nobody has said what they are: {_list(ids) or 'none'}")

@@ -151,6 +151,12 @@ def join_parts(
     return total
 
 
+def masks_of(shares: Iterable[Share]) -> Iterator[tuple[str, int, str]]:
+    """Sequence, frame and digest of the masks that go out to be corrected."""
+    for part in map(_read_part, shares):
+        yield from ((part.name, each.frame, each.labels_sha256) for each in _entries(part) if each.labels_sha256)
+
+
 def _place_pictures(placing: Placing, part: "_Part") -> None:
     kept = [entry for entry in _entries(part) if entry.exported_as]
     paths = [entry.exported_as.replace(SPLIT, part.share.split) for entry in kept]

@@ -8,6 +8,7 @@ import pytest
 
 from stages.exchange import formats
 from stages.exchange.composing import Objects
+from stages.exchange.handed_out import digest_of, read_handed_out, write_handed_out
 from stages.exchange.importing import Target, Wishes, give, look
 from stages.exchange.matching import FrameNames
 from stages.exchange.readers import guess, reader_of
@@ -15,7 +16,7 @@ from stages.exchange.terms import Terms
 from stages.formats.given_masks import given_frames, read_given
 from stages.formats.masks import write_mask
 from tests.exchange import adversarial
-from tests.exchange.corrected import BY_TOOL
+from tests.exchange.corrected import BY_TOOL, by_cvat
 from tests.exchange.driver import export
 
 
@@ -60,6 +61,35 @@ def test_what_nobody_corrected_changes_nothing(make, tool: str, tmp_path: Path) 
     folder = export(formats.find(tool), {"train": [sample]}, tmp_path / "out")
     source = folder if tool == "labelme" else folder / sample.sequence.name
     assert look(reader_of(tool), source, target, Wishes()).arrivals == []
+
+
+def test_a_mask_that_comes_back_as_it_went_out_is_no_correction_though_the_result_is_another_by_then(
+    tmp_path: Path,
+) -> None:
+    sample = adversarial.two_objects()
+    target = _target(sample, tmp_path / "seq")
+    folder = export(formats.find("cvat"), {"train": [sample]}, tmp_path / "out")
+    corrected = np.roll(sample.kept[4], 3, axis=0)
+    source = by_cvat(folder, sample.sequence.name, "00004.jpg", corrected)
+    for index in (0, 1):  # what came back before has changed the frames around it
+        write_mask(tmp_path / "seq" / "masks" / f"{index:05d}.png", np.roll(sample.kept[index], 2, axis=1))
+    went_out = [(sample.sequence.name, index, digest_of(labels)) for index, labels in enumerate(sample.kept)]
+    write_handed_out(tmp_path / "out", went_out, former=tmp_path / "nowhere")
+    target = replace(target, handed_out=read_handed_out([tmp_path / "out"], sample.sequence.name))
+    found = look(reader_of("cvat"), source, target, Wishes())
+    assert [each.frame for each in found.arrivals] == [4]
+    assert "as exported, though the result is another one now: 0, 1; nobody has corrected them" in found.said[0]
+    named = look(reader_of("cvat"), source, target, Wishes(frames=frozenset({1})))
+    assert [each.frame for each in named.arrivals] == [1]
+
+
+def test_what_an_export_handed_out_is_known_still_when_it_is_made_anew(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    write_handed_out(tmp_path / "first", [("a/dog", 3, "aa"), ("dog", 3, "bb")], former=tmp_path / "nowhere")
+    write_handed_out(tmp_path / "second", [("dog", 3, "cc"), ("dog", 12, "dd")], former=tmp_path / "first")
+    found = read_handed_out([tmp_path / "second", tmp_path / "nowhere"], "dog")
+    assert found == {3: {"bb", "cc"}, 12: {"dd"}}
 
 
 def test_what_nobody_knows_takes_the_nearest_value_when_it_comes_back(tmp_path: Path) -> None:

@@ -217,4 +217,6 @@ def test_what_somebody_drew_in_an_export_for_correction_is_not_replaced(two: Pro
     with pytest.raises(InputError, match=r"new\.json: found it changed"):
         _make(two.task(ExportSequence, **again))
     new.unlink()
+    assert len((folder / "masks.sha256").read_text().splitlines()) == 2
     assert _make(two.task(ExportSequence, **again))[-1] == "export/labelme-for-correction"
+    assert len((folder / "masks.sha256").read_text().splitlines()) == 3, "the two that went out before are among them"
