@@ -1,5 +1,7 @@
 """The whole loop: masks go out to a tool, one is corrected there and comes back, and the sequence is made again."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from tests.exchange.corrected import BY_TOOL
 
 
 @pytest.mark.slow
-def test_a_correction_in_each_tool_makes_its_two_stretches_again_and_nothing_else(finished: Project) -> None:
+def test_a_correction_in_each_tool_makes_the_stretch_beside_it_again_and_nothing_else(finished: Project) -> None:
     for tool, frame in zip(BY_TOOL, (4, 7, 10), strict=True):
         finished.run("ExportSequence", "--format", tool, "--for-correction", "12")
         folder = finished.root / "export" / f"{tool}-for-correction"
@@ -20,13 +22,13 @@ def test_a_correction_in_each_tool_makes_its_two_stretches_again_and_nothing_els
         before = {path.name: path.read_bytes() for path in (finished.root / "masks").glob("*.png")}
         source = BY_TOOL[tool](folder, finished.seq, name, corrected)
         said = finished.run("ImportMasks", "--source", str(source))
-        assert "1 of 12 frames differs, 1 anchor" in said
+        assert re.search(r"1 of \d+ frames differs, 1 anchor", said), said
         finished.ran()
         finished.run()
         made = finished.ran()
         assert [stage for stage in made if stage.startswith("anchor_masks/")] == [f"anchor_masks/{frame:05d}"]
         stretches = [stage for stage in made if stage.startswith("tracks/")]
-        assert stretches == [f"tracks/{frame - 2:05d}-{frame:05d}", f"tracks/{frame:05d}-{frame + 1:05d}"]
+        assert stretches == [f"tracks/{frame - 2:05d}-{frame:05d}"], "behind it comes the next anchor at once"
         after = {path.name: path.read_bytes() for path in (finished.root / "masks").glob("*.png")}
         assert after[name] == bytes(indexed_png(corrected)), "what a person gave is in the result byte for byte"
         assert np.array_equal(read_mask(finished.root / "masks" / name), corrected)
