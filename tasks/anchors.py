@@ -81,11 +81,8 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
 
     @property
     def needs_engine(self) -> bool:
-        """Not where the mask is given, or where all that was said of one is which objects are absent."""
-        drawn = self.snapshot.scribbles
-        return self.frame not in self.snapshot.masked and (
-            self.frame not in drawn.corrects or bool(drawn.frame(self.frame).lines)
-        )
+        """Not where a person has said it all."""
+        return self.snapshot.needs_segmenter(self.frame)
 
     def uses(self) -> Json:
         """This frame's picture, and its mask, if one was given; else the strokes, what they correct, and the engine."""

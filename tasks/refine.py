@@ -276,8 +276,8 @@ class RefineSequence(options.ResultOptions, ResultTask):
     @property
     def needs_segmenter(self) -> bool:
         """Not as long as people give nothing but masks."""
-        annotated = [self.clone(AnchorMask, frame=index) for index in self.plan.annotated]
-        return any(task.needs_engine for task in annotated) or not annotated
+        now, annotated = self.snapshot, self.plan.annotated
+        return any(map(now.needs_segmenter, annotated)) or not annotated
 
     def provisional_result(self) -> ProvisionalSequence | None:
         """What stands in for the result while scribbles are missing; None if none are, or none are there."""

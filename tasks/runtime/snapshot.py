@@ -193,12 +193,16 @@ class SequenceSnapshot:
             )
         return {index: _given_mask(path) for index, path in found.items()}
 
-    @cached_property
-    def masked(self) -> frozenset[int]:
-        """The frames whose masks are given, or lie in `requests/` to be read."""
-        return frozenset(
-            {*self.given, *(index for index, paths in self.painted.items() if paintings.is_mask(paths[0]))}
-        )
+    def needs_segmenter(self, index: int) -> bool:
+        """Whether an annotated frame has anything to be segmented.
+
+        Not where its mask is given or waits to be read, or where all that was said of one is which objects are absent.
+        """
+        waiting = self.painted.get(index, ())
+        if index in self.given or any(map(paintings.is_mask, waiting)):
+            return False
+        drawn = self.scribbles
+        return bool(waiting) or index not in drawn.corrects or bool(drawn.frame(index).lines)
 
     @cached_property
     def annotated(self) -> tuple[int, ...]:

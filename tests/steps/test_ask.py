@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, StageError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles, Line
+from stages.formats.files import publishing, sha256
 from stages.formats.frames import pixel_digest, read_frame
-from stages.formats.given_masks import given_frames, read_given
+from stages.formats.given_masks import given_frames, read_given, read_seen
+from stages.formats.manifest import publish
 from stages.formats.masks import write_mask
 from stages.formats.paintings import pending, picture_to_paint_on
 from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
@@ -117,6 +119,45 @@ def test_asking_again_leaves_what_was_painted_in_place_and_takes_away_what_is_as
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def published(root: Path, frames: list[Path], **options: str) -> None:
+    """A result of these frames: object 2 everywhere."""
+    with publishing(root / "masks") as folder:
+        for path in frames:
+            write_mask(folder / path.name, np.full((HEIGHT, WIDTH), 2, np.uint8))
+        key, run = {"names": [path.name for path in frames]}, {"options": {"scribbles": "001", **options}}
+        publish(folder, root / "masks", stage="masks", key=key, weights={}, objects=[2], run=run)
+
+
+def test_strokes_on_a_frame_of_the_result_correct_it(
+    root: Path, frames: list[Path], file: Path, read: Callable[[], Reading]
+) -> None:
+    published(root, frames)
+    mask = root / "masks" / "00001.png"
+    paint(root, frames[1], 1)
+    paint(root, frames[0], 0)
+    declare_empty(root, 2)
+    found = read()
+    assert found.scribbles.corrects == {1: sha256(mask)}, "frame 0 was scribbled, nothing is on frame 2"
+    assert read_seen(file, 1, sha256(mask), (WIDTH, HEIGHT)).min() == 2
+    assert sum("a correction" in line for line in found.said) == 1
+    write_mask(mask, np.zeros((HEIGHT, WIDTH), np.uint8))
+    paint(root, frames[1], 1, row=6)
+    with pytest.raises(StageError, match=r"00001\.png: found another content than was published"):
+        read()
+
+
+@pytest.mark.parametrize("reason", ["asked for", "of another set", "of other frames"])
+def test_strokes_correct_no_result_that_nobody_saw(
+    root: Path, frames: list[Path], read: Callable[[], Reading], reason: str
+) -> None:
+    if reason == "asked for":
+        ask(root, TERMS, Plan(4, (0, 1), (1,)), frames)
+    published(root, frames[1:] if reason == "of other frames" else frames,
+              **({"scribbles": "002"} if reason == "of another set" else {}))  # fmt: skip
+    paint(root, frames[1], 1)
+    assert read().scribbles.corrects == {}
 
 
 def test_what_was_painted_joins_the_set_and_is_read_once(
