@@ -1,5 +1,6 @@
 """Masks that other tools made, or corrected, become given masks of a sequence: anchors of full trust."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from stages.exchange.importing import Target, Wishes
 
 _GUESSED: Final = "auto"
-_MOST_FRAMES: Final = 100_000_000
+_FRAMES: Final = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 
 class ImportMasks(ScribbledTask):
@@ -139,10 +140,9 @@ def frames_named(text: str) -> frozenset[int]:
     """
     found: set[int] = set()
     for part in filter(None, text.replace(" ", "").split(",")):
-        first, _, last = part.partition("-")
-        last = last or first
-        numbers = first.isascii() and first.isdigit() and last.isascii() and last.isdigit()
-        if not numbers or not int(first[:9]) <= int(last[:9]) < int(first[:9]) + 10**6:
+        match = _FRAMES.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last:
             raise InputError(f"found --frames {text!r}, expected numbers of frames, from 0: 12,40 or 12-20")
-        found |= {*range(int(first), int(last) + 1)}
+        found |= {*range(first, last + 1)}
     return frozenset(found)

@@ -38,3 +38,5 @@ def test_bytes_that_are_no_text_and_files_that_are_too_large_are_value_errors(tm
 def test_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": [1, -2.5, null, true, "\\u00e9"]}')
     assert read_json(tmp_path / "a.json") == {"a": [1, -2.5, None, True, "é"]}
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(tmp_path / "a.json") == [1]

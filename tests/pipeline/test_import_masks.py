@@ -1,5 +1,6 @@
 """Masks that come back from elsewhere: `ImportMasks`, and masks among the painted pictures."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def test_a_correction_makes_its_two_stretches_anew_and_is_in_the_result_byte_for
 @pytest.mark.slow
 def test_what_cannot_be_used_is_one_line_and_nothing_is_given(finished: Project) -> None:
     folder = brought_back(finished, 3)
+    with (finished.root / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another run works on outputs/toy" in finished.run("ImportMasks", "--source", "back", expect=30)
     labels = corrected(finished, 3)
     labels[0, 0] = 77
     write_mask(folder / "00003.png", labels)
