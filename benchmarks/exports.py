@@ -9,7 +9,6 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +22,7 @@ from stages.exchange.format import ExportedClass
 from stages.exchange.joining import Asked, Share, join_parts
 from stages.exchange.material import Material
 from stages.exchange.terms import Terms
-from stages.formats.files import publishing
+from stages.formats.files import files_below, publishing
 from stages.formats.frames_csv import FrameQuality, write_frames_csv
 from stages.formats.manifest import publish
 from stages.formats.masks import write_mask
@@ -64,10 +63,10 @@ def main() -> int:
                 run={},
                 known=lambda path: "0" * 64 if path.is_symlink() else None,
             )
-        joined = time.perf_counter()
-        size = sum(path.lstat().st_size for path in _below(target))
+        joined, at_the_end = time.perf_counter(), _peak_mib()
+        size = sum((target / each).lstat().st_size for each in files_below(target))
         print(f"{given.frames} frames, {given.format}: parts {encoded - begun:.0f} s, joined {joined - encoded:.0f} s")
-        print(f"peak memory {after_parts:.0f} MiB after the parts, {_peak_mib():.0f} MiB at the end")
+        print(f"peak memory {after_parts:.0f} MiB after the parts, {at_the_end:.0f} MiB at the end")
         print(f"{size / 2**20:.0f} MiB on the disk")
         shutil.rmtree(target)
     return 0
@@ -97,10 +96,6 @@ def _material(folder: Path) -> Material:
 
 def _named(material: Material, name: str) -> Material:
     return Material(**{**vars(material), "name": name})
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def _peak_mib() -> float:

@@ -96,6 +96,8 @@ class ExportTask(AnyExport, PublishedTask):
         twice = {seq for seq, count in Counter(one.seq for one in chosen if not one.refused).items() if count > 1}
         for one in chosen:
             result, why = ("", one.refused) if one.refused else self._result_of(one)
+            if result and not load_manifest(root_of(self._place(one)) / result).objects:
+                result, why = "", "it has no object"
             name = f"{one.dataset}_{one.seq}" if one.seq in twice else one.seq
             if result:
                 wanted.append(Wanted(name, one.seq, one.dataset, result))
@@ -142,7 +144,7 @@ class ExportTask(AnyExport, PublishedTask):
             )
         return class_list([(one.name, self._objects(one)) for one in self.wanted], next(iter(fixed.values())))
 
-    def _place(self, one: Wanted) -> Place:
+    def _place(self, one: Wanted | Chosen) -> Place:
         return Place(self.data_root, self.outputs_root, one.dataset, one.seq)
 
     def _objects(self, one: Wanted) -> "tuple[NamedObject, ...]":

@@ -216,7 +216,7 @@ def _described(
             }
             for part in parts
         ],
-        "counts": asdict(total),
+        "counts": {**asdict(total), "objects": sum(len(part.objects) for part in parts)},
         "lost": asdict(form.loss),
         "measured": {"masks": measured.count, "mean_iou": _mean(measured), "worst_iou": round(measured.worst, 6)}
         if measured.count

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.core.errors import InputError
 from stages.core.states import State
-from tasks import RefineSequence
+from tasks import ExportSequence, RefineSequence
 from tasks.status import standing
 from tests.conftest import Project, copy_of, new_project
 from tests.pipeline.test_resume import move_a_stroke
+from tests.tasks.test_export import make
 
 FROM_5_AND_8 = [
     "anchor_masks/00005", "anchor_masks/00008", "anchors", "frames", "provisional",
@@ -59,6 +61,16 @@ def test_it_has_masks_for_every_frame_beside_the_place_of_the_result(waiting: Pr
     assert [item["frame"] for item in asked["waiting"]] == [2, 11]
     waiting.run(expect=20)
     assert waiting.ran() == []
+
+
+def test_an_export_takes_it_only_if_that_is_said(waiting: Project) -> None:
+    with pytest.raises(InputError, match=r"found no finished sequence.*\(--provisional takes them\)"):
+        make(waiting.task(ExportSequence, format="png"))
+    make(waiting.task(ExportSequence, format="png", provisional=True))
+    folder = waiting.root / "export" / "png"
+    assert json.loads((folder / "export.json").read_text())["sequences"][0]["result"] == "provisional"
+    exported = (folder / "train" / "masks" / "toy" / "00002.png").read_bytes()
+    assert exported == (waiting.root / "provisional" / "00002.png").read_bytes()
 
 
 def test_it_is_what_the_placement_given_makes_of_the_same_strokes(waiting: Project) -> None:

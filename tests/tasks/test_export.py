@@ -45,7 +45,7 @@ def _dataset(project: Project, **options: Any) -> ExportDataset:
     return made
 
 
-def _make(task: Any) -> list[str]:
+def make(task: Any) -> list[str]:
     """Run a task and what it requires, as a scheduler would; the names of what was published, in order."""
     published: list[str] = []
     try:
@@ -66,7 +66,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 def test_what_is_finished_is_exported_and_what_is_not_is_told(two: Project) -> None:
     target = two.folder / "outputs" / "exports" / "one"
-    published = _make(_dataset(two, split="0.5/0.5"))
+    published = make(_dataset(two, split="0.5/0.5"))
     assert [name[:17] for name in published[:2]] == ["export_parts/coco"] * 2
     assert published[2:] == [str(target)]
     said = json.loads((target / "export.json").read_text())
@@ -74,22 +74,24 @@ def test_what_is_finished_is_exported_and_what_is_not_is_told(two: Project) -> N
     assert set(said["splits"]) == {"train", "val"}
     assert "scribbles" in said["left_out"]["new"]
     assert not list((two.folder / "outputs" / "exports").glob(".tmp*"))
+    digests = json.loads((target / MANIFEST).read_text())["files"]["sha256"]
+    assert digests["images/toy/00003.png"] == files.sha256(two.frames / "00003.png")
     # Again: nothing, even where the parts are gone; and the same bytes if all of it is made anew.
     first = _tree(target)
     for name in ("toy", "other"):
         shutil.rmtree(two.root.with_name(name) / "export_parts")
-    assert _make(_dataset(two, split="0.5/0.5")) == []
+    assert make(_dataset(two, split="0.5/0.5")) == []
     shutil.rmtree(target)
-    assert len(_make(_dataset(two, split="0.5/0.5"))) == 3
+    assert len(make(_dataset(two, split="0.5/0.5"))) == 3
     assert _tree(target) == first
 
 
 def test_an_interrupted_export_goes_on_and_leaves_the_old_one(two: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     target = two.folder / "outputs" / "exports" / "one"
-    _make(_dataset(two, pictures="none"))
+    make(_dataset(two, pictures="none"))
     old = _tree(target)
     task = _dataset(two, segmentation="counts", pictures="none")
-    _make(task.requires()[0])  # and then the machine was switched off
+    make(task.requires()[0])  # and then the machine was switched off
 
     class Full(files.Disk):
         def open(self, path: Path, flags: int) -> int:
@@ -100,18 +102,18 @@ def test_an_interrupted_export_goes_on_and_leaves_the_old_one(two: Project, monk
     with monkeypatch.context() as patched:
         patched.setattr(files, "disk", Full())
         with pytest.raises(StageError, match="no room"):
-            _make(_dataset(two, segmentation="counts", pictures="none"))
+            make(_dataset(two, segmentation="counts", pictures="none"))
     assert _tree(target) == old
-    assert _make(_dataset(two, segmentation="counts", pictures="none")) == [str(target)]
+    assert make(_dataset(two, segmentation="counts", pictures="none")) == [str(target)]
     assert "counts" in json.loads((target / "export.json").read_text())["terms"]["segmentation"]
 
 
 def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
-    _make(_dataset(two))
+    make(_dataset(two))
     before = (two.root / "masks" / MANIFEST).stat().st_mtime_ns
     named = {"schema": 1, "sequence": "toy", "objects": [{"id": 1, "name": "Rex", "class": "dog"}, {"id": 2}]}
     (two.scribble_file.parent / "objects.json").write_text(json.dumps(named))
-    published = _make(_dataset(two))
+    published = make(_dataset(two))
     assert len(published) == 3  # the list of classes is in every part
     classes = json.loads((two.folder / "outputs/exports/one/export.json").read_text())["classes"]
     assert [(each["id"], each["name"]) for each in classes] == [(1, "dog"), (2, "object")]
@@ -120,14 +122,14 @@ def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
 
 
 def test_parts_of_a_finished_export_can_be_cleaned_away(two: Project) -> None:
-    _make(_dataset(two))
-    _make(_dataset(two, name="two", segmentation="counts").requires()[1])
+    make(_dataset(two))
+    make(_dataset(two, name="two", segmentation="counts").requires()[1])
     kept = Kept("toy", two.root, None)
     roots = str(two.folder / "data"), str(two.folder / "outputs")
     found = [one for one in clean(kept, *roots, really=True).removable if one.why is Why.EXPORTED]
     assert [one.path.parent.name for one in found] == ["export_parts"]
     assert len([*(two.root / "export_parts").iterdir()]) == 1
-    assert _make(_dataset(two)) == []
+    assert make(_dataset(two)) == []
     assert [*verify_results(two.root, lambda _: None)] == []
 
 
@@ -136,13 +138,13 @@ def test_an_export_that_the_disk_has_no_room_for_is_refused_before_it_begins(
 ) -> None:
     monkeypatch.setattr(files, "free_mib", lambda path: 0.001)
     with pytest.raises(StageError, match="found room for 0 MiB, expected about"):
-        _make(_dataset(two))
+        make(_dataset(two))
     assert not (two.root / "export_parts").exists()
 
 
 def test_a_sequence_alone_lies_with_its_results(two: Project) -> None:
     task = two.task(ExportSequence, format="png", for_correction=2)
-    published = _make(task)
+    published = make(task)
     assert published[-1] == "export/png-for-correction"
     masks = sorted(path.stem for path in (two.root / "export/png-for-correction/train/masks/toy").iterdir())
     assert len(masks) == 2
@@ -154,24 +156,24 @@ def test_a_sequence_alone_lies_with_its_results(two: Project) -> None:
 
 def test_nothing_to_export_is_an_error_that_says_why(two: Project) -> None:
     with pytest.raises(InputError, match=r"found no finished sequence to export: new \(.*scribbles"):
-        _make(_dataset(two, seq="new", dataset=""))
+        make(_dataset(two, seq="new", dataset=""))
     with pytest.raises(InputError, match=r"expected \.jpg"):
-        _make(_dataset(two, format="davis"))
+        make(_dataset(two, format="davis"))
     with pytest.raises(InputError, match="--for-correction with the format coco"):
-        _make(_dataset(two, for_correction=3))
+        make(_dataset(two, for_correction=3))
 
 
 def test_classes_that_a_data_set_fixes_keep_their_numbers(two: Project) -> None:
     listed = {"schema": 1, "classes": [{"id": 4, "name": "object"}, {"id": 9, "name": "dog"}]}
     (two.folder / "data/set/classes.json").write_text(json.dumps(listed))
-    _make(_dataset(two))
+    make(_dataset(two))
     folder = two.folder / "outputs/exports/one"
     annotations = json.loads((folder / "annotations/instances_train.json").read_text())
     assert [each["id"] for each in annotations["categories"]] == [4, 9]
     assert {each["category_id"] for each in annotations["annotations"]} == {4}
     (two.folder / "data/set/classes.json").write_text(json.dumps({**listed, "classes": listed["classes"][1:]}))
     with pytest.raises(InputError, match="found no class for object 1 of 'other'"):
-        _make(_dataset(two))
+        make(_dataset(two))
 
 
 def _command(project: Project, *words: str) -> list[str]:
@@ -203,20 +205,20 @@ def test_workers_and_a_kill_make_no_difference(two: Project) -> None:
 
 
 def test_what_somebody_drew_in_an_export_for_correction_is_not_replaced(two: Project) -> None:
-    _make(two.task(ExportSequence, format="labelme", for_correction=2))
+    make(two.task(ExportSequence, format="labelme", for_correction=2))
     folder = two.root / "export" / "labelme-for-correction"
     drawn = next((folder / "toy").glob("*.json"))
     before = drawn.read_bytes()
     drawn.write_bytes(before + b" ")
     again = {"format": "labelme", "for_correction": 3}
     with pytest.raises(InputError, match=r"\.json: found it changed since it was exported.* move .* away"):
-        _make(two.task(ExportSequence, **again))
+        make(two.task(ExportSequence, **again))
     drawn.write_bytes(before)
     new = folder / "toy" / "new.json"
     new.write_text("{}")
     with pytest.raises(InputError, match=r"new\.json: found it changed"):
-        _make(two.task(ExportSequence, **again))
+        make(two.task(ExportSequence, **again))
     new.unlink()
     assert len((folder / "masks.sha256").read_text().splitlines()) == 2
-    assert _make(two.task(ExportSequence, **again))[-1] == "export/labelme-for-correction"
+    assert make(two.task(ExportSequence, **again))[-1] == "export/labelme-for-correction"
     assert len((folder / "masks.sha256").read_text().splitlines()) == 3, "the two that went out before are among them"
