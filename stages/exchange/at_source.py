@@ -3,7 +3,8 @@
 A soft mask says how sure a pixel is, the label map on which side of one half it lies, where refinement or a stroke has
 put it. So joined they are enlarged, and filtered with the source's picture as guide, in a band around each boundary;
 outside of it nothing changes. All ids of a frame, and the background, are one layer each, and the highest one wins: no
-gap opens between objects that touch. What was measured, and against what: docs/results.md.
+gap opens between objects that touch. What is thin, or has a few pixels, stays as the label map has it. What was
+measured, and against what: docs/lab/exports.md.
 
 A frame that a person gave is enlarged pixel by pixel: nothing is made up, and shrunk again it is what was given.
 """
@@ -31,6 +32,8 @@ _LEAST_SURE: Final = np.float32(0.15)
 """How far from one half soft masks are at least."""
 _BAND: Final = 1.5
 """Pixels of the frames that a boundary may move by."""
+_THIN_PX: Final = 3
+"""What is narrower on the frames would be filtered away."""
 
 
 # --- the masks -------------------------------------------------------------------------------------------------------
@@ -59,9 +62,12 @@ def at_source(labels: LabelMap, soft: SoftFrame, picture: Frame, *, is_given: bo
     found = _highest(ids, large)
     factor = max(height / labels.shape[0], width / labels.shape[1])
     reach = max(1, round(_BAND * factor))
+    thin = enlarged_exactly(_thin(labels, ids), (width, height)) > 0
+    found[thin] = enlarged_exactly(labels, (width, height))[thin]
     band = np.zeros((height, width), dtype=bool)
     for object_id in ids:
         band |= band_around(found == object_id, reach)
+    band &= ~thin
     if not band.any():
         return found
     radius = max(1, round(factor))
@@ -89,6 +95,15 @@ def _layers(labels: LabelMap, soft: SoftFrame) -> dict[int, Probability]:
         sure = np.maximum(np.abs(layer - _HALF), _LEAST_SURE)
         layers[object_id] = _HALF + np.where(is_there, sure, -sure)
     return layers
+
+
+def _thin(labels: LabelMap, ids: Sequence[int]) -> NDArray[np.uint8]:
+    """(h, w) 1 where an id, or the background, is narrower than a square of `_THIN_PX`."""
+    thin = np.zeros(labels.shape, np.uint8)
+    for object_id in ids:
+        is_there = (labels == object_id).astype(np.uint8)
+        thin |= is_there & ~cv2.morphologyEx(is_there, cv2.MORPH_OPEN, np.ones((_THIN_PX, _THIN_PX), np.uint8))
+    return thin
 
 
 def _highest(ids: Sequence[int], layers: Sequence[Probability]) -> LabelMap:

@@ -32,7 +32,7 @@ from stages.exchange.terms import Terms
 from stages.formats.report_data import JudgedFrame
 
 AUTO_LIMIT: Final = 0.3
-"""The doubt above which `auto` leaves frames out, found on the development sequences (docs/results.md)."""
+"""The doubt above which `auto` leaves frames out, found on the development sequences (docs/lab/exports.md)."""
 AUTO_KEPT: Final = 0.8
 """The share of an export's frames that `auto` keeps at least."""
 _BY_A_PERSON: Final = frozenset({Source.ANCHOR, Source.GIVEN})

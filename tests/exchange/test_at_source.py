@@ -135,3 +135,27 @@ def test_what_a_person_gave_is_the_same_when_it_is_shrunk_again():
         rows = ((np.arange(48) + 0.5) * size_wh[1] / 48).astype(int)
         columns = ((np.arange(85) + 0.5) * size_wh[0] / 85).astype(int)
         np.testing.assert_array_equal(large[np.ix_(rows, columns)], given)
+
+
+def test_what_is_thin_is_not_filtered_away():
+    small = np.zeros((20, 30), np.uint8)
+    small[10, 3:25], small[4, 4], small[15, 20] = 1, 2, 3
+    picture = np.full((50, 75, 3), 128, np.uint8)
+    found = at_source(small, soft_of(small, 0.51), picture)
+    np.testing.assert_array_equal(found, enlarged_exactly(small, (75, 50)))
+
+
+def test_what_a_person_gave_is_not_filtered():
+    small, _ = scene(1)
+    found = at_source(small, soft_of(small), scene(2)[1], is_given=True)
+    np.testing.assert_array_equal(found, enlarged_exactly(small, (120, 80)))
+
+
+@pytest.mark.parametrize(("sure", "columns"), [(0.65, 45), (0.75, 46), (0.9, 47), (1.0, 48)])
+def test_a_boundary_lies_within_a_pixel_where_the_soft_mask_says(sure: float, columns: int):
+    small = np.zeros((20, 12), np.uint8)
+    small[:, :6] = 1
+    soft = small.astype(np.float32)
+    soft[:, 5] = sure
+    found = at_source(small, SoftFrame(0, (1,), soft[None]), np.full((160, 96, 3), 128, np.uint8))
+    assert np.count_nonzero(found[80] == 1) == columns
