@@ -97,6 +97,7 @@ class ChoiceParameter(_Explained, luigi.ChoiceParameter):
 
     def __init__(self, *args: Any, choices: tuple[str, ...], **kwargs: Any):
         super().__init__(*args, choices=choices, **kwargs)
+        self.description = kwargs.get("description", "")  # Luigi adds the choices, in another order each time
         self.choices = choices
         self.permitted = f"expected one of {', '.join(choices)}"
 
