@@ -94,4 +94,4 @@ def check(form: Format, terms: Terms) -> None:
 
 
 def _flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
+    return "--as" if option == "tasks_as" else f"--{option.replace('_', '-')}"

@@ -232,7 +232,8 @@ def _readme(form: Format, asked: Asked, total: Counts, measured: Measured) -> st
         lines.append(f"Masks come back with a mean IoU of {_mean(measured):.4f}, at worst {measured.worst:.4f}.")
     else:
         lines.append("Masks come back exactly.")
-    lines += [f"What becomes of {name.replace('_', ' ')}: {value}" for name, value in asdict(form.loss).items()]
+    lines += ["", "What this format keeps:"]
+    lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in asdict(form.loss).items()]
     if way_of(form, asked.terms) == "link":
         lines += ["", "The pictures are links that lead out of this folder: it must not be moved or packed alone."]
         lines += ["Export again with --pictures copy for one that can."]

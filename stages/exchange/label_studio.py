@@ -1,4 +1,4 @@
-"""Label Studio: tasks with brush masks, guessed by default (predictions), or as people's work (--tasks-as annotations).
+"""Label Studio: tasks with brush masks, guessed by default (predictions), or as people's work (--as annotations).
 
     <seq>/label_studio.json    to be imported into a project
     <seq>/label_config.xml     the project's labeling interface: one label an object
@@ -38,7 +38,7 @@ class LabelStudio(Format):
     """One file of tasks a sequence; of several frames, memory holds one."""
 
     name = "labelstudio"
-    summary = "Label Studio: tasks with brush masks as predictions, or with --tasks-as annotations as people's work"
+    summary = "Label Studio: tasks with brush masks as predictions, or with --as annotations as people's work"
     loss = Loss(
         exact="yes",
         objects_apart="yes",

@@ -110,7 +110,7 @@ export = command(
     "seq",
     optional=True,
     foresees=False,
-    hidden=("name", "for_correction"),
+    hidden=("name", "for_correction", "tasks_as"),
     own=[
         click.Option(["--name"], metavar="NAME", help="of the export: the folder below outputs/exports"),
         click.Option(
@@ -120,6 +120,11 @@ export = command(
             type=click.IntRange(1),
             metavar="[FRAMES]",
             help="only the frames whose correction helps most, for a tool to draw in, 10 unless said otherwise",
+        ),
+        click.Option(
+            ["--as", "tasks_as"],
+            type=click.Choice(("predictions", "annotations")),
+            help="labelstudio: a guess, or people's work [predictions]",
         ),
     ],
     work=_export,

@@ -11,6 +11,7 @@ from typing import Any
 
 import luigi
 import pytest
+import rich_click as click
 
 from stages.core.errors import InputError, StageError
 from stages.formats import files
@@ -19,6 +20,7 @@ from stages.steps.clean import Why
 from stages.steps.verify import verify_results
 from tasks import ExportDataset, ExportSequence
 from tasks.clean import clean
+from tasks.cli import lis
 from tasks.runtime import runs
 from tasks.verify import Kept
 from tests.conftest import Project
@@ -119,6 +121,21 @@ def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
     assert [(each["id"], each["name"]) for each in classes] == [(1, "dog"), (2, "object")]
     assert (two.root / "masks" / MANIFEST).stat().st_mtime_ns == before
     assert two.task().complete()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "found no --name, expected one for an export of several sequences"),
+        (["--all"], "found no --name"),
+        (["toy", "--list", "a.txt"], "found --list without --name"),
+        (["toy", "--for-correction", "0"], "--for-correction"),
+        (["toy", "--pictures", "take"], "--pictures"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(click.UsageError, match=message):
+        lis.main(["export", "--format", "coco", *words], standalone_mode=False)
 
 
 def test_parts_of_a_finished_export_can_be_cleaned_away(two: Project) -> None:
