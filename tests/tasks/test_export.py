@@ -129,8 +129,8 @@ def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
         ([], "found no --name, expected one for an export of several sequences"),
         (["--all"], "found no --name"),
         (["toy", "--list", "a.txt"], "found --list without --name"),
-        (["toy", "--for-correction", "0"], "--for-correction"),
-        (["toy", "--pictures", "take"], "--pictures"),
+        (["toy", "--for-correction", "0"], "0 is not in the range"),
+        (["toy", "--pictures", "take"], "is not one of"),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_refused(words: list[str], message: str) -> None:
