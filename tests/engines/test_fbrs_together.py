@@ -1,6 +1,7 @@
 """Objects of a frame that are decided together: what holds of any network, and what the shipped one has learnt."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from stages.core.overlap import iou
 from stages.core.strokes import FrameScribbles, Line
 from stages.core.types import Probability
 from stages.engines import registry
+from stages.engines.protocols import HeedsMasks
 from stages.engines.segmenters.fbrs.lite import LiteClicks
 from stages.engines.segmenters.fbrs.segmenter import FBRS
 from stages.engines.segmenters.fbrs.together import softmax
@@ -162,3 +164,9 @@ def test_a_correction_of_a_mask_is_better_than_its_stroke_alone() -> None:
         for previous in (None, 0.9 * present + 0.05)
     )
     assert corrected > max(alone, iou(present[0] > 0.5, both[0] > 0.5))
+
+
+def test_an_engine_says_whether_it_heeds_the_masks_that_it_corrects(filled: LiteClicks) -> None:
+    assert isinstance(FBRS(filled), HeedsMasks) and FBRS(filled).heeds_masks
+    assert not FBRS(filled, together=False).heeds_masks
+    assert not isinstance(registry.build("segmenter", "grabcut", Path("none"), "cpu", {}), HeedsMasks)
