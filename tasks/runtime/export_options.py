@@ -2,7 +2,7 @@
 
 import operator
 from dataclasses import fields
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import luigi
 from luigi.parameter import ParameterException
@@ -23,9 +23,28 @@ def _choice(choices: tuple[str, ...], description: str) -> Any:
     return ChoiceParameter(default=choices[0], choices=choices, description=description)
 
 
-def _share(description: str) -> Any:
-    """A number in [0, 1], or nothing."""
-    return luigi.Parameter(default="", description=description)
+class LimitParameter(luigi.Parameter):
+    """A number in [0, 1], or nothing; or, where that has a meaning, `auto`."""
+
+    def __init__(self, *args: Any, has_auto: bool = False, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.has_auto = has_auto
+
+    def parse(self, x: str) -> str:
+        """Accept what is one, and keep its digits."""
+        try:
+            is_one = not x or (x == _AUTO and self.has_auto) or 0 <= float(x) <= 1
+        except ValueError:
+            is_one = False
+        if not is_one:
+            name = getattr(self, "_attribute_name", None) or "a parameter"
+            auto = ", or auto" * self.has_auto
+            raise ParameterException(f"{name}: {x!r} is not permitted: expected a number from 0 to 1{auto}")
+        return x
+
+
+def _limit(description: str, **rules: Any) -> Any:
+    return LimitParameter(default="", description=description, **rules)
 
 
 def _number(default: float, most: float, description: str) -> Any:
@@ -48,10 +67,12 @@ class ExportOptions:
         ("auto", "link", "copy", "none", "convert"),
         "linked, copied, left out, or written anew as JPEG: auto (as the format needs them), link, copy, none, convert",
     )
-    max_doubt = _share("leave frames out whose most doubtful object has a doubt above it: 0 to 1, or auto")
-    unknown_objects = _share("objects with a doubt above it become unknown, with --band pixels around them: 0 to 1")
+    max_doubt = _limit(
+        "leave frames out whose most doubtful object has a doubt above it: 0 to 1, or auto", has_auto=True
+    )
+    unknown_objects = _limit("objects with a doubt above it become unknown, with --band pixels around them: 0 to 1")
     unknown_band = _number(0, 10_000, "pixels so near to a boundary between two objects become unknown")
-    unknown_soft = _share("pixels whose soft mask lies within it of one half become unknown: 0 to 0.5")
+    unknown_soft = _limit("pixels whose soft mask lies within it of one half become unknown: 0 to 0.5")
     band = _number(Terms.band, 10_000, "see --unknown-objects; pixels")
     unknown = _choice(
         ("auto", "crowd", "none"),
@@ -74,28 +95,12 @@ class ExportOptions:
 
     @property
     def export_terms(self) -> Terms:
-        """What was asked for.
-
-        Raises:
-            ParameterException: a number is none.
-        """
+        """What was asked for."""
         found = {each.name: getattr(self, each.name) for each in fields(Terms)}
         for name in ("pictures", "unknown"):
             found[name] = "" if found[name] == _AUTO else found[name]
         if self.for_correction and not found["pictures"]:
             found["pictures"] = "copy"  # they go to a tool, often on another machine
         for name in ("max_doubt", "unknown_objects", "unknown_soft"):
-            found[name] = _limit(name, found[name])
+            found[name] = found[name] if found[name] == _AUTO else float(found[name]) if found[name] else None
         return Terms(**found)
-
-
-def _limit(name: str, text: str) -> float | Literal["auto"] | None:
-    if not text:
-        return None
-    if text == _AUTO and name == "max_doubt":
-        return "auto"
-    try:
-        return float(text)
-    except ValueError:
-        auto = ", or auto" * (name == "max_doubt")
-        raise ParameterException(f"{name}: {text!r} is not permitted: expected a number from 0 to 1{auto}") from None

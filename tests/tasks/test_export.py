@@ -12,6 +12,7 @@ from typing import Any
 import luigi
 import pytest
 import rich_click as click
+from luigi.parameter import ParameterException
 
 from stages.core.errors import InputError, StageError
 from stages.formats import files
@@ -21,7 +22,7 @@ from stages.steps.verify import verify_results
 from tasks import ExportDataset, ExportSequence
 from tasks.clean import clean
 from tasks.cli import lis
-from tasks.runtime import runs
+from tasks.runtime import luigi_hooks, runs
 from tasks.verify import Kept
 from tests.conftest import Project
 
@@ -136,6 +137,13 @@ def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
 def test_a_command_that_cannot_be_meant_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(click.UsageError, match=message):
         lis.main(["export", "--format", "coco", *words], standalone_mode=False)
+
+
+@pytest.mark.parametrize("limit", ["abc", "1.5", "-0.1", "nan"])
+def test_a_limit_of_doubt_is_a_number(limit: str) -> None:
+    command = ["ExportDataset", "--format", "coco", "--name", "x", "--max-doubt", limit]
+    with pytest.raises(ParameterException, match=r"max_doubt: .* expected a number from 0 to 1, or auto"):
+        luigi_hooks.task_of(["--module", "tasks", *command])
 
 
 def test_parts_of_a_finished_export_can_be_cleaned_away(two: Project) -> None:
