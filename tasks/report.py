@@ -5,7 +5,7 @@ from pathlib import Path
 import luigi
 
 from stages.core.words import minutes
-from stages.formats import results
+from stages.formats import requests, results
 from stages.formats.manifest import Json
 from tasks.evaluate import EvaluateSequence
 from tasks.inputs import Frames
@@ -49,6 +49,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             **({"drawn_minutes": drawn} if drawn else {}),
             **({"from_boxes": self.from_boxes} if self.from_boxes else {}),
             **({"given": [*self.snapshot.given]} if self.snapshot.given else {}),
+            **({"declined": self.declined} if self.declined else {}),
         }
 
     def names_shown(self) -> list[list[int | str]]:
@@ -62,6 +63,11 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
         """Objects whose strokes on an anchor were made from a box alone."""
         said, anchors = self.snapshot.scribbles.from_boxes, self.snapshot.plan.anchors
         return {index: ids for index, ids in said.items() if index in anchors}
+
+    @property
+    def declined(self) -> list[int]:
+        """Frames that nobody wants to scribble on: none of them is suggested."""
+        return sorted(requests.declined_frames(self.root, self.snapshot.request_terms))
 
     @property
     def evaluation(self) -> EvaluateSequence | None:
@@ -94,6 +100,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             evaluation=self.evaluation.target() if self.evaluation else None,
             from_boxes=self.from_boxes,
             given=[*self.snapshot.given],
+            declined=self.declined,
             brush_px=self.brush_px,
             progress=self.progress,
         )

@@ -34,7 +34,7 @@ but the one whose neighbourhood loses most doubt.
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -113,7 +113,11 @@ def overall(judged: Sequence[JudgedFrame], frame_count: int) -> Doubt:
 
 
 def suggest(
-    judged: Sequence[JudgedFrame], anchors: Iterable[int], frame_count: int, count: int = 5
+    judged: Sequence[JudgedFrame],
+    anchors: Iterable[int],
+    frame_count: int,
+    count: int = 5,
+    declined: Collection[int] = (),
 ) -> list[Suggestion]:
     """Choose the frames whose scribbles are expected to help most, one after the other.
 
@@ -125,6 +129,7 @@ def suggest(
         anchors: the annotated frames, which are never suggested.
         frame_count: length of the video.
         count: the most suggestions to make.
+        declined: frames that nobody wants to scribble on; the next best of their stretch is suggested in their place.
 
     Returns:
         The best first; fewer than `count` if the video has fewer frames left.
@@ -139,10 +144,20 @@ def suggest(
 
     given = sorted(set(anchors))
     share = 1 / (frame_count * max(1, len(object_ids)))
-    best = {stretch: _best(doubt, distance, stretch) for stretch in _stretches(given, frame_count)}
+    best = dict[tuple[int, int], _Choice]()
+
+    unwanted = frozenset(declined)
+
+    def look_into(stretch: tuple[int, int]) -> None:
+        choices = _choices(doubt, distance, stretch, unwanted)
+        if choices:
+            best[stretch] = min(choices, key=_by_gain)
+
+    for stretch in _stretches(given, frame_count):
+        look_into(stretch)
     suggestions: list[Suggestion] = []
     while best and len(suggestions) < count:
-        stretch, choice = min(best.items(), key=lambda item: (-item[1].gain, -item[1].clearance, item[1].frame))
+        stretch, choice = min(best.items(), key=lambda item: _by_gain(item[1]))
         del best[stretch]
         left, right = stretch
         helped = np.argsort(-choice.gains, kind="stable")
@@ -159,9 +174,8 @@ def suggest(
         travel = np.abs(np.arange(left + 1, right) - choice.frame)
         doubt[:, inside] *= np.minimum(1, travel / distance[:, inside])
         distance[:, inside] = np.maximum(1, np.minimum(distance[:, inside], travel))
-        for part in ((left, choice.frame), (choice.frame, right)):
-            if part[1] - part[0] > 1:
-                best[part] = _best(doubt, distance, part)
+        look_into((left, choice.frame))
+        look_into((choice.frame, right))
     return suggestions
 
 
@@ -241,20 +255,27 @@ class _Choice(NamedTuple):
     """Frames to the nearest anchor."""
 
 
-def _best(doubt: NDArray[np.float64], distance: NDArray[np.float64], stretch: tuple[int, int]) -> _Choice:
-    """The frame of a stretch where an anchor removes most doubt: one pass over the stretch for each of its frames."""
+def _by_gain(choice: _Choice) -> tuple[float, int, int]:
+    """The best first."""
+    return -choice.gain, -choice.clearance, choice.frame
+
+
+def _choices(
+    doubt: NDArray[np.float64], distance: NDArray[np.float64], stretch: tuple[int, int], declined: Collection[int]
+) -> list[_Choice]:
+    """What an anchor would remove of the doubt, on each frame of a stretch: one pass over the stretch for each."""
     left, right = stretch
     frames = np.arange(left + 1, right)
     inside, travelled = doubt[:, left + 1 : right], distance[:, left + 1 : right]
     video_length = doubt.shape[1]
     choices = []
-    for frame in frames.tolist():
+    for frame in (each for each in frames.tolist() if each not in declined):
         gains = (inside * np.maximum(0, 1 - np.abs(frames - frame) / travelled)).sum(axis=1)
         sides = (math.inf if left < 0 else frame - left, math.inf if right >= video_length else right - frame)
         clearance = int(min(*sides, video_length))
         # Rounded, so that sums which differ by their last bit count as a tie.
         choices.append(_Choice(frame, round(float(gains.sum()), 9), gains, clearance))
-    return min(choices, key=lambda choice: (-choice.gain, -choice.clearance, choice.frame))
+    return choices
 
 
 def _values(row: FrameQuality) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def report_sequence(
     evaluation: Path | None = None,
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     given: Collection[int] = (),
+    declined: Collection[int] = (),
     brush_px: int = 3,
     progress: Progress = silent,
 ) -> None:
@@ -99,6 +100,7 @@ def report_sequence(
         evaluation: the folder that `evaluate_sequence` wrote; None without ground truth.
         from_boxes: objects whose strokes on an anchor were made from a box alone.
         given: the anchors whose masks a person gave; their strokes are not used.
+        declined: frames that nobody wants to scribble on.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
     """
@@ -121,6 +123,7 @@ def report_sequence(
         evaluation=Evaluation.read(evaluation) if evaluation else None,
         from_boxes=from_boxes,
         given=given,
+        declined=declined,
         brush_px=brush_px,
         progress=progress,
     )
@@ -142,6 +145,7 @@ def write_report(
     evaluation: Evaluation | None = None,
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     given: Collection[int] = (),
+    declined: Collection[int] = (),
     fps: float = 24.0,
     brush_px: int = 3,
     progress: Progress = silent,
@@ -163,6 +167,7 @@ def write_report(
         evaluation: J and F of every object on every frame, where there is ground truth.
         from_boxes: objects whose strokes on an anchor were made from a box alone.
         given: the anchors whose masks a person gave.
+        declined: frames that nobody wants to scribble on: they are not suggested.
         fps: frames per second of the overlay video.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
@@ -172,7 +177,7 @@ def write_report(
     """
     judged = judge(rows, anchors, names)
     scores = evaluation.rows if evaluation else ()
-    suggestions = suggest(judged, anchors, len(names))
+    suggestions = suggest(judged, anchors, len(names), declined=declined)
     write_quality_csv(folder, judged)
     write_suggestions(folder, sequence, suggestions, judged, names)
 

@@ -231,6 +231,14 @@ class TestSuggestions:
         assert sorted(suggested(video(5, [1, 3]), [1, 3], 5, count=9)) == [0, 2, 4]
         assert suggested(video(2, [0, 1]), [0, 1], 2) == []
 
+    def test_never_name_what_was_declined_but_the_next_best(self) -> None:
+        rows = video(41, list(self.ANCHORS), {range(31, 40): 0.2})
+        judged = judge(rows, self.ANCHORS, names(41))
+        assert suggest(judged, self.ANCHORS, 41)[0].frame == 35
+        found = [one.frame for one in suggest(judged, self.ANCHORS, 41, declined=[35])]
+        assert found[0] in (34, 36) and 35 not in found and len(found) == 5
+        assert [one.frame for one in suggest(judged, self.ANCHORS, 41, declined=range(41))] == []
+
     def test_name_the_objects_that_they_help(self) -> None:
         rows = [
             *(replace(found, object_id=3) for found in video(21, [0, 20], {range(21): 0.6})),

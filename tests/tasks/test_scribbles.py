@@ -14,6 +14,7 @@ from stages.formats.given_masks import write_given
 from tasks.cli import lis
 from tasks.prompts import ImportPrompts
 from tasks.refine import RefineSequence
+from tasks.report import ReportSequence
 from tasks.runtime.snapshot import Place, Terms, snapshot_of
 from tests.conftest import Project
 
@@ -144,6 +145,19 @@ def test_what_cannot_be_is_one_line(project: Project, words: tuple[str, ...], me
     with pytest.raises(LisError, match=message) as caught:
         call(project, *words)
     assert "\n" not in str(caught.value)
+
+
+def test_the_report_suggests_the_next_best_of_a_frame_that_was_declined(finished: Project) -> None:
+    task = finished.task(ReportSequence)
+    assert task.complete()
+    first, *others = listed(finished)["suggested"]
+    call(finished, "decline", "--frame", str(first))
+    assert listed(finished)["suggested"] == others
+    assert not task.complete()
+    task.run()
+    assert task.complete()
+    suggested = listed(finished)["suggested"]
+    assert first not in suggested and len(suggested) == len(others) + 1
 
 
 def test_copies_are_no_scribble_sets(project: Project) -> None:
