@@ -31,8 +31,8 @@ from stages.core.fusion import label_map
 from stages.core.metrics import boundary_accuracy, score_sequence
 from stages.core.plan import Plan
 from stages.core.types import Frame, LabelMap
-from stages.exchange.at_source import at_source, enlarged_exactly
-from stages.exchange.soft import SoftFrame, soft_masks
+from stages.exchange.outgoing.at_source import at_source, enlarged_exactly
+from stages.exchange.outgoing.soft import SoftFrame, soft_masks
 from stages.formats.frames import read_frame
 from stages.formats.manifest import load_manifest
 from stages.formats.masks import read_mask, write_mask

@@ -16,12 +16,12 @@ import numpy as np
 from PIL import Image
 
 from stages.core.states import Source
-from stages.exchange import formats
-from stages.exchange.export import encode_sequence
-from stages.exchange.format import ExportedClass
-from stages.exchange.joining import Asked, Share, join_parts
-from stages.exchange.material import Material
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.export import encode_sequence
+from stages.exchange.outgoing.format import ExportedClass
+from stages.exchange.outgoing.joining import Asked, Share, join_parts
+from stages.exchange.outgoing.material import Material
+from stages.exchange.outgoing.terms import Terms
 from stages.formats.files import files_below, publishing
 from stages.formats.frames_csv import FrameQuality, write_frames_csv
 from stages.formats.manifest import publish

@@ -24,7 +24,7 @@ from rich.console import Console
 from benchmarks.clips import Clip, open_clip
 from stages.core.errors import LisError
 from stages.core.metrics import score_sequence
-from stages.exchange.doubtful import AUTO_LIMIT, auto_max_doubt, verdicts
+from stages.exchange.outgoing.doubtful import AUTO_LIMIT, auto_max_doubt, verdicts
 from stages.formats.frames import read_frame
 from stages.formats.frames_csv import read_frames_csv
 from stages.formats.manifest import load_manifest

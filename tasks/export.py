@@ -13,8 +13,8 @@ from luigi.parameter import ParameterException
 
 from stages.core.errors import InputError
 from stages.core.states import State
-from stages.exchange import formats, splits
-from stages.exchange.format import ExportedClass
+from stages.exchange.outgoing import formats, splits
+from stages.exchange.outgoing.format import ExportedClass
 from stages.formats import results
 from stages.formats.files import sha256, sweep_beside
 from stages.formats.frames_json import FramesJson
@@ -78,7 +78,7 @@ class ExportTask(AnyExport, PublishedTask):
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
-        return ("stages.exchange.joining",)
+        return ("stages.exchange.outgoing.joining",)
 
     def chosen(self) -> Sequence[Chosen]:
         """The sequences that are asked for."""
@@ -134,7 +134,7 @@ class ExportTask(AnyExport, PublishedTask):
     @cached_property
     def class_list(self) -> tuple[ExportedClass, ...]:
         """The export's classes."""
-        from stages.exchange.material import class_list
+        from stages.exchange.outgoing.material import class_list
 
         fixed = {place.dataset: classes_of(place) for place in map(self._place, self.wanted)}
         if len({each.digest if each else "" for each in fixed.values()}) > 1:
@@ -159,7 +159,7 @@ class ExportTask(AnyExport, PublishedTask):
         Raises:
             InputError: what was asked for cannot be.
         """
-        from stages.exchange.pictures import check_endings, way_of
+        from stages.exchange.outgoing.pictures import check_endings, way_of
 
         terms = self.export_terms
         formats.check(self.form, terms)
@@ -185,8 +185,8 @@ class ExportTask(AnyExport, PublishedTask):
 
     def _auto(self, parts: Sequence[ExportPart]) -> float:
         """The limit of doubt that `auto` stands for: found on all sequences together."""
-        from stages.exchange.doubtful import auto_max_doubt, verdicts
-        from stages.exchange.label_maps import judged_frames
+        from stages.exchange.outgoing.doubtful import auto_max_doubt, verdicts
+        from stages.exchange.outgoing.label_maps import judged_frames
 
         materials = [part.material for part in parts]
         judged = [verdicts(judged_frames(each), len(each.names), None) for each in materials]
@@ -219,7 +219,7 @@ class ExportTask(AnyExport, PublishedTask):
                 )
 
     def _check_room(self) -> None:
-        from stages.exchange.joining import check_room
+        from stages.exchange.outgoing.joining import check_room
 
         to_encode = [part.material for part in self.parts if not part.is_complete()]
         materials = [part.material for part in self.parts]
@@ -241,9 +241,9 @@ class ExportTask(AnyExport, PublishedTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write the export."""
-        from stages.exchange.handed_out import write_handed_out
-        from stages.exchange.joining import Asked, join_parts, masks_of
-        from stages.exchange.sheet import write_sheet
+        from stages.exchange.outgoing.handed_out import write_handed_out
+        from stages.exchange.outgoing.joining import Asked, join_parts, masks_of
+        from stages.exchange.outgoing.sheet import write_sheet
 
         assigned = self.splits()
         shares = [part.share(assigned[part.called]) for part in self.parts]
@@ -356,7 +356,7 @@ class ExportDataset(ExportTask):
         return splits.assign([one.name for one in self.wanted], self.split, listed, self._before())
 
     def _before(self) -> dict[str, str]:
-        from stages.exchange.joining import splits_of_export
+        from stages.exchange.outgoing.joining import splits_of_export
 
         return splits_of_export(self.target(), self.split)
 

@@ -11,9 +11,9 @@ import luigi
 
 from stages.core.errors import StageError
 from stages.core.plan import Segment
-from stages.exchange import formats
-from stages.exchange.format import ExportedClass, Format
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.format import ExportedClass, Format
+from stages.exchange.outgoing.terms import Terms
 from stages.formats import results
 from stages.formats.frames_json import FramesJson
 from stages.formats.manifest import Json, Manifest, check_files, load_manifest
@@ -29,8 +29,8 @@ from tasks.status import as_made
 from tasks.tracks import TrackSegment
 
 if TYPE_CHECKING:
-    from stages.exchange.joining import Share
-    from stages.exchange.material import Material, Source
+    from stages.exchange.outgoing.joining import Share
+    from stages.exchange.outgoing.material import Material, Source
     from stages.formats.classes_json import Classes
     from stages.formats.import_record import RecordedSource
     from stages.formats.objects_json import NamedObject
@@ -64,7 +64,7 @@ class ExportPart(AnyExport, StageTask):
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
-        return ("stages.exchange.export",)
+        return ("stages.exchange.outgoing.export",)
 
     def requires(self) -> list[StageTask]:
         """What the result was made from, if its soft masks are needed; else the result is read as it lies there."""
@@ -123,7 +123,7 @@ class ExportPart(AnyExport, StageTask):
         Raises:
             InputError: it is not where it was, or is another one by now.
         """
-        from stages.exchange.material import found_source
+        from stages.exchange.outgoing.material import found_source
 
         if self.size != "source":
             return None
@@ -133,7 +133,7 @@ class ExportPart(AnyExport, StageTask):
     @property
     def material(self) -> "Material":
         """The sequence."""
-        from stages.exchange.material import Material
+        from stages.exchange.outgoing.material import Material
 
         paths = paths_of(self.place)
         frames = FramesJson.read(self.root / results.FRAMES)
@@ -154,7 +154,7 @@ class ExportPart(AnyExport, StageTask):
 
     def share(self, split: str) -> "Share":
         """What joining needs to know."""
-        from stages.exchange.joining import Share
+        from stages.exchange.outgoing.joining import Share
 
         paths = paths_of(self.place)
         masks = {"result": self.result, "masks": self._result().content}
@@ -166,7 +166,7 @@ class ExportPart(AnyExport, StageTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write the part."""
-        from stages.exchange.export import encode_sequence
+        from stages.exchange.outgoing.export import encode_sequence
 
         check_files(self.root / self.result, self._result())
         material = self.material

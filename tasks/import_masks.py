@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import luigi
 
 from stages.core.errors import InputError
-from stages.exchange.readers import READERS, guess, reader_of
+from stages.exchange.incoming.formats import READERS, guess, reader_of
 from stages.formats import results
 from stages.formats.manifest import read_manifest
 from stages.formats.names import normal
@@ -20,8 +20,8 @@ from tasks.runtime.options import ChoiceParameter
 from tasks.runtime.sequence import ScribbledTask
 
 if TYPE_CHECKING:
-    from stages.exchange.composing import Objects
-    from stages.exchange.importing import Target, Wishes
+    from stages.exchange.incoming.composing import Objects
+    from stages.exchange.incoming.importing import Target, Wishes
 
 _GUESSED: Final = "auto"
 _FRAMES: Final = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
@@ -66,7 +66,7 @@ class ImportMasks(ScribbledTask):
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
-        return ("stages.exchange.importing",)
+        return ("stages.exchange.incoming.importing",)
 
     def is_complete(self) -> bool:
         """Whether it has run: what a source holds is found out when it is read."""
@@ -74,7 +74,7 @@ class ImportMasks(ScribbledTask):
 
     def run(self) -> None:
         """Read the source, and write what comes in beside the scribble set."""
-        from stages.exchange.importing import give, listing, look, outcome
+        from stages.exchange.incoming.importing import give, listing, look, outcome
 
         luigi_hooks.end_with_parent()
         if not self.list:
@@ -97,9 +97,9 @@ class ImportMasks(ScribbledTask):
         self._is_done = True
 
     def _target(self) -> "Target":
-        from stages.exchange.handed_out import read_handed_out
-        from stages.exchange.importing import Target
-        from stages.exchange.matching import FrameNames
+        from stages.exchange.incoming.importing import Target
+        from stages.exchange.incoming.matching import FrameNames
+        from stages.exchange.outgoing.handed_out import read_handed_out
 
         now = self.snapshot
         shown = (self.root / stage for stage in (results.MASKS, results.PROVISIONAL))
@@ -115,7 +115,7 @@ class ImportMasks(ScribbledTask):
 
     def _objects(self) -> "Objects":
         """Those that are listed, drawn, or given before."""
-        from stages.exchange.composing import Objects
+        from stages.exchange.incoming.composing import Objects
 
         now = self.snapshot
         listed = now.objects.listed
@@ -127,7 +127,7 @@ class ImportMasks(ScribbledTask):
         )
 
     def _wishes(self) -> "Wishes":
-        from stages.exchange.importing import Wishes
+        from stages.exchange.incoming.importing import Wishes
 
         return Wishes(self.name_prefix, everything=self.all, frames=frames_named(self.frames))
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import luigi
 from luigi.parameter import ParameterException
 
-from stages.exchange import formats
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.terms import Terms
 from tasks.runtime.options import ChoiceParameter, NumberParameter
 
 _AUTO: Final = "auto"

@@ -9,7 +9,7 @@ import numpy as np
 
 from stages.core.states import Source
 from stages.core.types import Frame, LabelMap
-from stages.exchange.format import UNKNOWN, ExportedClass, ExportedFrame, ExportedObject, ExportedSequence
+from stages.exchange.outgoing.format import UNKNOWN, ExportedClass, ExportedFrame, ExportedObject, ExportedSequence
 from stages.formats.frames_csv import FrameQuality
 
 QUOTES: Final = "<b>&\"'"

@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from stages.core.states import Source
-from stages.exchange.export import Counts, encode_sequence
-from stages.exchange.format import ExportedClass, Format
-from stages.exchange.joining import Asked, Share, join_parts
-from stages.exchange.material import Material
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing.export import Counts, encode_sequence
+from stages.exchange.outgoing.format import ExportedClass, Format
+from stages.exchange.outgoing.joining import Asked, Share, join_parts
+from stages.exchange.outgoing.material import Material
+from stages.exchange.outgoing.terms import Terms
 from stages.formats.frames_csv import FrameQuality, write_frames_csv
 from stages.formats.masks import write_mask
 from stages.formats.objects_json import NamedObject

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from stages.exchange.format import Format
-from stages.exchange.part import PartReader, PartWriter
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing.format import Format
+from stages.exchange.outgoing.part import PartReader, PartWriter
+from stages.exchange.outgoing.terms import Terms
 from tests.exchange.adversarial import Sample
 
 

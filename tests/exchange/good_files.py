@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from stages.exchange.composing import Objects, compose
-from stages.exchange.matching import FrameNames, match
-from stages.exchange.readers import reader_of
+from stages.exchange.incoming.composing import Objects, compose
+from stages.exchange.incoming.formats import reader_of
+from stages.exchange.incoming.matching import FrameNames, match
 
 SIZE_WH: Final = (6, 4)
 LABELS: Final = np.array([[0, 1, 1, 0, 0, 0], [0, 1, 1, 0, 2, 0], [0, 1, 1, 0, 2, 2], [0, 0, 0, 0, 0, 2]], np.uint8)

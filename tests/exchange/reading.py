@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.exchange.incoming import Picture, Reader
+from stages.exchange.incoming.protocol import Picture, Reader
 
 _UNKNOWN = ("unknown", "__ignore__")
 

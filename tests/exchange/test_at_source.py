@@ -9,8 +9,8 @@ from PIL import Image
 
 from stages.core.errors import InputError
 from stages.core.overlap import iou
-from stages.exchange.at_source import at_source, enlarged_exactly, find_source, source_frames
-from stages.exchange.soft import SoftFrame
+from stages.exchange.outgoing.at_source import at_source, enlarged_exactly, find_source, source_frames
+from stages.exchange.outgoing.soft import SoftFrame
 from stages.steps.import_video import import_sequence
 from tests.steps.test_import_video import film, pictures
 

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
-from stages.exchange.binary_reader import READER, binary_mask
-from stages.exchange.composing import Objects, compose
+from stages.exchange.incoming.composing import Objects, compose
+from stages.exchange.readers.binary import READER, binary_mask
 
 WIDTH, HEIGHT = 20, 12
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

@@ -10,11 +10,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from stages.core.errors import InputError
-from stages.exchange import formats
-from stages.exchange.coco import Coco
-from stages.exchange.format import UNKNOWN
-from stages.exchange.part import PartReader
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.format import UNKNOWN
+from stages.exchange.outgoing.part import PartReader
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.writers.coco import Coco
 from tests.exchange.adversarial import SAMPLES, Sample, one_object, sample_id, tiny
 from tests.exchange.driver import export
 

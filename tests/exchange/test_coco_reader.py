@@ -7,9 +7,9 @@ import pytest
 from pycocotools import mask as coco
 
 from stages.core.errors import InputError
-from stages.exchange.coco_reader import READER, decompress
-from stages.exchange.composing import Objects, compose
-from stages.exchange.incoming import Picture
+from stages.exchange.incoming.composing import Objects, compose
+from stages.exchange.incoming.protocol import Picture
+from stages.exchange.readers.coco import READER, decompress
 
 WIDTH, HEIGHT = 30, 20
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

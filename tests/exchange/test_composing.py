@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.exchange.composing import Composed, Objects, compose
-from stages.exchange.incoming import BACKGROUND, UNKNOWN, Picture, Shape
+from stages.exchange.incoming.composing import Composed, Objects, compose
+from stages.exchange.incoming.protocol import BACKGROUND, UNKNOWN, Picture, Shape
 
 SIZE_WH = (6, 4)
 

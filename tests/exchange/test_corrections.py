@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.exchange import formats
-from stages.exchange.composing import Objects
-from stages.exchange.handed_out import digest_of, read_handed_out, write_handed_out
-from stages.exchange.importing import Target, Wishes, give, look
-from stages.exchange.matching import FrameNames
-from stages.exchange.readers import guess, reader_of
-from stages.exchange.terms import Terms
+from stages.exchange.incoming.composing import Objects
+from stages.exchange.incoming.formats import guess, reader_of
+from stages.exchange.incoming.importing import Target, Wishes, give, look
+from stages.exchange.incoming.matching import FrameNames
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.handed_out import digest_of, read_handed_out, write_handed_out
+from stages.exchange.outgoing.terms import Terms
 from stages.formats.given_masks import given_frames, read_given
 from stages.formats.masks import write_mask
 from tests.exchange import adversarial

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.exchange.cvat import Cvat
-from stages.exchange.cvat_reader import READER
-from stages.exchange.format import ExportedObject
-from stages.exchange.outlines import filled
-from stages.exchange.terms import Terms
+from stages.exchange.encodings.outlines import filled
+from stages.exchange.outgoing.format import ExportedObject
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.readers.cvat import READER
+from stages.exchange.writers.cvat import Cvat
 from tests.exchange import adversarial, reading
 from tests.exchange.driver import export, tree
 
@@ -289,7 +289,7 @@ def test_a_polygon_that_would_take_all_memory_is_refused(tmp_path):
 
 
 def test_a_file_that_unpacks_to_more_than_anybody_draws_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("stages.exchange.cvat_reader.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("stages.exchange.readers.cvat.MOST_BYTES", 1 << 20)
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("annotations.xml", b"<annotations>" + b" " * (3 << 20) + b"</annotations>")

@@ -11,10 +11,10 @@ from PIL import Image
 
 from stages.core.errors import InputError
 from stages.core.palette import davis_palette
-from stages.exchange.davis import Davis
-from stages.exchange.format import UNKNOWN, Format
-from stages.exchange.terms import Terms
-from stages.exchange.youtube_vos import YoutubeVos
+from stages.exchange.outgoing.format import UNKNOWN, Format
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.writers.davis import Davis
+from stages.exchange.writers.youtube_vos import YoutubeVos
 from stages.formats.masks import read_mask
 from tests.exchange.adversarial import QUOTES, SAMPLES, Sample, come_and_go, dropped, sample_id, tiny, two_objects
 from tests.exchange.driver import export, tree

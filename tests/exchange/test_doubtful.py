@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.errors import InputError
 from stages.core.states import Source
-from stages.exchange.doubtful import (
+from stages.exchange.outgoing.doubtful import (
     AUTO_LIMIT,
     auto_max_doubt,
     check_terms,
@@ -16,8 +16,8 @@ from stages.exchange.doubtful import (
     verdicts,
     with_unknown,
 )
-from stages.exchange.soft import SoftFrame
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing.soft import SoftFrame
+from stages.exchange.outgoing.terms import Terms
 from stages.formats.report_data import JudgedFrame
 
 LABELS = np.zeros((12, 20), np.uint8)

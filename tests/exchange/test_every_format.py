@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.exchange import formats
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.terms import Terms
 from tests.exchange.disk import export, material
 from tests.exchange.driver import tree
 

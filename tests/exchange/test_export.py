@@ -10,10 +10,10 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from stages.core.errors import InputError
-from stages.exchange.coco import Coco
-from stages.exchange.png import Png
-from stages.exchange.sheet import write_sheet
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing.sheet import write_sheet
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.writers.coco import Coco
+from stages.exchange.writers.png import Png
 from stages.formats.masks import read_mask
 from stages.formats.objects_json import NamedObject
 from tests.exchange.disk import BALL, DOG, export, material, squares

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import InputError
-from stages.exchange import formats
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.terms import Terms
 
 
 @pytest.mark.parametrize("name", formats.names())
@@ -31,7 +31,7 @@ def test_an_unknown_format_is_told_with_those_that_there_are() -> None:
 
 
 def test_a_missing_library_is_one_line_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("stages.exchange.coco", "stages.exchange.run_lengths", "pycocotools.mask"):
+    for module in ("stages.exchange.writers.coco", "stages.exchange.encodings.run_lengths", "pycocotools.mask"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(InputError, match=r"pycocotools.*pip install 'lis\[export\]'"):

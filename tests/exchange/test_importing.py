@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError, StageError
-from stages.exchange.composing import Objects
-from stages.exchange.importing import Findings, Target, Wishes, give, listing, look, outcome
-from stages.exchange.matching import FrameNames
-from stages.exchange.png_reader import READER
+from stages.exchange.incoming.composing import Objects
+from stages.exchange.incoming.importing import Findings, Target, Wishes, give, listing, look, outcome
+from stages.exchange.incoming.matching import FrameNames
+from stages.exchange.readers.png import READER
 from stages.formats import files
 from stages.formats.given_masks import given_frames, read_given
 from stages.formats.masks import read_mask, write_mask

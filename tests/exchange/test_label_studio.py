@@ -9,10 +9,10 @@ import pytest
 from scipy import ndimage
 
 from stages.core.errors import InputError
-from stages.exchange import brush
-from stages.exchange.label_studio import LabelStudio
-from stages.exchange.label_studio_reader import READER
-from stages.exchange.terms import Terms
+from stages.exchange.encodings import brush
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.readers.label_studio import READER
+from stages.exchange.writers.label_studio import LabelStudio
 from tests.exchange import adversarial, reading
 from tests.exchange.driver import export, tree
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
-from stages.exchange.labelme import LabelMe
-from stages.exchange.labelme_reader import READER
-from stages.exchange.part import PartReader
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing.part import PartReader
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.readers.labelme import READER
+from stages.exchange.writers.labelme import LabelMe
 from tests.exchange import adversarial, reading
 from tests.exchange.driver import export, tree
 

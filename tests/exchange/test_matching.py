@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.exchange.incoming import Picture
-from stages.exchange.matching import FrameNames, Matched, match
+from stages.exchange.incoming.matching import FrameNames, Matched, match
+from stages.exchange.incoming.protocol import Picture
 
 DOG = FrameNames("dog", tuple(f"{index:05d}.jpg" for index in range(6)))
 

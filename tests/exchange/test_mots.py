@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
-from stages.exchange.format import UNKNOWN, ExportedClass
-from stages.exchange.mots import Mots
-from stages.exchange.terms import Terms
+from stages.exchange.outgoing.format import UNKNOWN, ExportedClass
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.writers.mots import Mots
 from tests.exchange.adversarial import SAMPLES, Sample, dropped, sample, sample_id, tiny, two_objects
 from tests.exchange.driver import export, tree
 

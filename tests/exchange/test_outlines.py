@@ -6,7 +6,7 @@ import shapely
 from scipy import ndimage
 
 from stages.core.errors import InputError
-from stages.exchange import outlines
+from stages.exchange.encodings import outlines
 
 
 def _speckled(seed, smooth=1.5, size=(60, 80), share=0.35):

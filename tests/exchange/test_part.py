@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.exchange.part import PartReader, PartWriter, as_json
+from stages.exchange.outgoing.part import PartReader, PartWriter, as_json
 
 
 def _filled(folder: Path) -> PartReader:

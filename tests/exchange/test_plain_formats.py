@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.exchange.binary import Binary
-from stages.exchange.binary_reader import READER
-from stages.exchange.csv_tables import CsvTables
-from stages.exchange.cutouts import Cutouts
+from stages.exchange.readers.binary import READER
+from stages.exchange.writers.binary import Binary
+from stages.exchange.writers.csv_tables import CsvTables
+from stages.exchange.writers.cutouts import Cutouts
 from tests.exchange.adversarial import (
     QUOTES,
     SAMPLES,

@@ -6,8 +6,8 @@ import numpy as np
 import pycocotools.mask as coco
 import pytest
 
-from stages.exchange.format import UNKNOWN
-from stages.exchange.run_lengths import compress, run_lengths
+from stages.exchange.encodings.run_lengths import compress, run_lengths
+from stages.exchange.outgoing.format import UNKNOWN
 from tests.exchange.adversarial import SAMPLES, Sample, sample_id, tiny
 
 

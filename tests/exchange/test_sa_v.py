@@ -8,7 +8,7 @@ import numpy as np
 import pycocotools.mask as coco
 import pytest
 
-from stages.exchange.sa_v import SaV
+from stages.exchange.writers.sa_v import SaV
 from tests.exchange.adversarial import SAMPLES, Sample, dropped, sample_id, tiny, two_objects
 from tests.exchange.driver import export, tree
 

@@ -3,7 +3,7 @@
 import pytest
 
 from stages.core.errors import InputError
-from stages.exchange.splits import assign, listed_in, splits_of
+from stages.exchange.outgoing.splits import assign, listed_in, splits_of
 
 NAMES = [f"sequence {number}" for number in range(10)]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.exchange.border_rings import border_ring
-from stages.exchange.part import PartReader, PartWriter
-from stages.exchange.terms import Terms
-from stages.exchange.yolo import Yolo, filled
+from stages.exchange.encodings.border_rings import border_ring
+from stages.exchange.outgoing.part import PartReader, PartWriter
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.writers.yolo import Yolo, filled
 from tests.exchange.adversarial import QUOTES, SAMPLES, Sample, islands, sample, sample_id, tiny, two_objects
 from tests.exchange.driver import Shared, export, tree
 

@@ -8,8 +8,8 @@ import numpy as np
 import pycocotools.mask as coco
 import pytest
 
-from stages.exchange.terms import Terms
-from stages.exchange.youtube_vis import YoutubeVis
+from stages.exchange.outgoing.terms import Terms
+from stages.exchange.writers.youtube_vis import YoutubeVis
 from tests.exchange.adversarial import (
     QUOTES,
     SAMPLES,

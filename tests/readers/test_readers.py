@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from stages.core.metrics import score_sequence
-from stages.exchange import formats
-from stages.exchange.outlines import filled
-from stages.exchange.terms import Terms
+from stages.exchange.encodings.outlines import filled
+from stages.exchange.outgoing import formats
+from stages.exchange.outgoing.terms import Terms
 from tests.exchange import adversarial
 from tests.exchange.adversarial import Sample
 from tests.exchange.driver import export

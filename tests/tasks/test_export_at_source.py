@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stages.core.overlap import iou
-from stages.exchange.at_source import enlarged_exactly
+from stages.exchange.outgoing.at_source import enlarged_exactly
 from stages.formats.masks import read_mask
 from stages.steps.import_video import import_sequence
 from tests.conftest import LUIGI, Clip, Project, write_settings

@@ -1,0 +1,1 @@
+"""One module a format of exports, as `stages.exchange.outgoing.format` wants it."""
