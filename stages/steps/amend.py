@@ -26,6 +26,7 @@ from stages.formats.given_masks import REMOVED, given_frames, keep_seen, read_gi
 from stages.formats.manifest import Json
 from stages.formats.masks import encoded_mask
 from stages.formats.objects_json import OBJECTS_JSON, NamedObject, Objects, write_objects
+from stages.formats.scribble_sets import other_sets_with
 from stages.formats.scribbles import ScribbleSet, without, write_scribbles
 
 WHY: Final = "why.txt"
@@ -164,7 +165,7 @@ def rename(drawn: Drawn, object_id: int, new_id: int) -> Amendment:
             "lis scribbles merge"
         )
     amended = _renumbered(drawn, {object_id: new_id}, drawn.annotated)
-    return replace(amended, objects=_relisted(drawn, object_id, lambda each: [_with_id(each, new_id)]))
+    return _relisted(drawn, amended, object_id, new_id, lambda each: [_with_id(each, new_id)])
 
 
 def merge_objects(drawn: Drawn, object_id: int, into: int) -> Amendment:
@@ -178,7 +179,7 @@ def merge_objects(drawn: Drawn, object_id: int, into: int) -> Amendment:
     if object_id == into:
         raise InputError(f"found object {into} twice, expected two objects to make one of; give another one")
     amended = _renumbered(drawn, {object_id: into, into: into}, drawn.annotated)
-    return replace(amended, objects=_relisted(drawn, object_id, lambda _: []))
+    return _relisted(drawn, amended, object_id, into, lambda _: [])
 
 
 def call_absent(drawn: Drawn, object_id: int, frames: Collection[int]) -> Amendment:
@@ -280,12 +281,25 @@ def _mapped(labels: LabelMap, new_ids: Mapping[int, int | None]) -> LabelMap:
 
 
 def _relisted(
-    drawn: Drawn, object_id: int, become: Callable[[NamedObject], list[NamedObject]]
-) -> Sequence[NamedObject] | None:
+    drawn: Drawn,
+    change: Amendment,
+    object_id: int,
+    new_id: int,
+    become: Callable[[NamedObject], list[NamedObject]],
+) -> Amendment:
+    """The list of objects follows; it is that of all scribble sets, of which the others keep their ids."""
     if object_id not in drawn.objects.listed:
-        return None
+        return change
     listed = drawn.objects.listed.values()
-    return [new for each in listed for new in (become(each) if each.id == object_id else [each])]
+    objects = [new for each in listed for new in (become(each) if each.id == object_id else [each])]
+    said = change.said
+    if others := other_sets_with(object_id, drawn.file, drawn.scribbles.sequence, drawn.scribbles.frame_count):
+        said += (
+            f"{OBJECTS_JSON}, which is that of all sets, lists object {object_id} no more; it stays in the scribble "
+            f"set{'s' * (len(others) > 1)} {', '.join(others)}: if that is the same object, lis scribbles merge "
+            f"--scribbles {others[0].partition(' ')[0]} --object {object_id} --to {new_id}",
+        )
+    return replace(change, objects=objects, said=said)
 
 
 def _with_id(named: NamedObject, new_id: int) -> NamedObject:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from stages.core.errors import InputError
 from stages.core.plan import Plan
@@ -19,18 +19,16 @@ from stages.formats.classes_json import CLASSES_JSON, read_classes
 from stages.formats.digests import Stamp
 from stages.formats.files import sha256
 from stages.formats.frames import Frames, list_frames
-from stages.formats.given_masks import MASKS, given_frames, masks_folder
+from stages.formats.given_masks import given_frames, masks_folder
 from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.links import broken_link
 from stages.formats.manifest import Json
 from stages.formats.names import check_name, in_folder
 from stages.formats.objects_json import NAMELESS, OBJECTS_JSON, Objects, read_objects
+from stages.formats.scribble_sets import NO_SETS, sets_in
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.place_anchors import plan
 from tasks.runtime.home import Home, find_home
-
-_NO_SETS: Final = (OBJECTS_JSON, ".review.json")
-"""How files end that lie beside scribble sets."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +139,7 @@ class SequenceSnapshot:
                 raise InputError(f"{path}: found {broken}, expected scribbles; mend or remove the link")
         if self.given:
             return
-        drawn = {path.stem for path in file.parent.glob("*.json") if not path.name.endswith(_NO_SETS)}
-        others = sorted(drawn | {path.stem for path in file.parent.glob(f"*{MASKS}")})
+        others = sets_in(file.parent)
         if others and not terms.new_set and not requests.has_asked_for(self.root, terms.scribbles):
             raise InputError(
                 f"{file}: found no such scribble set, expected one of those that are there: {', '.join(others)}; give "
@@ -335,7 +332,7 @@ def _digest(path: Path, _stamp: Stamp | None) -> str:
 
 def _scribble_file(place: Place, terms: Terms) -> Path:
     name = check_name(terms.scribbles, "scribble set")
-    if f"{name}.json".endswith(_NO_SETS):
+    if f"{name}.json".endswith(NO_SETS):
         raise InputError(
             f"found {terms.scribbles!r} as the name of a scribble set, expected another: its file is something else"
         )

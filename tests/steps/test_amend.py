@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,26 @@ def test_an_object_gets_another_id_everywhere(scene: Scene) -> None:
     assert after.scribbles.absent == {2: (3,)}
     scene.do(rename(scene.drawn(), 3, 4))
     assert scene.drawn().scribbles.absent == {2: (4,)}
+
+
+def test_sets_that_share_the_list_of_objects_and_keep_an_id_are_named(scene: Scene) -> None:
+    scene.name_objects({"id": 1, "name": "Rex"}, {"id": 2, "name": "Tom"})
+    other = ScribbleSet("toy", COUNT, {0: FrameScribbles((line(2),))})
+    write_scribbles(scene.file.with_name("002.json"), other)
+    write_scribbles(scene.file.with_name("003.json"), replace(other, frames={0: FrameScribbles((line(1),))}))
+    write_given(scene.file.with_name("004.json"), 3, labels(2))
+    scene.file.with_name("005.json").write_text("{")
+    scene.file.with_name("001.review.json").write_text("{")
+    for change in (rename(scene.drawn(), 2, 9), merge_objects(scene.drawn(), 2, 1)):
+        told = change.said[-1]
+        assert "lists object 2 no more; it stays in the scribble sets 002, 004, 005 (which cannot be read): " in told
+        assert "lis scribbles merge --scribbles 002 --object 2 --to" in told and "\n" not in told
+    assert "scribble set" not in " ".join(rename(scene.drawn(), 3, 9).said), "the list does not have it"
+
+    scene.do(rename(scene.drawn(), 2, 9))
+    scene.file.with_name("005.json").unlink()
+    there = replace(scene.drawn(), file=scene.file.with_name("002.json"), scribbles=other)
+    assert [each.object_id for each in merge_objects(there, 2, 9).scribbles.frame(0).lines] == [9], "as it is advised"
 
 
 def test_two_objects_become_one(scene: Scene) -> None:
