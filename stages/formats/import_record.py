@@ -1,7 +1,7 @@
 """What an import notes of its source, in the manifest of the frames: which file, its content, which frames of it.
 
     key: {"source": "<sha256>", "short_side": 480, "reader": 2, "part": {"start": "10s", "every": 30}}
-    run: {"source": "/films/walk.mp4", "source_size_wh": [1920, 1080], "frames": 240,
+    run: {"source": "/films/walk.mp4", "source_size_wh": [1920, 1080], "source_frame_rate": 25.0, "frames": 240,
           "taken": {"first": 300, "every": 30, "of": 7500}, ...}
 
 `part` is there only if not all was asked for. Earlier imports took everything, and did not note sizes.
@@ -33,6 +33,8 @@ class RecordedSource:
     """The frames of it that were taken, by their place in it; as many as were imported."""
     size_wh: tuple[int, int] | None
     """Of its frames in pixels; None: not noted."""
+    frame_rate: float | None
+    """Imported frames a second of the source; None: not noted."""
 
 
 def recorded_source(frames_folder: Path) -> RecordedSource | None:
@@ -53,6 +55,7 @@ def recorded_source(frames_folder: Path) -> RecordedSource | None:
         digest=manifest.key["source"],
         indices=range(first, first + int(run["frames"]) * every, every),
         size_wh=(int(size_wh[0]), int(size_wh[1])) if size_wh else None,
+        frame_rate=float(rate) / every if (rate := run.get("source_frame_rate")) else None,
     )
 
 

@@ -120,6 +120,12 @@ class Video:
         """How many frames the header promises; 0 if it says nothing."""
         return int(self._stream.frames)
 
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames a second, on average; None if the stream does not say."""
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(rate) if rate else None
+
     def frames(self, taking: Taking | None = None) -> Iterator[Image.Image]:
         """Every frame in the order of presentation, or those that are taken, upright, RGB; to be called once.
 

@@ -45,6 +45,8 @@ class Imported:
     """What a person should know."""
     damage: list[Damage] = field(default_factory=list)
     """What was imported although it is damaged."""
+    frame_rate: float | None = None
+    """Frames of the source a second; None: it does not say."""
     set_aside: Path | None = None
     """Where people's work on the former frames lies now."""
 
@@ -118,6 +120,8 @@ def _record(source: Path, done: Imported) -> Json:
         "taken": {"first": done.taken.start, "every": done.taken.step, "of": done.of},
         "remarks": done.remarks,
     }
+    if done.frame_rate is not None:
+        run["source_frame_rate"] = done.frame_rate
     if done.damage:
         run["damage"] = [each._asdict() for each in done.damage]
     return run
@@ -155,7 +159,7 @@ def import_video(
         if size_wh is None:
             raise InputError(_nothing(source, count, excerpt))
         of = count if video.is_at_end else video.promised_count or None
-        return Imported(taking.taken, size_wh, count, of, video.remarks, damage)
+        return Imported(taking.taken, size_wh, count, of, video.remarks, damage, video.frame_rate)
 
 
 def import_pages(

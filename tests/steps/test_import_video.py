@@ -484,6 +484,7 @@ def test_a_part_is_those_frames_and_no_others(tmp_path: Path, suffix: str, excer
     assert (record.path, record.digest) == (source, source_digest(source))
     assert [*record.indices] == [*indices]
     assert record.size_wh == (64, 32)
+    assert record.frame_rate == (25 / indices.step if suffix in (".mp4", ".mkv") else None)
 
 
 def test_what_was_taken_is_told(tmp_path: Path) -> None:

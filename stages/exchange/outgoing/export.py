@@ -111,6 +111,7 @@ def encode_sequence(
         frame_count=len(verdicts),
         kept_count=sum(each.is_kept for each in verdicts),
         classes=material.classes,
+        frame_rate=material.frame_rate,
     )
     with PartWriter(folder) as part:
         encoding = _Encoding(sequence, form, terms, part, is_for_correction=worst > 0)

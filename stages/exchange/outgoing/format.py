@@ -88,7 +88,7 @@ class ExportedSequence:
     classes: tuple[ExportedClass, ...]
     """The whole export's list, by id: what class a record names does not depend on the other sequences' parts."""
     frame_rate: float | None = None
-    """Of the source, if it is known."""
+    """Of the video's frames a second, if it is known."""
 
     def object(self, object_id: int) -> ExportedObject:
         """By its id."""

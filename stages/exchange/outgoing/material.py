@@ -48,6 +48,12 @@ class Material:
         return self.source.size_wh if self.source else self.masks_wh
 
     @property
+    def frame_rate(self) -> float | None:
+        """Frames a second, if the import of the pictures knew it."""
+        recorded = recorded_source(self.pictures)
+        return recorded.frame_rate if recorded else None
+
+    @property
     def exported_objects(self) -> tuple[ExportedObject, ...]:
         """As formats see them."""
         by_name = {each.name: each for each in self.classes}
@@ -58,8 +64,9 @@ class Material:
 
     @property
     def digest(self) -> str:
-        """Of what is said of the objects, the classes and the names of pictures: what masks do not depend on."""
-        said = [[asdict(each) for each in self.objects], [asdict(each) for each in self.classes], self.names]
+        """Of what is said of objects, classes, names of pictures and their rate: what masks do not depend on."""
+        listed = [[asdict(each) for each in some] for some in (self.objects, self.classes)]
+        said = [*listed, self.names, *([self.frame_rate] if self.frame_rate else [])]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
