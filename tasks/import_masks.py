@@ -64,6 +64,11 @@ class ImportMasks(ScribbledTask):
 
     _is_done = False
 
+    @property
+    def only_looks(self) -> bool:
+        """Whether it changes nothing: then it may run beside others."""
+        return bool(self.list)
+
     def modules(self) -> tuple[str, ...]:
         """The work."""
         return ("stages.exchange.incoming.importing",)
@@ -74,17 +79,16 @@ class ImportMasks(ScribbledTask):
 
     def run(self) -> None:
         """Read the source, and write what comes in beside the scribble set."""
-        from stages.exchange.incoming.importing import give, listing, look, outcome
+        from stages.exchange.incoming.importing import counts, give, listing, look, outcome
 
         luigi_hooks.end_with_parent()
-        if not self.list:
-            self.enter()
+        self.enter()
         source = Path(self.source)
         reader = guess(source) if self.format == _GUESSED else reader_of(self.format)
         if self.format == _GUESSED:
             logger.info("%s: taken for the format %s", self.seq, reader.name)
         target = self._target()
-        found = look(reader, source, target, self._wishes())
+        found = look(reader, source, target, self._wishes(), self.progress)
         for line in found.said:
             logger.info("%s: %s", self.seq, line)
         if self.list:
@@ -92,8 +96,9 @@ class ImportMasks(ScribbledTask):
                 logger.info("%s: %s", self.seq, line)
             logger.info("%s: %s (--list: nothing was changed)", self.seq, outcome(found))
         else:
-            give(found, target)
-            self.note(outcome(found) + f"; run `lis refine {self.seq}`" * bool(found.arrivals))
+            give(found, target, self.progress)
+            self.note(outcome(found) + f"; run `lis refine {self.seq}`" * bool(found.arrivals or found.given))
+        luigi_hooks.tell_command(counts(found, 0 if self.list else len(found.arrivals)))
         self._is_done = True
 
     def _target(self) -> "Target":

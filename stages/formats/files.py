@@ -324,9 +324,18 @@ def sweep(folder: Path) -> None:
 
 def sweep_beside(path: Path) -> None:
     """Delete what killed runs left beside a file or folder, on this host: of others we cannot know who lives."""
-    name = re.escape(f"{path.name}-{platform.node()}")
-    for leftover in path.parent.glob(".*"):
-        found = re.fullmatch(rf"(?:{re.escape(_TEMPORARY)}|{re.escape(_DISCARDED)}){name}-(\d+)", leftover.name)
+    _sweep_of(path.parent, re.escape(path.name))
+
+
+def sweep_in(folder: Path) -> None:
+    """The same of all files in a folder that other sequences may share, where `sweep` does not come."""
+    _sweep_of(folder, ".+")
+
+
+def _sweep_of(folder: Path, names: str) -> None:
+    prefixes, host = f"(?:{re.escape(_TEMPORARY)}|{re.escape(_DISCARDED)})", re.escape(platform.node())
+    for leftover in folder.glob(".*"):
+        found = re.fullmatch(rf"{prefixes}{names}-{host}-(\d+)", leftover.name)
         if found and not psutil.pid_exists(int(found[1])):
             _sweep_away(leftover)
 

@@ -226,7 +226,9 @@ def carry_out(task: Task, options: Mapping[str, Any], *, verbose: bool) -> dict[
 def _refuse_if_busy(task: luigi.Task) -> None:
     """Before anything is scheduled: each stage would say it again."""
     try:
-        if isinstance(task, SequenceTask) and not luigi_hooks.has_central_scheduler() and locks.is_taken(task.root):
+        if not isinstance(task, SequenceTask) or task.only_looks or luigi_hooks.has_central_scheduler():
+            return
+        if locks.is_taken(task.root):
             locks.require(task.root, shared=False)
     except locks.BusyError:
         raise
@@ -256,6 +258,7 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
         "exit_code": outcome.exit_code,
         "seconds": round(time.time() - started, 1),
         "errors": list(outcome.errors),
+        **outcome.figures,
     }
     try:
         if isinstance(task, BulkRefine):

@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections import ChainMap
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property
@@ -230,9 +231,8 @@ class HookedTask(luigi.Task):
     def on_failure(self, exception: BaseException) -> str:
         """What the scheduler keeps as the reason; called in the task's own process."""
         reason = explain(exception) or str(super().on_failure(exception))
-        if _failures:
-            with suppress(OSError):  # the log, and Luigi's summary, have it, too
-                files.append_line(_failures[-1], json.dumps(reason))
+        with suppress(OSError):  # the log, and Luigi's summary, have it, too
+            _tell(_REASONS, reason)
         return reason
 
 
@@ -329,25 +329,43 @@ class Outcome(NamedTuple):
     exit_code: int
     errors: tuple[str, ...]
     """What it told of, each once."""
+    figures: dict[str, Any]
+    """What tasks told the command, see `tell_command`."""
 
 
-_failures: list[Path] = []
-"""The file that tasks, each in a process of its own, write their reasons into while a command runs."""
+_told: list[Path] = []
+"""The folder that tasks, each in a process of its own, write into while a command runs."""
+_REASONS: Final = "reasons"
+_FIGURES: Final = "figures"
+
+
+def tell_command(figures: dict[str, Any]) -> None:
+    """Called by a task: what the command that runs it says as JSON; nobody listens where no command of `lis` runs."""
+    _tell(_FIGURES, figures)
+
+
+def _tell(name: str, what: Any) -> None:
+    if _told:
+        files.append_line(_told[-1] / name, json.dumps(what))
 
 
 def run_command(words: list[str]) -> Outcome:
     """Run a command line of Luigi's in this process."""
     code = 0
     with tempfile.TemporaryDirectory() as folder:
-        _failures.append(Path(folder) / "reasons")
+        _told.append(Path(folder))
         try:
             run_with_retcodes(words)
         except SystemExit as end:
             code = int(end.code or 0)
         finally:
-            file = _failures.pop()
-        told = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return Outcome(code, tuple(dict.fromkeys(json.loads(line) for line in told)))
+            _told.pop()
+        reasons, figures = (_read_told(Path(folder) / name) for name in (_REASONS, _FIGURES))
+    return Outcome(code, tuple(dict.fromkeys(reasons)), dict(ChainMap(*figures)))
+
+
+def _read_told(file: Path) -> list[Any]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def task_of(words: list[str]) -> HookedTask:

@@ -62,8 +62,15 @@ class SequenceTask(LisTask):
         """What people and programs that watch a run call the task."""
         return str(self.task_family)
 
+    @property
+    def only_looks(self) -> bool:
+        """Whether it changes nothing, and so needs no lock, and leaves no trace."""
+        return False
+
     def scheduled(self) -> None:
         """Take the sequence's lock before anything of it runs."""
+        if self.only_looks:
+            return
         if runs.join(self.root, shared=luigi_hooks.has_central_scheduler()):
             write_log(self.root, BEGINS)
             write_owner(self.root, paths_of(self.place).dataset)
@@ -77,7 +84,8 @@ class SequenceTask(LisTask):
 
     def enter(self) -> None:
         """Check that no other run works on the sequence."""
-        locks.require(self.root, shared=luigi_hooks.has_central_scheduler())
+        if not self.only_looks:
+            locks.require(self.root, shared=luigi_hooks.has_central_scheduler())
 
     def note(self, message: str) -> None:
         """One line on the terminal and in the sequence's log.txt."""
@@ -87,7 +95,7 @@ class SequenceTask(LisTask):
     def on_failure(self, exception: BaseException) -> str:
         """What the scheduler keeps as the reason; it goes into the sequence's log.txt, too."""
         reason = super().on_failure(exception)
-        if not isinstance(exception, locks.BusyError):
+        if not isinstance(exception, locks.BusyError) and not self.only_looks:
             with suppress(LisError, OSError):  # it may be this that has failed
                 self.failed(f"{self.task_family}: {explain(exception) or repr(exception)}")
         return reason

@@ -1,21 +1,26 @@
 import errno
-from collections.abc import Callable
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stages.core.errors import InputError, StageError
+from stages.core.palette import davis_palette
 from stages.exchange.incoming.composing import Objects
-from stages.exchange.incoming.importing import Findings, Target, Wishes, give, listing, look, outcome
+from stages.exchange.incoming.importing import Findings, Target, Wishes, counts, give, listing, look, outcome
 from stages.exchange.incoming.matching import FrameNames
 from stages.exchange.readers.png import READER
 from stages.formats import files
-from stages.formats.given_masks import given_frames, read_given
+from stages.formats.given_masks import given_frames, masks_folder, read_given
 from stages.formats.masks import read_mask, write_mask
 
+T = TypeVar("T")
 SIZE_WH = (32, 24)
 COUNT = 8
 
@@ -73,8 +78,62 @@ def test_only_what_was_corrected_comes_back(target: Target, source: Path) -> Non
     assert (read_given(given[5], SIZE_WH) == corrected(5)).all()
     assert (source / "00005.png").read_bytes() == given[5].read_bytes()  # canonical
     assert outcome(look(READER, source, target, Wishes())) == (
+        "found 8 frames, 2 of them given already as here, no other differs from the masks; nothing imported"
+    )
+    for index in (2, 5):
+        (source / f"{index:05d}.png").write_bytes((target.result / f"{index:05d}.png").read_bytes())
+    assert outcome(look(READER, source, target, Wishes())) == (
         "found 8 frames, none differs from the masks; nothing imported"
     )
+
+
+def test_what_a_killed_run_has_not_given_the_next_one_gives(
+    target: Target, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process puts nothing back, and leaves the file that it was writing."""
+
+    class Killed(files.Disk):
+        def rename(self, source: Path, target: Path) -> None:
+            if target.name == "00005.png":
+                os._exit(9)
+            super().rename(source, target)
+
+    found = look(READER, source, target, Wishes())
+    process = multiprocessing.get_context("fork").Process(target=give, args=(found, target))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "disk", Killed())
+        process.start()
+        process.join()
+    folder = masks_folder(target.scribble_file)
+    assert process.exitcode == 9
+    assert [*given_frames(target.scribble_file)] == [2] and len([*folder.glob(".*")]) == 1
+    found = look(READER, source, target, Wishes())
+    assert outcome(found) == "1 of 8 frames differs, 1 anchor; 1 more was given before"
+    give(found, target)
+    assert [*given_frames(target.scribble_file)] == [2, 5] and not [*folder.glob(".*")]
+
+
+def test_what_came_of_it_is_counted_and_how_far_it_is_is_told(target: Target, source: Path) -> None:
+    labels = corrected(2)
+    labels[:2] = 255
+    indexed = Image.frombytes("P", SIZE_WH, labels.tobytes())
+    indexed.putpalette(davis_palette().tobytes())
+    indexed.save(source / "00002.png")
+    passed: list[int] = []
+
+    def progress(items: Iterable[T], total: int) -> Iterator[T]:
+        passed.append(total)
+        yield from items
+
+    found = look(READER, source, target, Wishes(), progress)
+    give(found, target, progress)
+    assert passed == [COUNT, 2]
+    assert counts(found, 2) == {
+        "frames": {
+            "looked_at": 8, "differing": 2, "imported": 2, "given_before": 0, "untouched": 0, "silent": 0
+        },
+        "pixels": {"claimed_twice": 0, "cut_off": 0, "unknown": 64},
+    }  # fmt: skip
 
 
 def test_frames_and_all_take_what_does_not_differ(target: Target, source: Path) -> None:

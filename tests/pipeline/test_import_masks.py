@@ -1,7 +1,9 @@
 """Masks that come back from elsewhere: `ImportMasks`, and masks among the painted pictures."""
 
 import fcntl
+import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from stages.formats.given_masks import given_frames, read_given
 from stages.formats.masks import read_mask, write_mask
-from tests.conftest import Project
+from tests.conftest import LUIGI, Project
 
 
 def corrected(project: Project, index: int) -> np.ndarray:
@@ -17,6 +19,13 @@ def corrected(project: Project, index: int) -> np.ndarray:
     labels = read_mask(project.root / "masks" / f"{index:05d}.png")
     labels[:8, :8] = 2
     return labels
+
+
+def lis(project: Project, *words: str) -> str:
+    command = [str(LUIGI.with_name("lis")), *words]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr + done.stdout
 
 
 def brought_back(project: Project, *frames: int) -> Path:
@@ -30,7 +39,11 @@ def brought_back(project: Project, *frames: int) -> Path:
 
 def test_what_was_corrected_comes_back_and_is_said(finished: Project) -> None:
     brought_back(finished, 3, 7)
-    listed = finished.run("ImportMasks", "--source", "back", "--list", "--seq", "toy")
+    log = (finished.root / "log.txt").read_bytes()
+    with (finished.root / ".lock").open("a") as lock:  # a dry run needs it no more than a person who looks
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        listed = lis(finished, "import-masks", "toy", "back", "--list")
+    assert (finished.root / "log.txt").read_bytes() == log
     assert "toy: taken for the format png" in listed
     assert "toy: frame 3 (00003.png): 64 pixels differ, objects: 1, 2" in listed
     assert not given_frames(finished.scribble_file)
@@ -39,8 +52,14 @@ def test_what_was_corrected_comes_back_and_is_said(finished: Project) -> None:
     given = given_frames(finished.scribble_file)
     assert [*given] == [3, 7]
     np.testing.assert_array_equal(read_given(given[7], (128, 96)), corrected(finished, 7))
-    again = finished.run("ImportMasks", "--source", "back", "--format", "png")
-    assert "found 12 frames, none differs from the masks; nothing imported" in again
+    given[7].unlink()  # as if the command had been killed in between
+    again = lis(finished, "import-masks", "toy", "back", "--json")
+    assert "toy: 1 of 12 frames differs, 1 anchor; 1 more was given before; run `lis refine toy`" in again
+    said = json.loads(again[again.index("{") :])
+    assert said["frames"] == {
+        "looked_at": 12, "differing": 2, "imported": 1, "given_before": 1, "untouched": 0, "silent": 0
+    }  # fmt: skip
+    assert said["pixels"] == {"claimed_twice": 0, "cut_off": 0, "unknown": 0}
 
 
 @pytest.mark.slow

@@ -288,7 +288,7 @@ def test_a_signal_that_comes_while_a_process_forks_is_not_lost() -> None:
 def test_a_reason_that_cannot_be_written_down_hides_no_other(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(luigi_hooks, "_failures", [tmp_path / "gone" / "reasons"])
+    monkeypatch.setattr(luigi_hooks, "_told", [tmp_path / "gone"])
     task = project.task(Frames)
     assert task.on_failure(StageError("no room")) == "no room"
 

@@ -5,6 +5,7 @@ Only frames come back whose mask is another one than that of the result: a perso
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from stages.core.errors import InputError
+from stages.core.progress import Progress, silent
 from stages.core.types import LabelMap
 from stages.exchange.incoming.composing import Objects, compose
 from stages.exchange.incoming.matching import FrameNames, match
@@ -28,6 +30,11 @@ from stages.formats.results import result_file
 _CLOSER: Final = 4
 """By how much a mask must be nearer to a neighbour's than to its own frame's to look like the neighbour's."""
 _LISTED: Final = 12
+_DONE_TO_PIXELS: Final = {
+    "claimed_twice": "claimed twice: they went to the later shape",
+    "cut_off": "outside of the picture: they were cut off",
+    "unknown": "unknown (255): they took the id of the nearest other pixel",
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ class Findings:
 
     looked_at: int = 0
     """Frames of the sequence with a mask in it."""
+    differing: int = 0
+    """Those whose mask is another one than the result's."""
     arrivals: list[Arrival] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     """What a person has to know, a line each."""
@@ -105,11 +114,11 @@ class Findings:
     """Frames with this very mask given already."""
     untouched: list[int] = field(default_factory=list)
     """Frames that come back as they went out, though the result is another one now."""
-    pixels: dict[str, int] = field(default_factory=dict)
-    """What was done to pixels -> how many."""
+    pixels: Counter[str] = field(default_factory=Counter)
+    """What was done to pixels (`claimed_twice`, `cut_off`, `unknown`) -> how many."""
 
 
-def look(reader: Reader, source: Path, target: Target, wishes: Wishes) -> Findings:
+def look(reader: Reader, source: Path, target: Target, wishes: Wishes, progress: Progress = silent) -> Findings:
     """Find out what comes in; nothing is changed.
 
     Args:
@@ -117,6 +126,7 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes) -> Findin
         source: file or folder.
         target: the sequence; its objects learn of new ones.
         wishes: which frames.
+        progress: wraps the loop over frames.
 
     Raises:
         InputError: the source cannot be used, see `stages.exchange.incoming.protocol`; or what is in it is not this
@@ -141,7 +151,8 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes) -> Findin
     found = Findings(said=list(matched.said))
     closer = {-1: 0, 1: 0}
     before = given_frames(target.scribble_file)
-    for frame in filter(wishes.has, pictures):
+    wanted = [*filter(wishes.has, pictures)]
+    for frame in progress(wanted, len(wanted)):
         found.looked_at += 1
         labels, shown = _read(pictures[frame], frame, target, found), _shown(target, frame)
         if labels is None:
@@ -150,6 +161,7 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes) -> Findin
                 continue
             labels = np.zeros(target.size_wh[::-1], np.uint8)
         changed = int(np.count_nonzero(labels if shown is None else labels != shown))
+        found.differing += changed > 0
         if not changed and shown is not None and not wishes.takes_equal:
             continue
         if frame in before and (read_given(before[frame], target.size_wh) == labels).all():
@@ -167,18 +179,22 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes) -> Findin
     return found
 
 
-def give(found: Findings, target: Target) -> list[Path]:
+def give(found: Findings, target: Target, progress: Progress = silent) -> list[Path]:
     """Write what comes in beside the scribble set: all of it, or, if the disk refuses, nothing.
+
+    A run that was killed at it has given some of its masks, whole ones; the next one finds these given, and gives the
+    others.
 
     Raises:
         StageError: the disk refuses.
     """
     folder = masks_folder(target.scribble_file)
+    files.sweep_in(folder)
     before = given_frames(target.scribble_file)
     former = {each.frame: before[each.frame].read_bytes() for each in found.arrivals if each.frame in before}
     written: list[Path] = []
     try:
-        for each in found.arrivals:
+        for each in progress(found.arrivals, len(found.arrivals)):
             written.append(folder / f"{each.frame:05d}.png")
             write_given(target.scribble_file, each.frame, each.labels(target.size_wh))
     except BaseException:
@@ -203,24 +219,35 @@ def listing(found: Findings, target: Target) -> Iterator[str]:
 def outcome(found: Findings) -> str:
     """What came of it, in one line."""
     looked_at = f"{found.looked_at} frame{'s' * (found.looked_at != 1)}"
+    given = len(found.given)
     if not found.arrivals:
-        return f"found {looked_at}, none differs from the masks; nothing imported"
+        none = f"{given} of them given already as here, no other" if given else "none"
+        return f"found {looked_at}, {none} differs from the masks; nothing imported"
     count, differing = len(found.arrivals), sum(each.changed_px > 0 for each in found.arrivals)
     what = f"differ{'s' * (count == 1)}" if differing == count else f"taken, of which {differing} differ"
-    return f"{count} of {looked_at} {what}, {count} anchor{'s' * (count > 1)}"
+    more = f"; {given} more {'were' if given > 1 else 'was'} given before" * bool(given)
+    return f"{count} of {looked_at} {what}, {count} anchor{'s' * (count > 1)}{more}"
+
+
+def counts(found: Findings, imported: int) -> dict[str, dict[str, int]]:
+    """What came of it for programs: frames, and pixels that were not as the source has them.
+
+    Args:
+        found: what there is.
+        imported: how many frames were given.
+    """
+    frames = {"looked_at": found.looked_at, "differing": found.differing, "imported": imported}
+    frames |= {"given_before": len(found.given), "untouched": len(found.untouched), "silent": len(found.silent)}
+    return {"frames": frames, "pixels": {what: found.pixels[what] for what in _DONE_TO_PIXELS}}
 
 
 def _read(picture: Picture, frame: int, target: Target, found: Findings) -> LabelMap | None:
     composed = compose(picture, target.objects, target.size_wh, target.frames.names[frame])
     if composed is None:
         return None
-    for what, count in (
-        ("claimed twice: they went to the later shape", composed.claimed_twice_px),
-        ("outside of the picture: they were cut off", composed.cut_px),
-        ("unknown (255): they took the id of the nearest other pixel", composed.unknown_px),
-    ):
-        if count:
-            found.pixels[what] = found.pixels.get(what, 0) + count
+    found.pixels += Counter(
+        claimed_twice=composed.claimed_twice_px, cut_off=composed.cut_px, unknown=composed.unknown_px
+    )
     return composed.labels
 
 
@@ -267,7 +294,9 @@ def _check_shift(source: Path, closer: dict[int, int], found: Findings) -> None:
 
 
 def _tell(found: Findings, target: Target) -> None:
-    found.said += [f"{count:,} pixels {what}" for what, count in found.pixels.items()]
+    found.said += [
+        f"{found.pixels[what]:,} pixels {said}" for what, said in _DONE_TO_PIXELS.items() if found.pixels[what]
+    ]
     if found.silent:
         found.said.append(
             f"nothing is said of the frame{'s' * (len(found.silent) > 1)} {_list(found.silent)}, whose masks stay; if "
