@@ -142,13 +142,13 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
 
     def _given_labels(self, folder: Path, given: GivenMask) -> "LabelMap":
         """The mask as it was when the run began."""
-        size_wh, path = self.snapshot.video.size_wh, given.path
+        size_wh, path, frame = self.snapshot.video.size_wh, given.path, self.snapshot.frame_files[self.frame].name
         digest, content = _given_bytes.get(path, ("", b""))
         if digest != given.digest or (path.is_file() and sha256(path) == digest):
-            return read_given(path, size_wh, self.note)
+            return read_given(path, size_wh, self.note, frame=frame)
         copy = folder / path.name
         write(copy, content)
-        labels = read_given(copy, size_wh, self.note)
+        labels = read_given(copy, size_wh, self.note, frame=frame)
         delete(copy)
         return labels
 

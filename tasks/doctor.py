@@ -85,7 +85,8 @@ def look_at_strokes(task: RefineSequence) -> "Reading":
     now = task.snapshot
     check_names(task.root, now.frame_count)
     check_video(now.scribble_file, now.scribbles, now.video, now.scribbles.annotated)
-    given = {index: read_given(mask.path, now.video.size_wh) for index, mask in now.given.items()}
+    names = [path.name for path in now.frame_files]
+    given = {i: read_given(mask.path, now.video.size_wh, frame=names[i]) for i, mask in now.given.items()}
     for index, digest in now.scribbles.corrects.items():
         if index not in now.given:
             read_seen(now.scribble_file, index, digest, now.video.size_wh)

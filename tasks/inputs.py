@@ -212,7 +212,7 @@ def _ask(task: Scribbles) -> None:
         task.note(
             f"waiting for scribbles on {frames}{', '.join(str(index) for index in waiting)}; paint over "
             f"{task.root}/requests/<frame>.png in the colours of {paintings.LEGEND}{in_words(objects)}, save in place "
-            "or as <frame>.strokes.png, and run the command again"
+            "or as <frame>.strokes.png (a whole mask: <frame>.mask.png), and run the command again"
         )
         if fault:
             task.note(f"warning: {fault}")

@@ -61,13 +61,20 @@ def given_frames(scribble_file: Path) -> Mapping[int, Path]:
     return {int(name[:-4]): folder / name for name in sorted(filter(_is_frame, names), key=lambda name: int(name[:-4]))}
 
 
-def read_given(path: Path, size_wh: tuple[int, int], tell: Callable[[str], object] = lambda _: None) -> LabelMap:
+def read_given(
+    path: Path,
+    size_wh: tuple[int, int],
+    tell: Callable[[str], object] = lambda _: None,
+    *,
+    frame: str = "the frames",
+) -> LabelMap:
     """Read a given mask: an indexed PNG, or a grey one (see `read_mask`).
 
     Args:
         path: the file.
         size_wh: width and height of the frames in pixels.
         tell: is told how many pixels were unknown (255).
+        frame: the name of its frame's picture, for messages.
 
     Returns:
         (H, W) uint8 object ids in 0..254: where the file says 255, that of the nearest other pixel.
@@ -82,7 +89,7 @@ def read_given(path: Path, size_wh: tuple[int, int], tell: Callable[[str], objec
     height, width = labels.shape
     if (width, height) != size_wh:
         raise InputError(
-            f"{path}: found {width}x{height} pixels, expected {size_wh[0]}x{size_wh[1]} as the frames have; export it "
+            f"{path}: found {width}x{height} pixels, expected {size_wh[0]}x{size_wh[1]} as in {frame}; export it "
             "without scaling"
         )
     unknown = labels == IGNORE

@@ -205,7 +205,7 @@ def read_painted(
 def _mask(path: Path, scribble_file: Path, scribbles: ScribbleSet, video: Frames, said: list[str]) -> LabelMap:
     """A frame's mask, whose ids mean something; what it holds is told."""
     index = int(path.name.partition(".")[0])
-    labels = read_given(path, video.size_wh, said.append)
+    labels = read_given(path, video.size_wh, said.append, frame=video.paths[index].name)
     listed = read_objects(scribble_file.parent, scribbles.sequence, scribbles.frame_count).listed
     check_ids(path, labels, ids_in_use(scribble_file, scribbles, listed))
     ids = [str(each) for each in ids_of(labels) if each]

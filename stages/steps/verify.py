@@ -149,11 +149,11 @@ def _given_masks(folder: Path, video: Frames, looked: Looked) -> Iterator[Findin
     for index, path in given.items():
         looked(path)
         try:
-            read_given(path, video.size_wh)
+            if index >= len(video):
+                raise InputError(f"the video has the frames 0 to {len(video) - 1}")
+            read_given(path, video.size_wh, frame=video.paths[index].name)
         except InputError as error:
             yield Finding(Fault.INPUT, path, str(error))
-        if index >= len(video):
-            yield Finding(Fault.INPUT, path, f"the video has the frames 0 to {len(video) - 1}")
 
 
 def _seen_masks(scribble_file: Path, drawn: ScribbleSet, video: Frames, looked: Looked) -> Iterator[Finding]:

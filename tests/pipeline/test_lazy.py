@@ -83,6 +83,7 @@ def test_names_that_are_nearly_right_are_told_with_the_right_one(project: Projec
     for name in ("00005.strokes.jpg", "00005_strokes.png", "5.strokes.png"):
         assert f"{name} (expected 00005.strokes.png)" in output
     assert "waiting for scribbles on 4 frames" in output
+    assert "save in place or as <frame>.strokes.png (a whole mask: <frame>.mask.png)" in output
 
 
 @pytest.mark.slow

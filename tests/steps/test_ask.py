@@ -362,7 +362,7 @@ def test_masks_alone_make_no_scribble_file_and_one_object_may_be_white(
     ("picture", "words"),
     [
         (labels(2, 7, 9), r"00001\.mask\.png: found the ids 7, 9 on 96 pixels, expected objects 2 \(objects\.json\)"),
-        (labels(2)[:12], r"00001\.mask\.png: found 32x12 pixels, expected 32x24"),
+        (labels(2)[:12], r"00001\.mask\.png: found 32x12 pixels, expected 32x24 as in 00001\.png; export it without"),
         (np.dstack([labels(2)] * 3), r"00001\.mask\.png: found a picture of mode RGB"),
     ],
 )

@@ -82,7 +82,7 @@ def test_masks_are_looked_at_and_need_no_segmenter(project: Project) -> None:
     assert "1 anchor_masks" in rows["tasks"]
     write_given(project.scribble_file, 2, truth[:, 1:])
     well, rows = diagnose(project, placement="given")
-    assert not well and f"{path}: found 127x96 pixels, expected 128x96" in rows["scribbles"]
+    assert not well and f"{path}: found 127x96 pixels, expected 128x96 as in 00002.png; export" in rows["scribbles"]
 
 
 def test_what_was_painted_is_looked_at_and_left_as_it_is(project: Project) -> None:
