@@ -110,7 +110,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
         InputError: the file is missing, too large, no JSON, or says something that cannot be; the message tells where.
     """
     try:
-        content = _ScribbleFile.model_validate_json(_read_limited(path))
+        content = _ScribbleFile.model_validate_json(read_limited(path))
     except ValidationError as error:
         raise InputError(f"{path}: {_explain(error.errors(include_url=False)[0])}") from None
     if normal(content.sequence) != normal(sequence):
@@ -138,7 +138,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
             )
     drawn = {index for index, lines in enumerate(content.scribbles) if lines}
     frames = {
-        index: FrameScribbles(tuple(_canonical(line.as_drawn()) for line in content.scribbles[index]))
+        index: FrameScribbles(tuple(canonical(line.as_drawn()) for line in content.scribbles[index]))
         for index in sorted(named | drawn | set(content.corrects))
     }
     absent = {index: tuple(sorted(set(ids))) for index, ids in sorted(content.absent.items()) if ids}
@@ -208,12 +208,12 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
                 {
                     "object_id": line.object_id,
                     "path": line.path,
-                    "start_time": _plain(line.start_ms),
-                    "end_time": _plain(line.end_ms),
+                    "start_time": plain_ms(line.start_ms),
+                    "end_time": plain_ms(line.end_ms),
                 },
                 separators=(",", ":"),
             )
-            for line in map(_canonical, scribbles.frame(index).lines)
+            for line in map(canonical, scribbles.frame(index).lines)
         ]
         rows.append("[\n" + ",\n".join(lines) + "\n]" if lines else "[]")
     keys: dict[str, Any] = {"sequence": scribbles.sequence, "annotated_frames": scribbles.annotated}
@@ -254,7 +254,7 @@ def merge(
             f"found strokes for frame {frame} of {scribbles.sequence!r}, expected frames in "
             f"0..{scribbles.frame_count - 1}; rename or remove the file they come from"
         )
-    drawn = FrameScribbles(tuple(map(_canonical, lines)))
+    drawn = FrameScribbles(tuple(map(canonical, lines)))
     absent = tuple(each for each in scribbles.absent.get(frame, ()) if corrects and each not in drawn.object_ids)
     return replace(
         scribbles,
@@ -284,17 +284,21 @@ def _with(known: Mapping[int, Any], frame: int, value: Any) -> dict[int, Any]:
     return {**others, frame: value} if value else others
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a file that people may have written; a number as a text is none."""
+
     model_config = ConfigDict(strict=True)
 
 
 _Fraction = Annotated[float, Field(ge=-OVERSHOOT, le=1 + OVERSHOOT, allow_inf_nan=False)]
-_FrameIndex = Annotated[int, Field(ge=0)]
-_ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECT_ID)]
-_Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+FrameIndex = Annotated[int, Field(ge=0)]
+ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECT_ID)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class _ScribbleLine(_Strict):
+class ScribbleLine(Strict):
+    """One line of a scribble file."""
+
     path: Annotated[list[tuple[_Fraction, _Fraction]], Field(min_length=1)]
     object_id: Annotated[int, Field(ge=0, le=MAX_OBJECT_ID)]
     start_time: Any = 0
@@ -305,17 +309,17 @@ class _ScribbleLine(_Strict):
         return Line(self.object_id, tuple(self.path), _time_ms(self.start_time), _time_ms(self.end_time))
 
 
-class _ScribbleFile(_Strict):
+class _ScribbleFile(Strict):
     model_config = ConfigDict(extra="allow")
 
-    scribbles: list[list[_ScribbleLine]]
+    scribbles: list[list[ScribbleLine]]
     sequence: str
-    annotated_frames: list[_FrameIndex] = []
-    annotated_frame: _FrameIndex | None = None
-    frame_digests: dict[_FrameIndex, _Digest] = {}
-    corrects: dict[_FrameIndex, _Digest] = {}
-    absent: dict[_FrameIndex, list[_ObjectId]] = {}
-    from_boxes: dict[_FrameIndex, list[_ObjectId]] = {}
+    annotated_frames: list[FrameIndex] = []
+    annotated_frame: FrameIndex | None = None
+    frame_digests: dict[FrameIndex, Digest] = {}
+    corrects: dict[FrameIndex, Digest] = {}
+    absent: dict[FrameIndex, list[ObjectId]] = {}
+    from_boxes: dict[FrameIndex, list[ObjectId]] = {}
 
 
 _EXPECTED: Final = {
@@ -332,7 +336,12 @@ _EXPECTED: Final = {
 }
 
 
-def _read_limited(path: Path) -> bytes:
+def read_limited(path: Path) -> bytes:
+    """The bytes of a file of lines, bounded before anything is parsed.
+
+    Raises:
+        InputError: it cannot be read, is too large, or has too many points.
+    """
     try:
         size = files.stat_of_file(path).st_size
         if size > MAX_FILE_BYTES:
@@ -360,7 +369,8 @@ def _explain(error: ErrorDetails) -> str:
     return f"{where}found {found}{key}, expected {expected}; correct the file"
 
 
-def _canonical(line: Line) -> Line:
+def canonical(line: Line) -> Line:
+    """A line as it comes back from a file: inside the picture, to a millionth."""
     return replace(line, path=tuple((_fraction(x), _fraction(y)) for x, y in line.path))
 
 
@@ -369,7 +379,8 @@ def _time_ms(value: Any) -> float:
     return float(value) if is_number and abs(value) <= _LATEST_MS else 0.0
 
 
-def _plain(time_ms: float) -> float:
+def plain_ms(time_ms: float) -> float:
+    """A time as a file says it: whole milliseconds without a point."""
     return int(time_ms) if time_ms == int(time_ms) else round(time_ms, 3)
 
 
@@ -378,4 +389,4 @@ def _fraction(value: float) -> float:
 
 
 def _plain_lines(frame: FrameScribbles) -> list[tuple[int, tuple[Point, ...]]]:
-    return [(line.object_id, line.path) for line in map(_canonical, frame.lines)]
+    return [(line.object_id, line.path) for line in map(canonical, frame.lines)]

@@ -1,0 +1,423 @@
+"""`Scribbles/<seq>/<set>.drafts/<frame>.json`: what a person is drawing on a frame, before it is in the scribble set.
+
+    001.json                 the scribble set
+    001.drafts/00012.json    the draft of frame 12
+    001.drafts/00012.png     its mask, if it is one: an indexed PNG
+
+    {"schema": 1, "sequence": "dog", "set": "001", "frame": 12, "state": "ready", "revision": 7, "base": null,
+     "kind": "strokes", "lines": [{"object_id": 1, "path": [[0.41, 0.52]], "start_time": 0, "end_time": 1400}],
+     "mask": null, "corrects": "", "absent": [], "from_boxes": [], "author": "anna", "saved_at": "2030-01-31T12:00:00Z"}
+
+A draft is in one of three states: a `draft` is still drawn, a `ready` one counts as annotated and is merged into the
+set by whoever does that next, and a `conflict` was ready for a frame that somebody else has changed in the set: a
+person decides. `base` is what the set said of the frame when drawing began (see `base_of`).
+
+Several programs may write at once, on several hosts: each says which version of the draft it has seen, by its tag, and
+is refused if there is another. Reading, comparing and writing happen with `.lock` held, a lock of the drafts alone; a
+file appears by one rename. Nothing in a draft is used as a path.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from stages.core.errors import InputError, StageError
+from stages.core.strokes import Line
+from stages.core.types import LabelMap
+from stages.formats import files
+from stages.formats.masks import encoded_mask
+from stages.formats.names import normal, shown
+from stages.formats.schema import check_schema
+from stages.formats.scribbles import (
+    Digest,
+    FrameIndex,
+    ObjectId,
+    ScribbleLine,
+    ScribbleSet,
+    Strict,
+    canonical,
+    plain_ms,
+)
+from stages.formats.scribbles import read_limited as read_lines
+
+SCHEMA: Final = 1
+DRAFTS: Final = ".drafts"
+LOCK: Final = ".lock"
+NEW: Final = ""
+"""The tag of a draft that is not there yet."""
+_LONGEST_NAME: Final = 200
+
+
+class DraftState(StrEnum):
+    """What a draft is waiting for."""
+
+    DRAFT = "draft"
+    READY = "ready"
+    CONFLICT = "conflict"
+
+
+class DraftKind(StrEnum):
+    """What a draft says of its frame."""
+
+    STROKES = "strokes"
+    MASK = "mask"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person says of a frame."""
+
+    sequence: str
+    scribble_set: str
+    frame: int
+    kind: DraftKind = DraftKind.STROKES
+    lines: tuple[Line, ...] = ()
+    """Of strokes alone; none only where all that is said is which objects are absent."""
+    state: DraftState = DraftState.DRAFT
+    base: str | None = None
+    """What the set said of the frame when drawing began, see `base_of`; None: nothing."""
+    corrects: str = ""
+    """The sha256 of the mask of the result that the strokes correct, if they do; as in a scribble set."""
+    absent: tuple[int, ...] = ()
+    """Objects that the person calls absent."""
+    from_boxes: tuple[int, ...] = ()
+    """Objects whose strokes were made from a box alone."""
+    author: str = ""
+    revision: int = 0
+    """How often it was written."""
+    saved_at: str = ""
+
+    @property
+    def tag(self) -> str:
+        """`<revision>-<digest>`: two versions of a draft that a person could tell apart have different ones.
+
+        What the set says beneath it is no part of that: it may change while somebody draws on.
+        """
+        said = json.dumps({**_as_json(self), "base": None})
+        return f"{self.revision}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
+class ChangedError(StageError):
+    """Somebody else has written the draft meanwhile; nothing was changed."""
+
+    def __init__(self, path: Path, present: Draft | None):
+        super().__init__(
+            f"{path}: found {'no draft' if present is None else f'version {present.revision}'}, expected the version "
+            "that was seen; look at what is there now, and decide"
+        )
+        self.present = present
+        """What is there now."""
+
+
+# --- where, and what -------------------------------------------------------------------------------------------------
+
+
+def drafts_folder(scribble_file: Path) -> Path:
+    """Where the drafts of a scribble set lie: `<set>.drafts`, beside its file."""
+    return scribble_file.with_name(f"{scribble_file.stem}{DRAFTS}")
+
+
+def draft_file(scribble_file: Path, frame: int) -> Path:
+    """The file of a frame's draft."""
+    return drafts_folder(scribble_file) / f"{frame:05d}.json"
+
+
+def mask_of_draft(scribble_file: Path, frame: int) -> Path:
+    """The file of its mask; there if the draft's kind is `mask`."""
+    return draft_file(scribble_file, frame).with_suffix(".png")
+
+
+def base_of(scribbles: ScribbleSet, given: str, frame: int) -> str | None:
+    """What a set says of a frame, as one digest: that of its strokes, where these are all.
+
+    Args:
+        scribbles: the set.
+        given: the sha256 of the file of the mask that was given for the frame; empty: none was.
+        frame: the frame's index.
+
+    Returns:
+        The digest; None if the set says nothing of the frame.
+    """
+    if frame not in scribbles.frames and not given:
+        return None
+    strokes = scribbles.strokes_digest(frame)
+    more = [given, scribbles.corrects.get(frame, ""), *scribbles.absent.get(frame, ())]
+    if not any(more):
+        return strokes
+    return hashlib.sha256(json.dumps([strokes, *more]).encode()).hexdigest()
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_draft(scribble_file: Path, frame: int) -> Draft | None:
+    """The draft of a frame; None if there is none.
+
+    Raises:
+        InputError: it cannot be read, or says something that cannot be.
+        NewerVersionError: a newer version of LIS has written it.
+    """
+    path = draft_file(scribble_file, frame)
+    if not path.exists():
+        return None
+    draft = parse_draft(read_lines(path), path)
+    if (draft.scribble_set, draft.frame) != (scribble_file.stem, frame):
+        raise InputError(
+            f"{path}: found a draft of frame {draft.frame} for the set {shown(draft.scribble_set)}, expected one of "
+            f"frame {frame} for {scribble_file.stem}; move it to its place, or away"
+        )
+    return draft
+
+
+def draft_frames(scribble_file: Path) -> list[int]:
+    """The frames that have a draft, ascending; none if there is no such folder."""
+    try:
+        names = [path.name for path in drafts_folder(scribble_file).iterdir()]
+    except OSError:
+        return []
+    stems = [name.removesuffix(".json") for name in names if name.endswith(".json") and name[:-5].isdecimal()]
+    return sorted(int(stem) for stem in stems if stem == f"{int(stem):05d}")
+
+
+def read_drafts(scribble_file: Path) -> Mapping[int, Draft]:
+    """All drafts of a set: frame -> draft, ascending; errors as of `read_draft`."""
+    found = ((frame, read_draft(scribble_file, frame)) for frame in draft_frames(scribble_file))
+    return {frame: draft for frame, draft in found if draft is not None}
+
+
+def parse_draft(raw: bytes, path: Path) -> Draft:
+    """A draft from its JSON, checked in full: its lines as those of a scribble file.
+
+    Args:
+        raw: UTF-8, bounded by the caller.
+        path: what messages name.
+
+    Raises:
+        InputError: it says something that cannot be; the message tells where.
+        NewerVersionError: a newer version of LIS has written it.
+    """
+    try:
+        content = _DraftFile.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{path}: found {first['msg'][:200]}{f' at {where[:200]}' if where else ''}, expected a draft; draw it "
+            "again, or move the file away"
+        ) from None
+    check_schema(path, content.schema_, SCHEMA)
+    kind = DraftKind(content.kind)
+    if kind != DraftKind.STROKES and content.lines:
+        raise InputError(f"{path}: found lines in a draft of the kind {kind}, expected none; correct the file")
+    lines = tuple(canonical(line.as_drawn()) for line in content.lines)
+    absent, boxes = (tuple(sorted({*ids})) for ids in (content.absent, content.from_boxes))
+    if both := sorted({*absent} & {line.object_id for line in lines}):
+        raise InputError(f"{path}: found strokes of object {both[0]}, which is called absent, expected one of both")
+    return Draft(
+        content.sequence,
+        content.set,
+        content.frame,
+        kind,
+        lines,
+        DraftState(content.state),
+        content.base,
+        content.corrects,
+        absent,
+        boxes,
+        content.author,
+        content.revision,
+        content.saved_at,
+    )
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_draft(scribble_file: Path, draft: Draft, seen: str, mask: LabelMap | None = None) -> Draft:
+    """Write a draft, in the place of the version that was seen.
+
+    What the set said when drawing began stays what the first version says, whatever this one does; unless there was a
+    conflict: who decides it has seen the set.
+
+    Args:
+        scribble_file: the set's; it need not exist.
+        draft: what the person says; its revision and time are set here.
+        seen: the tag of the version that the person has seen; `NEW`: there was none.
+        mask: (H, W) uint8 ids, of the frames' size, for a draft of the kind `mask`; None: as it was.
+
+    Returns:
+        The draft as it was written.
+
+    Raises:
+        ChangedError: there is another version; nothing was changed.
+        InputError: it is to be a mask, and there is none; or a file in its place is no draft.
+        StageError: the mask is no label map, or the disk refuses.
+    """
+    path, picture = draft_file(scribble_file, draft.frame), mask_of_draft(scribble_file, draft.frame)
+    content = encoded_mask(picture, mask) if mask is not None else None
+    with _locked(scribble_file):
+        present = _seen(scribble_file, draft.frame, seen)
+        if draft.kind == DraftKind.MASK and content is None and not picture.exists():
+            raise InputError(f"{picture}: found no mask, expected that of the draft; send the mask")
+        if present is not None and present.state != DraftState.CONFLICT:
+            draft = replace(draft, base=present.base)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        draft = replace(draft, revision=present.revision + 1 if present else 1, saved_at=now)
+        draft = replace(draft, lines=tuple(map(canonical, draft.lines)))
+        for file in (path, picture):
+            files.sweep_beside(file)
+        if content is not None:  # before the draft that speaks of it
+            files.replace(picture, content)
+        _write(path, draft)
+        if draft.kind != DraftKind.MASK:
+            files.delete(picture)
+    return draft
+
+
+def set_state(scribble_file: Path, frame: int, state: DraftState, seen: str) -> Draft:
+    """Call a draft ready, or not; arguments and errors as of `write_draft`.
+
+    Raises:
+        ChangedError: there is another version, or none.
+    """
+    draft = read_draft(scribble_file, frame)
+    if draft is None:
+        raise ChangedError(draft_file(scribble_file, frame), None)
+    return write_draft(scribble_file, replace(draft, state=state), seen)
+
+
+def discard_draft(scribble_file: Path, frame: int, seen: str) -> None:
+    """Delete a draft and its mask.
+
+    Raises:
+        ChangedError: there is another version than the one that was seen.
+        StageError: the disk refuses.
+    """
+    with _locked(scribble_file):
+        _seen(scribble_file, frame, seen)
+        _delete(scribble_file, frame)
+
+
+def settle_draft(scribble_file: Path, promoted: Draft, base: str | None) -> None:
+    """A draft is in the set now: it goes, unless somebody has drawn on; then that is drawn on the set as it is now.
+
+    A draft that was discarded and begun anew meanwhile stays as it is.
+
+    Args:
+        scribble_file: the set's.
+        promoted: the version that was merged.
+        base: what the set says of the frame with it.
+
+    Raises:
+        StageError: the disk refuses.
+    """
+    with _locked(scribble_file):
+        present = read_draft(scribble_file, promoted.frame)
+        if present is None:
+            return
+        if present.tag == promoted.tag:
+            _delete(scribble_file, promoted.frame)
+        elif present.revision > promoted.revision and present.base == promoted.base:
+            _write(draft_file(scribble_file, promoted.frame), replace(present, base=base))
+
+
+def mark_conflict(scribble_file: Path, draft: Draft) -> None:
+    """Say that the set speaks otherwise of the frame than when drawing began; a version that was not read stays.
+
+    Raises:
+        StageError: the disk refuses.
+    """
+    with _locked(scribble_file):
+        present = read_draft(scribble_file, draft.frame)
+        if present is not None and present.tag == draft.tag:
+            changed = replace(present, state=DraftState.CONFLICT, revision=present.revision + 1)
+            _write(draft_file(scribble_file, draft.frame), changed)
+
+
+def _seen(scribble_file: Path, frame: int, seen: str) -> Draft | None:
+    """What is there, which is what was seen."""
+    present = read_draft(scribble_file, frame)
+    if (NEW if present is None else present.tag) != seen:
+        raise ChangedError(draft_file(scribble_file, frame), present)
+    return present
+
+
+def _write(path: Path, draft: Draft) -> None:
+    files.replace(path, json.dumps(_as_json(draft)) + "\n")
+
+
+def _delete(scribble_file: Path, frame: int) -> None:
+    files.delete(draft_file(scribble_file, frame))
+    files.delete(mask_of_draft(scribble_file, frame))
+
+
+@contextmanager
+def _locked(scribble_file: Path) -> Iterator[None]:
+    """No other program writes drafts of the set meanwhile."""
+    folder = drafts_folder(scribble_file)
+    try:
+        files.make_folder(folder)
+        with files.opened(folder / LOCK, os.O_RDWR | os.O_CREAT) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise StageError(
+            f"{error.filename or folder}: the draft cannot be written: {error.strerror}; make room or allow it, or "
+            "keep scribbles in another folder: --scribbles-root"
+        ) from error
+
+
+class _DraftFile(Strict):
+    schema_: int = Field(alias="schema")
+    sequence: Annotated[str, Field(max_length=_LONGEST_NAME)]
+    set: Annotated[str, Field(max_length=_LONGEST_NAME)]
+    frame: FrameIndex
+    state: Literal["draft", "ready", "conflict"]
+    revision: Annotated[int, Field(ge=0)] = 0
+    base: Digest | None = None
+    kind: Literal["strokes", "mask", "empty"]
+    lines: tuple[ScribbleLine, ...] = ()
+    corrects: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    absent: tuple[ObjectId, ...] = ()
+    from_boxes: tuple[ObjectId, ...] = ()
+    author: Annotated[str, Field(max_length=_LONGEST_NAME)] = ""
+    saved_at: Annotated[str, Field(max_length=40)] = ""
+
+
+def _as_json(draft: Draft) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "sequence": normal(draft.sequence),
+        "set": draft.scribble_set,
+        "frame": draft.frame,
+        "state": draft.state,
+        "revision": draft.revision,
+        "base": draft.base,
+        "kind": draft.kind,
+        "lines": [
+            {
+                "object_id": line.object_id,
+                "path": line.path,
+                "start_time": plain_ms(line.start_ms),
+                "end_time": plain_ms(line.end_ms),
+            }
+            for line in draft.lines
+        ],
+        "mask": f"{draft.frame:05d}.png" if draft.kind == DraftKind.MASK else None,
+        "corrects": draft.corrects,
+        "absent": draft.absent,
+        "from_boxes": draft.from_boxes,
+        "author": draft.author,
+        "saved_at": draft.saved_at,
+    }
