@@ -177,6 +177,12 @@ class ExportTask(AnyExport, PublishedTask):
         ]
         if self.source and self.size != "source":
             raise InputError("found --source without --size source, expected both; a source is read for its size alone")
+        if self.source and not any(part.is_imported for part in parts):
+            called = ", ".join(part.called for part in parts[:10]) + ", ..." * (len(parts) > 10)
+            raise InputError(
+                f"found --source {self.source} for {called}, expected a sequence that `lis import` has brought "
+                "in; no other has a source besides its pictures: leave --source out"
+            )
         for part in parts:
             check_endings(self.form, way_of(self.form, terms), part.seq, part.material.names)
         if terms.max_doubt != "auto":
@@ -267,6 +273,8 @@ class ExportTask(AnyExport, PublishedTask):
             self.note(f"left out: {one.name} ({one.why})")
         if self.max_doubt == "auto":
             self.note(f"--max-doubt auto: frames with a doubt above {self.parts[0].max_doubt} are left out")
+        if self.size == "source" and (are_all := [part.called for part in self.parts if not part.is_imported]):
+            self.note(f"--size source: as their pictures are, which no import has put there: {', '.join(are_all)}")
         numbered = ", ".join(f"{each.id} {each.name}" for each in self.class_list)
         if all(classes_of(self._place(one)) is None for one in self.wanted):
             self.note(

@@ -111,6 +111,11 @@ class ExportPart(AnyExport, StageTask):
         }
 
     @property
+    def is_imported(self) -> bool:
+        """Whether an import has put the pictures there: others have no other size than their own."""
+        return self._recorded is not None
+
+    @property
     def _recorded(self) -> "RecordedSource | None":
         from stages.formats.import_record import recorded_source
 

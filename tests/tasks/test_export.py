@@ -188,6 +188,17 @@ def test_nothing_to_export_is_an_error_that_says_why(two: Project) -> None:
         make(_dataset(two, for_correction=3))
 
 
+def test_a_source_that_nothing_would_be_read_from_is_refused(two: Project, caplog: pytest.LogCaptureFixture) -> None:
+    source = str(two.folder / "films")
+    with pytest.raises(InputError, match="found --source without --size source, expected both"):
+        make(_dataset(two, source=source))
+    with pytest.raises(InputError, match=f"found --source {source} for toy, expected a sequence that `lis import`"):
+        make(_dataset(two, source=source, size="source", seq="toy", dataset="set"))
+    with caplog.at_level("INFO", luigi_hooks.logger.name):
+        make(_dataset(two, size="source", format="png"))
+    assert "--size source: as their pictures are, which no import has put there: other, toy" in caplog.text
+
+
 def test_classes_that_a_data_set_fixes_keep_their_numbers(two: Project) -> None:
     listed = {"schema": 1, "classes": [{"id": 4, "name": "object"}, {"id": 9, "name": "dog"}]}
     (two.folder / "data/set/classes.json").write_text(json.dumps(listed))
