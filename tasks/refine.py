@@ -216,13 +216,14 @@ class ResultTask(options.RefineOptions, ScribbledTask, StageTask):
 
         empty = find_empty(read_frames_csv(folder), self.plan.anchors)
         if empty:
-            self.note(in_one_line(empty))
+            self.note(in_one_line(empty, self.snapshot.names[0]))
         return {BLOCK: [each.as_json() for each in empty]}
 
     def emptiness(self) -> str:
         """The same in one line, as the published result says it; nothing if there are none, or no result."""
         manifest = self._published()
-        return in_one_line(empty_objects_of(manifest)) if manifest else ""
+        empty = empty_objects_of(manifest) if manifest else []
+        return in_one_line(empty, self.snapshot.names[0]) if empty else ""
 
     def sweep(self) -> None:
         """Delete what this result is made instead of; before it is published, so that a kill leaves no litter."""

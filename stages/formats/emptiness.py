@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stages.formats.manifest import Json, Manifest
+from stages.formats.objects_json import NAMELESS, Objects
 
 BLOCK: Final = "empty"
 _MOST_NAMED: Final = 5
@@ -28,13 +29,15 @@ class EmptyObject:
     scribbled: tuple[int, ...]
     """Those of these frames on which a person has scribbled it."""
 
-    def __str__(self) -> str:
-        """In words, short: `object 3: empty on frames 12-40, 63`."""
+    def in_words(self, known: Objects = NAMELESS) -> str:
+        """Short: `Rex (object 3): empty on frames 12-40, 63`; `object 3: ...` if nobody has named it."""
+        plain, name = f"object {self.object_id}", known.of(self.object_id).name
+        called = plain if name == plain else f"{name} ({plain})"
         stretches = [str(first) if first == last else f"{first}-{last}" for first, last in self.frames]
         one = len(stretches) == 1 and stretches[0].isdigit()
         where = "every frame" if self.everywhere else f"frame{'s' * (not one)} {_listed(stretches, 'stretches')}"
         drawn = f", though scribbled on {_listed(self.scribbled, 'frames')}" if self.scribbled else ""
-        return f"object {self.object_id}: empty on {where}{drawn}"
+        return f"{called}: empty on {where}{drawn}"
 
     def as_json(self) -> Json:
         """As the manifest holds it."""
@@ -59,9 +62,9 @@ def empty_objects_of(manifest: Manifest) -> list[EmptyObject]:
     ]
 
 
-def in_one_line(empty: Sequence[EmptyObject]) -> str:
+def in_one_line(empty: Sequence[EmptyObject], known: Objects = NAMELESS) -> str:
     """All of them in words; nothing if there are none."""
-    return _listed(empty, "objects", "; ")
+    return _listed([each.in_words(known) for each in empty], "objects", "; ")
 
 
 def _listed(items: Sequence[Any], what: str, separator: str = ", ") -> str:

@@ -25,6 +25,10 @@ def test_an_object_without_a_pixel_is_told_of_by_the_run_and_by_the_next_one(fin
     words = [sys.executable, "-m", "tasks", "refine", "toy", "--requests", "3"]
     lis = subprocess.run(words, cwd=finished.folder, capture_output=True, text=True, check=True)
     assert f"  {line}\n" in lis.stderr
+    (finished.scribble_file.parent / "objects.json").write_text(
+        json.dumps({"schema": 1, "sequence": "toy", "objects": [{"id": 1, "name": "Rex"}]})
+    )
+    line = f"Rex ({line.replace(':', '):', 1)}"
     finished.run("BulkRefine", "--list", "", "--dataset", "set")
     summary = json.loads(next((finished.folder / "outputs" / "bulk").glob("2*/summary.json")).read_text())
     assert summary["sequences"][0]["reason"] == line

@@ -8,6 +8,7 @@ from stages.core.states import Source
 from stages.formats.emptiness import BLOCK, EmptyObject, empty_objects_of, in_one_line
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.manifest import Manifest
+from stages.formats.objects_json import NamedObject, Objects
 from stages.steps.emptiness import find_empty
 
 ANCHORS = (2, 6)
@@ -26,7 +27,7 @@ def track(areas: dict[int, int], source: Source = Source.BOTH) -> list[FrameQual
 
 
 def told(rows: list[FrameQuality]) -> list[str]:
-    return [str(each) for each in find_empty(rows, ANCHORS)]
+    return [each.in_words() for each in find_empty(rows, ANCHORS)]
 
 
 def test_an_object_that_is_seen_everywhere_is_not_told_of() -> None:
@@ -71,6 +72,14 @@ def test_one_line_has_room_for_a_few() -> None:
     assert line.startswith("object 0: empty on frames 0-1, 3-4, 6-7, 9-10, 12-13, 15 more stretches; object 1: ")
     assert line.endswith("; 4 more objects")
     assert in_one_line([]) == ""
+
+
+def test_what_has_a_name_is_called_by_it() -> None:
+    known = Objects({3: NamedObject(3, "Rex", "dog", "#808000")})
+    empty = [EmptyObject(number, ((5, 5),), False, (5,)) for number in (3, 4)]
+    assert in_one_line(empty, known) == (
+        "Rex (object 3): empty on frame 5, though scribbled on 5; object 4: empty on frame 5, though scribbled on 5"
+    )
 
 
 def test_a_manifest_holds_them() -> None:

@@ -216,6 +216,11 @@ def test_a_long_video_costs_no_memory_and_no_endless_page(tmp_path: Path) -> Non
     assert len(read_quality_csv(tmp_path / "long")) == 1400
 
 
+def test_who_came_out_empty_is_called_by_name(tmp_path: Path) -> None:
+    report(tmp_path / "named", 60, known=Objects({2: NamedObject(2, "<Tom>", "cat", "#008000")}))
+    assert "<Tom> (object 2): empty on frames" in Page(tmp_path / "named" / "index.html").text
+
+
 def test_names_are_text_and_not_markup(tmp_path: Path) -> None:
     tom = NamedObject(1, "<script>alert(1)</script>&amp;\"'", "<i>犬</i>", "#12345;")
     report(tmp_path / "odd", 30, sequence="<b>tom & jerry</b>", known=Objects({1: tom}))
