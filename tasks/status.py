@@ -79,14 +79,18 @@ def standing_of_last_run(task: RefineSequence) -> Standing:
     if found.state == State.DONE:
         return found
     try:
-        then = _options_of_last_run(task.root)
-        other, differing = _with_options(task, then)
+        other, differing = _with_options(task, _options_of_last_run(task.root))
         if not differing:
             return found
         found = standing(other)
     except (LisError, OSError):
         return found
     return replace(found, reason="; ".join(filter(None, [found.reason, f"with other options than now: {differing}"])))
+
+
+def as_last_run(task: RefineSequence) -> RefineSequence:
+    """The task with the options of the run that worked on the sequence last; itself if none did, or none can tell."""
+    return _with_options(task, _options_of_last_run(task.root))[0]
 
 
 def _options_of_last_run(root: Path) -> Mapping[str, str]:
@@ -130,7 +134,7 @@ def _finished_otherwise(task: RefineSequence) -> str:
 def _not_done(task: RefineSequence, failure: str | None) -> Standing:
     runs = read_progress(task.root)
     if failure is None and locks.is_taken(task.root):
-        work = _work(runs)
+        work = work_of(runs)
         return Standing(State.RUNNING, str(work or locks.holder(task.root)), work=work)
     if reason := last_failure(runs) if failure is None else failure:
         return Standing(State.FAILED, reason)
@@ -156,8 +160,8 @@ def _owed(frames: tuple[int, ...]) -> str:
     return f"scribbles on {len(frames)} frame{'s' * (len(frames) > 1)}: {listed}"
 
 
-def _work(runs: Sequence[RunProgress]) -> Work | None:
-    """What the runs do that have not ended; of several, the processes are those of one."""
+def work_of(runs: Sequence[RunProgress]) -> Work | None:
+    """What the runs do that have not ended, of a sequence that is worked on; of several, the processes are one's."""
     open_runs = [run for run in runs if run.exit_code is None and run.host]
     if not open_runs:
         return None
@@ -170,7 +174,7 @@ def _unfinished(task: RefineSequence, runs: Sequence[RunProgress], *, is_look: b
     """Nobody works on it, nothing failed, nobody is waited for, and the result is not up to date."""
     last = runs[-1] if runs else None
     if last is not None and last.exit_code is None:
-        at = _work([last]) or "a run was just beginning"
+        at = work_of([last]) or "a run was just beginning"
         return Standing(State.STOPPED, f"interrupted ({at}); run the command again")
     if last is not None and last.exit_code not in _ENDS:
         return Standing(State.STOPPED, "a run was stopped; run the command again")

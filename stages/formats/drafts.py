@@ -104,7 +104,7 @@ class Draft:
 
         What the set says beneath it is no part of that: it may change while somebody draws on.
         """
-        said = json.dumps({**_as_json(self), "base": None})
+        said = json.dumps({**as_json(self), "base": None})
         return f"{self.revision}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
@@ -354,7 +354,7 @@ def _seen(scribble_file: Path, frame: int, seen: str) -> Draft | None:
 
 
 def _write(path: Path, draft: Draft) -> None:
-    files.replace(path, json.dumps(_as_json(draft)) + "\n")
+    files.replace(path, json.dumps(as_json(draft)) + "\n")
 
 
 def _delete(scribble_file: Path, frame: int) -> None:
@@ -395,7 +395,8 @@ class _DraftFile(Strict):
     saved_at: Annotated[str, Field(max_length=40)] = ""
 
 
-def _as_json(draft: Draft) -> dict[str, object]:
+def as_json(draft: Draft) -> dict[str, object]:
+    """What the file of a draft says."""
     return {
         "schema": SCHEMA,
         "sequence": normal(draft.sequence),
