@@ -61,9 +61,8 @@ class LeftOut(NamedTuple):
 class ExportTask(AnyExport, PublishedTask):
     """An export: parts, joined."""
 
-    split = luigi.Parameter(
-        default="", description="by whole sequences: shares, as in 0.8/0.1/0.1, or lists: train=a.txt,val=b.txt"
-    )
+    split = ""
+    """A sequence alone is not split."""
     provisional = luigi.BoolParameter(
         default=False,
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,
@@ -323,6 +322,9 @@ class ExportDataset(ExportTask):
     list = luigi.Parameter(default="", description="text file: <seq> or <dataset>/<seq> a line, # begins a comment")
     all = luigi.BoolParameter(
         default=False, parsing=luigi.BoolParameter.EXPLICIT_PARSING, description="every sequence of every dataset"
+    )
+    split = luigi.Parameter(
+        default="", description="by whole sequences: shares, as in 0.8/0.1/0.1, or lists: train=a.txt,val=b.txt"
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -130,6 +130,7 @@ def test_a_new_name_makes_a_part_again_and_no_mask(two: Project) -> None:
         ([], "found no --name, expected one for an export of several sequences"),
         (["--all"], "found no --name"),
         (["toy", "--list", "a.txt"], "found --list without --name"),
+        (["toy", "--split", "0.8/0.2"], "found --split without --name"),
         (["toy", "--for-correction", "0"], "0 is not in the range"),
         (["toy", "--pictures", "take"], "is not one of"),
     ],
