@@ -76,7 +76,13 @@ class RefineAnchor(RefineTask):
         picture = {"frames": self.clone(Frames).digest(self.frame, self.frame)}
         drawn = self.snapshot.scribbles
         strokes = {"strokes": drawn.strokes_digest(self.frame)} if drawn.frame(self.frame).lines else {}
-        return {**picture, **masks, **strokes, **self.refinement()}
+        boxes = {"from_boxes": self.from_boxes} if self.from_boxes else {}  # few scribbles say it
+        return {**picture, **masks, **strokes, **boxes, **self.refinement()}
+
+    @property
+    def from_boxes(self) -> tuple[int, ...]:
+        """Objects whose strokes on the frame were made from a box alone: less is known of their masks."""
+        return tuple(self.snapshot.scribbles.from_boxes.get(self.frame, ()))
 
     @property
     def needs_engine(self) -> bool:
@@ -100,7 +106,7 @@ class RefineAnchor(RefineTask):
         if not self.needs_engine:
             return keep_anchor(folder, self.frame, anchor)
         frame, scribbles = self.snapshot.video[self.frame], self.snapshot.scribbles.frame(self.frame)
-        return refine_anchor(folder, self.frame, frame, anchor, scribbles, self.guarded_refiner())
+        return refine_anchor(folder, self.frame, frame, anchor, scribbles, self.guarded_refiner(), self.from_boxes)
 
 
 def _finished(manifest: Manifest) -> datetime:

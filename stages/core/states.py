@@ -9,6 +9,8 @@ class Source(StrEnum):
 
     ANCHOR = "anchor"
     """A person's strokes on this frame."""
+    BOX = "box"
+    """Strokes on this frame that were made from a box and nothing else: nobody has looked at what they cover."""
     GIVEN = "given"
     """A person gave the mask itself, or saw it and corrected only others on this frame."""
     BOTH = "both"

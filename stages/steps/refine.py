@@ -1,7 +1,7 @@
 """Sharper masks, guarded: a refined mask that moves too far from its input is not believed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +95,13 @@ def refine_segment(
 
 
 def refine_anchor(
-    folder: Path, index: int, frame: Frame, anchor: Path, scribbles: FrameScribbles, refiner: GuardedRefiner
+    folder: Path,
+    index: int,
+    frame: Frame,
+    anchor: Path,
+    scribbles: FrameScribbles,
+    refiner: GuardedRefiner,
+    from_boxes: Collection[int] = (),
 ) -> list[int]:
     """Refine an anchor frame and write the folder `refined/<frame>/`; here it is that what strokes said holds.
 
@@ -109,6 +115,7 @@ def refine_anchor(
         anchor: the folder that `segment_anchor` wrote.
         scribbles: the frame's lines.
         refiner: the engine behind its guard.
+        from_boxes: objects whose lines were made from a box alone; the table says so.
 
     Returns:
         The objects' ids.
@@ -128,7 +135,7 @@ def refine_anchor(
             object_id=object_id,
             score=1.0 if (decision := of_moving[object_id]) else 0.0,
             agreement=math.nan,
-            source=Source.ANCHOR if decision else Source.LOST,
+            source=(Source.BOX if object_id in from_boxes else Source.ANCHOR) if decision else Source.LOST,
             accepted=decision.accepted if decision else None,
             reason=decision.reason if decision else "scribbled, but the segmenter found nothing",
             area_px=area_px(labels, object_id),

@@ -16,6 +16,7 @@ from stages.exchange.outgoing.doubtful import (
     verdicts,
     with_unknown,
 )
+from stages.exchange.outgoing.format import UNKNOWN
 from stages.exchange.outgoing.soft import SoftFrame
 from stages.exchange.outgoing.terms import Terms
 from stages.formats.report_data import JudgedFrame
@@ -50,6 +51,14 @@ def test_a_frame_is_left_out_for_its_most_doubtful_object_and_says_why():
 def test_frames_of_a_person_are_never_left_out():
     anchor, lost = row(0, 0.9, source=Source.ANCHOR), row(1, 0.9, source=Source.LOST)
     assert [each.is_kept for each in verdicts([anchor, lost], 2, 0.0)] == [True, False]
+
+
+def test_what_rests_on_a_box_alone_is_left_out_or_unknown_like_what_was_carried():
+    beside = row(0, 0.0, 2, Source.ANCHOR)
+    assert [each.is_kept for each in verdicts([row(0, 0.6, 1, Source.BOX), beside], 1, 0.3)] == [False]
+    assert [each.is_kept for each in verdicts([row(0, 0.6, 1, Source.BOX), beside], 1, 0.7)] == [True]
+    unknown = with_unknown(LABELS, [row(0, 0.6, 1, Source.BOX), beside], Terms(unknown_objects=0.3, band=0))
+    assert (unknown[LABELS == 1] == UNKNOWN).all() and (unknown[LABELS != 1] == LABELS[LABELS != 1]).all()
 
 
 def test_without_a_limit_every_frame_is_exported():

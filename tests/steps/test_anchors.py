@@ -46,6 +46,13 @@ def test_strokes_hold_against_network_and_refiner(tmp_path: Path) -> None:
     assert (second.source, second.area_px) == (Source.ANCHOR, np.count_nonzero(labels == 2))
 
 
+def test_who_was_drawn_from_a_box_alone_is_told_from_others(tmp_path: Path) -> None:
+    AnchorMasks((1, 2, 3), SCENE.masks(0)).write(tmp_path)
+    engine = GuardedRefiner(registry.build("refiner", "guided", Path("none"), "cpu", {}), 0.0, 1e9)
+    refine_anchor(tmp_path, 0, FRAME, tmp_path, SCENE.scribbles(1, 2, 3), engine, from_boxes=[2])
+    assert [row.source for row in read_frames_csv(tmp_path)] == ["anchor", "box", "anchor"]
+
+
 def test_what_is_kept_is_kept_whole_but_for_the_strokes_of_others(tmp_path: Path) -> None:
     probability = SCENE.masks(0).copy()
     probability[0] = 1  # object 1 is taken for everything

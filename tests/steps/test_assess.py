@@ -63,6 +63,13 @@ class TestDoubt:
     def test_an_anchor_is_not_doubted(self) -> None:
         assert doubts(video(11, [0, 10]), [0, 10], 11)[0] == 0
 
+    def test_an_anchor_from_a_box_alone_is(self) -> None:
+        rows = [replace(each, source=Source.BOX) if each.frame == 10 else each for each in video(11, [0, 10])]
+        judged = judge(rows, [0, 10], names(11))[10]
+        assert (judged.doubt, judged.why) == (pytest.approx(0.58), "from a box alone")
+        others = doubts(video(11, [0, 10]), [0, 10], 11)
+        assert all(doubts(rows, [0, 10], 11)[frame] == others[frame] for frame in range(10))
+
     def test_falls_with_agreement(self) -> None:
         values = [doubt_of(row(5, agreement)) for agreement in (1.0, 0.9, 0.6, 0.3, 0.0)]
         assert values[0] == 0

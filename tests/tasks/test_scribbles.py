@@ -10,10 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from stages.core.errors import LisError
+from stages.formats.frames_csv import read_frames_csv
 from stages.formats.given_masks import write_given
+from tasks.anchors import AnchorMask
 from tasks.cli import lis
 from tasks.prompts import ImportPrompts
-from tasks.refine import RefineSequence
+from tasks.refine import RefineAnchor, RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime.snapshot import Place, Terms, snapshot_of
 from tests.conftest import Project
@@ -181,3 +183,17 @@ def test_prompts_become_strokes_of_the_set_and_are_listed_as_guesses(project: Pr
     assert len(list(project.scribble_file.parent.glob("removed/*/001.json"))) == 1
     project.task(ImportPrompts, source=str(source)).run()
     assert len(list(project.scribble_file.parent.glob("removed/*/001.json"))) == 1, "the same once more is nothing"
+
+
+def test_what_rests_on_a_box_alone_is_told_by_the_result_and_nothing_else_is_made_again(finished: Project) -> None:
+    refined = [finished.task(RefineAnchor, frame=index) for index in (2, 5)]
+    assert all(task.complete() for task in refined)
+    finished.scribble(2, 5, 8, 11, from_boxes={"5": [2]})
+    assert [task.complete() for task in refined] == [True, False]
+    refined[1].run()
+    assert [row.source for row in read_frames_csv(refined[1].target())] == ["anchor", "box"]
+    manifest = refined[1].manifest()
+    assert manifest.key["from_boxes"] == [2] and "from_boxes" not in refined[0].manifest().key
+    assert finished.task(AnchorMask, frame=5).complete()
+    finished.scribble(2, 5, 8, 11)
+    assert not refined[1].complete(), "somebody has drawn it anew"

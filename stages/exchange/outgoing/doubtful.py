@@ -11,8 +11,9 @@ Where two directions disagree, the joined soft mask lies between them, the neare
 decides it: `unknown_soft` finds these pixels, too. The directions' own masks are not kept.
 
 What a person said is not doubted: frames with strokes or a given mask are never left out, and no object on them becomes
-unknown as a whole. The soft mask of a frame with strokes is an engine's, and counts; a given one is 0 or 1, so that
-`unknown_soft` finds nothing there. A band around boundaries is a wish about boundaries, and holds on all frames.
+unknown as a whole. Strokes that were made from a box alone are a guess, and doubted like what was carried. The soft
+mask of a frame with strokes is an engine's, and counts; a given one is 0 or 1, so that `unknown_soft` finds nothing
+there. A band around boundaries is a wish about boundaries, and holds on all frames.
 """
 
 import math
@@ -76,17 +77,20 @@ def verdicts(judged: Iterable[JudgedFrame], frame_count: int, max_doubt: float |
     Args:
         judged: what `judge` returned.
         frame_count: length of the video.
-        max_doubt: frames whose most doubtful object is above it are left out, unless a person said what they show;
-            None keeps all.
+        max_doubt: frames whose most doubtful object is above it are left out, unless a person said what all of their
+            objects are; None keeps all.
     """
     worst: dict[int, JudgedFrame] = {}
-    by_a_person: set[int] = set()
+    by_a_person, from_a_box = set[int](), set[int]()
     for row in judged:
         if row.source in _BY_A_PERSON:
             by_a_person.add(row.frame)
+        if row.source == Source.BOX:
+            from_a_box.add(row.frame)
         if row.frame not in worst or row.doubt > worst[row.frame].doubt:
             worst[row.frame] = row
-    return [_verdict(worst.get(index), index in by_a_person, max_doubt) for index in range(frame_count)]
+    never = by_a_person - from_a_box
+    return [_verdict(worst.get(index), index in never, max_doubt) for index in range(frame_count)]
 
 
 def _verdict(worst: JudgedFrame | None, is_by_a_person: bool, max_doubt: float | None) -> Verdict:
