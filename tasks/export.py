@@ -71,7 +71,7 @@ class ExportTask(AnyExport, PublishedTask):
     report = luigi.BoolParameter(
         default=False,
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,
-        description="a contact sheet of frames that were kept, left out, or have unknown pixels: sheet.png",
+        description="a contact sheet of what is kept and left out: sheet.png",
     )
     stage = results.EXPORT
 
@@ -319,13 +319,11 @@ class ExportDataset(ExportTask):
 
     name = NameParameter(description="of the export: the folder below outputs/exports")
     seq = NameParameter(default="", description="one sequence alone")
-    list = luigi.Parameter(default="", description="text file: <seq> or <dataset>/<seq> a line, # begins a comment")
+    list = luigi.Parameter(default="", description="text file of sequences: <seq> or <dataset>/<seq> a line")
     all = luigi.BoolParameter(
         default=False, parsing=luigi.BoolParameter.EXPLICIT_PARSING, description="every sequence of every dataset"
     )
-    split = luigi.Parameter(
-        default="", description="by whole sequences: shares, as in 0.8/0.1/0.1, or lists: train=a.txt,val=b.txt"
-    )
+    split = luigi.Parameter(default="", description="of whole sequences: 0.8/0.1/0.1, or train=a.txt,val=b.txt")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Luigi's, and a look at the name."""

@@ -41,7 +41,7 @@ class AnyExport(ExportOptions, LisTask):
     """What parts and exports have in common."""
 
     scribbles_root = options.PlanOptions.scribbles_root
-    source = luigi.Parameter(default="", description="with --size source: where the imported video lies now")
+    source = luigi.Parameter(default="", description="with --size source: where the imported video lies")
 
     @cached_property
     def form(self) -> Format:

@@ -35,6 +35,8 @@ from tasks.status import emptiness, estimate, standing, unfinished
 Task = type[luigi.Task]
 _RUN: Final = "run"
 _OWN: Final = "this command"
+_LONGEST_CHOICE: Final = 20
+"""Characters that the choices of an option may take beside its name; longer ones leave its help no room."""
 _SWITCHED: Final = {"true": True, "false": False}
 
 
@@ -157,7 +159,10 @@ def option_of(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
     shell_complete: Callable[..., list[CompletionItem]] | None = None
     if isinstance(parameter, ChoiceParameter):
         kind = click.Choice(parameter.choices)
-        description = description.partition(f": {parameter.choices[0]}")[0]
+        if len("|".join(parameter.choices)) > _LONGEST_CHOICE:
+            metavar = name.upper()  # the description lists them
+        else:
+            description = description.partition(f": {parameter.choices[0]}")[0]
     elif isinstance(parameter, luigi.BoolParameter):
         flag = f"{flag}/--no-{name.replace('_', '-')}"
     elif isinstance(parameter, NumberParameter):

@@ -61,24 +61,22 @@ def _number(default: float, most: float, description: str) -> Any:
 class ExportOptions:
     """What an export is asked for; see `Terms`, whose fields these are."""
 
-    format = ChoiceParameter(choices=formats.names(), description=f"one of {', '.join(formats.names())}")
-    size = _choice(("frames", "source"), "of masks and pictures: as they were imported, or as the source has them")
+    format = ChoiceParameter(choices=formats.names(), description=", ".join(formats.names()))
+    size = _choice(("frames", "source"), "masks and pictures as imported, or as the source")
     pictures = _choice(
         ("auto", "link", "copy", "none", "convert"),
-        "linked, copied, left out, or written anew as JPEG: auto (as the format needs them), link, copy, none, convert",
+        "auto, link, copy, none (masks alone), convert (JPEG)",
     )
-    max_doubt = _limit(
-        "leave frames out whose most doubtful object has a doubt above it: 0 to 1, or auto", has_auto=True
-    )
-    unknown_objects = _limit("objects with a doubt above it become unknown, with --band pixels around them: 0 to 1")
-    unknown_band = _number(0, 10_000, "pixels so near to a boundary between two objects become unknown")
-    unknown_soft = _limit("pixels whose soft mask lies within it of one half become unknown: 0 to 0.5")
-    band = _number(Terms.band, 10_000, "see --unknown-objects; pixels")
+    max_doubt = _limit("leave out frames with a doubt above it: 0 to 1, or auto", has_auto=True)
+    unknown_objects = _limit("objects with a doubt above it become unknown: 0 to 1")
+    unknown_band = _number(0, 10_000, "pixels so near to a boundary become unknown")
+    unknown_soft = _limit("pixels whose soft mask is so near to one half: 0 to 0.5")
+    band = _number(Terms.band, 10_000, "pixels around --unknown-objects that are unknown, too")
     unknown = _choice(
         ("auto", "crowd", "none"),
-        "what the unknown becomes; none leaves frames with such pixels out: auto, crowd (coco), none",
+        "what this becomes; none leaves its frames out: auto, crowd (coco), none",
     )
-    segmentation = _choice(("rle", "counts", "polygon"), "coco: run lengths as text, as a list, or polygons")
+    segmentation = _choice(("rle", "counts", "polygon"), "coco: runs as text, as a list, or polygons")
     tolerance = _number(0.0, 100.0, "of outlines: by how many pixels they may be simplified")
     shape = _choice(("mask", "polygon"), "cvat, labelme: what objects are drawn as")
     renumber = _switch("davis, youtube-vos: ids in the order of first appearance")
@@ -91,7 +89,7 @@ class ExportOptions:
         100_000,
         "only so many frames of each sequence, those whose correction helps most, for a tool to draw in; 0: all",
     )
-    url_prefix = luigi.Parameter(default=Terms.url_prefix, description="labelstudio: what a picture's URL begins with")
+    url_prefix = luigi.Parameter(default=Terms.url_prefix, description="labelstudio: before pictures")
 
     @property
     def export_terms(self) -> Terms:

@@ -226,6 +226,15 @@ def test_switches_are_understood_as_luigi_has_them_too(words: list[str], value: 
         assert (values["seq"], values["provisional"]) == ("toy", value)
 
 
+def test_every_choice_stands_in_the_help() -> None:
+    """Beside the option's name, or, where that leaves no room, in its description."""
+    options = [each for command in lis.commands.values() for each in command.params if isinstance(each, click.Option)]
+    chosen = [each for each in options if isinstance(each.type, click.Choice)]
+    assert {"--format", "--pictures", "--size"} <= {each.opts[0] for each in chosen}
+    for each in chosen:
+        assert each.metavar is None or all(word in (each.help or "") for word in each.type.choices), each.opts
+
+
 def test_options_stand_once_under_headings() -> None:
     text = subprocess.run([str(LIS), "refine", "--help"], capture_output=True, text=True, check=True).stdout
     for option in ("--requests", "--segmenter", "--propagator", "--refiner", "--outputs-root"):
