@@ -73,7 +73,7 @@ class Objects:
     @property
     def digest(self) -> str:
         """The sha256 of what is said, whatever its layout: for the keys of what shows it."""
-        said = [_as_json(each) for _, each in sorted(self.listed.items())]
+        said = [as_json(each) for _, each in sorted(self.listed.items())]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -122,7 +122,7 @@ def read_objects(folder: Path, sequence: str, frame_count: int, classes: Classes
     """
     path = folder / OBJECTS_JSON
     text = hand_written.read_text(path)
-    return NAMELESS if text is None else _understood(path, text, sequence, frame_count, classes)
+    return NAMELESS if text is None else parse_objects(path, text, sequence, frame_count, classes)
 
 
 def write_objects(
@@ -147,13 +147,13 @@ def write_objects(
     written = {each["id"]: each for each in there["objects"]}
     entries = []
     for each in objects:
-        old, new = _as_json(before.of(each.id)), _as_json(each)
+        old, new = as_json(before.of(each.id)), as_json(each)
         changed = {key: value for key, value in new.items() if value != old[key]}
         entries.append({"id": each.id, **written.get(each.id, {}), **changed})
     head = json.dumps({"schema": SCHEMA, "sequence": there.get("sequence", sequence)}, ensure_ascii=False)[:-1]
     rows = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in entries)
     text = f'{head}, "objects": [\n{rows}]}}\n'
-    _understood(path, text, sequence, frame_count, classes)
+    parse_objects(path, text, sequence, frame_count, classes)
     try:
         files.make_folder(folder)
         files.replace(path, text)
@@ -164,7 +164,8 @@ def write_objects(
         ) from error
 
 
-def _understood(path: Path, text: str, sequence: str, frame_count: int, classes: Classes | None) -> Objects:
+def parse_objects(path: Path, text: str, sequence: str, frame_count: int, classes: Classes | None = None) -> Objects:
+    """What the text of such a file says, wherever it comes from; `path` is for messages, see `read_objects`."""
     said = hand_written.understand(path, text, _File, SCHEMA, _Object)
     if normal(said.sequence) != normal(sequence):
         raise InputError(
@@ -211,7 +212,8 @@ def _default(object_id: int, name: str = "") -> NamedObject:
     return NamedObject(object_id, name or f"{NO_CLASS} {object_id}", colour=colour_of(object_id))
 
 
-def _as_json(named: NamedObject) -> dict[str, Any]:
+def as_json(named: NamedObject) -> dict[str, Any]:
+    """An object as the file has it, with every key."""
     return {
         "id": named.id,
         "name": named.name,

@@ -27,6 +27,11 @@ _KINDS: Final = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP", "AVIF")
 _NEW_SUBFILE_TYPE: Final = 254
 _REDUCED_OR_MASK: Final = 0b101
 """Bits of TIFF's NewSubfileType: a smaller copy of another page, its transparency."""
+_ORIENTATION: Final = 0x0112
+"""EXIF's tag of how a picture is to be turned; from `_TURNED` on, width and height change places."""
+_TURNED: Final = 5
+_OF_BROWSERS: Final = ("RGB", "L", "P", "1")
+"""Modes that browsers and `as_rgb` show alike; transparency, that is, is dropped here and not there."""
 _MP_ENTRIES: Final = 0xB002
 """The list of pictures in an MPO file (CIPA DC-007)."""
 
@@ -98,6 +103,24 @@ def is_picture(path: Path) -> bool:
         return False
     except Exception:
         return True
+
+
+def as_browsers_take_it(path: Path) -> tuple[str, tuple[int, int]]:
+    """Look at a picture file without decoding it.
+
+    Returns:
+        What a browser takes the file for, `image/png` for instance, if it shows it as `load_picture` decodes it; else
+        nothing. And its width and height, as people see it.
+
+    Raises:
+        InputError: see `load_picture`; damage inside is not seen.
+    """
+    with _opened(path) as picture:
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+        size = picture.size if orientation < _TURNED else picture.size[::-1]
+        is_plain = orientation == 1 and picture.mode in _OF_BROWSERS and not getattr(picture, "is_animated", False)
+        kind = picture.format or ""
+        return (f"image/{kind.lower()}" if is_plain and kind in ("JPEG", "PNG", "WEBP") else ""), size
 
 
 def encoded(picture: "Image.Image", kind: str, **options: Any) -> memoryview:

@@ -10,6 +10,7 @@ import rich_click as click
 from click.exceptions import Exit, NoArgsIsHelpError
 from luigi.parameter import ParameterException
 
+from tasks.cli.annotate import annotate
 from tasks.cli.keeping import clean, verify
 from tasks.cli.looking import doctor, engines, options, version, weights
 from tasks.cli.scribbles import scribbles
@@ -57,7 +58,7 @@ def lis() -> None:
 
 
 for _command in (
-    *(import_, refine, bulk, submit_, report, evaluate, demo),
+    *(import_, annotate, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
     *(import_masks, import_prompts, scribbles, export),
     *(verify, clean, train),

@@ -13,6 +13,7 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 from stages.core.errors import InputError
 from stages.formats.json_files import parse_json
 from tasks.page.security import HEADERS, Access, WrongTokens
+from tasks.page.sequences import NotThereError
 from tasks.runtime.mistakes import explain, one_line
 
 logger = logging.getLogger("lis")
@@ -20,6 +21,7 @@ MOST_BYTES: Final = 1 << 20
 """Of a request's body, unless a handler takes masks."""
 THREADS: Final = 4
 _READS: Final = ("GET", "HEAD")
+_STATUS: Final = {NotThereError: 404, InputError: 400}
 T = TypeVar("T")
 
 
@@ -79,10 +81,17 @@ class Guarded(RequestHandler):
         if self.wants_cookie and not access.admits(self.get_cookie(access.cookie)):
             raise Refusal(401, "found no session, expected one; open the address that `lis annotate` has printed")
 
+    def compute_etag(self) -> None:
+        """Handlers that have a tag to say know it beforehand; Tornado would digest every answer."""
+
     def say(self, value: Any) -> None:
-        """Answer with JSON."""
+        """Answer with JSON that is short."""
+        self.say_text(_as_text(value))
+
+    def say_text(self, text: str) -> None:
+        """Answer with what is JSON already."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(json.dumps(value, allow_nan=False))
+        self.finish(text)
 
     def write_error(self, status_code: int, **more: Any) -> None:
         """One sentence, whatever went wrong."""
@@ -94,7 +103,7 @@ class Guarded(RequestHandler):
             sentence = f"found a request that is not understood: {self._reason}"
         elif explained := explain(error):
             sentence = one_line(explained)
-            self.set_status(400 if isinstance(error, InputError) else 500)
+            self.set_status(next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500))
         else:
             sentence = "a fault of the program; what it was stands where `lis annotate` runs"
         self.say({"error": sentence, **beside})
@@ -150,6 +159,10 @@ class Handler(Guarded):
         """See `Page.work`."""
         return await self.application.work(function, *arguments)
 
+    async def say_found(self, find: Callable[..., Any], *arguments: Any) -> None:
+        """Answer with what a function finds that touches files."""
+        self.say_text(await self.work(lambda: _as_text(find(*arguments))))
+
 
 class NotFound(Handler):
     """Every address that is not served."""
@@ -180,6 +193,10 @@ class Session(Handler):
         secure = access.public_origin.startswith("https:")
         self.set_cookie(access.cookie, access.session, httponly=True, samesite="Strict", path="/", secure=secure)
         self.say({"read_only": access.read_only})
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 def _log(handler: RequestHandler) -> None:

@@ -1,0 +1,71 @@
+"""The server: what it listens on, what it serves, and how it ends."""
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from stages.core.errors import InputError
+from tasks.page import handlers, reading
+from tasks.page.handlers import MOST_BYTES
+from tasks.page.reading import LabellingPage
+from tasks.page.security import Access
+from tasks.page.sequences import Sequences
+
+LIMITS: Final[Mapping[str, Any]] = {
+    "max_body_size": MOST_BYTES,  # handlers that take more say so once they know who asks
+    "max_header_size": 32 << 10,
+    "body_timeout": 60,
+    "idle_connection_timeout": 300,
+}
+"""Of every connection."""
+_OWN: Final = ("127.0.0.1", "::1")
+
+
+def page_of(access: Access, sequences: Sequences) -> LabellingPage:
+    """The application with all its handlers."""
+    return LabellingPage([("/api/session", handlers.Session), *reading.HANDLERS], access, sequences)
+
+
+def listen(port: int, host: str = "") -> list[socket.socket]:
+    """Sockets on the loopback, in both families as far as the machine has them, or on one address.
+
+    Raises:
+        InputError: somebody else listens there, or there is no such address.
+    """
+    found: list[socket.socket] = []
+    for address in [host] if host else _OWN:
+        try:
+            found += bind_sockets(port, address)
+        except OSError as error:
+            if found and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue  # no IPv6 here
+            for each in found:
+                each.close()
+            raise InputError(
+                f"{address}, port {port}: {error.strerror or error}; end the other `lis annotate`, or give another "
+                "--port (what a browser keeps of strokes that are not saved belongs to the port)"
+            ) from None
+    return found
+
+
+def serve(page: LabellingPage, sockets: list[socket.socket]) -> None:
+    """Serve until the process is asked to end."""
+    asyncio.run(_serve(page, sockets))
+
+
+async def _serve(page: LabellingPage, sockets: list[socket.socket]) -> None:
+    server = HTTPServer(page, **LIMITS)
+    server.add_sockets(sockets)
+    ended = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, ended.set)
+    await ended.wait()
+    server.stop()
+    await server.close_all_connections()
+    page.threads.shutdown()
