@@ -32,7 +32,7 @@ class ImportPrompts(ScribbledTask):
     def run(self) -> None:
         """Read the file, and draw what it says."""
         from stages.formats.prompts_json import read_prompts
-        from stages.steps.amend import carry_out
+        from stages.steps.carry_out import carry_out
         from stages.steps.prompts import draw_all
         from tasks.scribbles import drawn_in
 

@@ -52,7 +52,7 @@ def amend(
     Raises:
         LisError: it cannot be; or a run works on the sequence.
     """
-    from stages.steps.amend import carry_out
+    from stages.steps.carry_out import carry_out
 
     if dry_run:
         now = snapshot_of(place, terms)

@@ -1,36 +1,27 @@
 """Taking back, renaming and joining what people said of a sequence.
 
 Each change is worked out first, and touches nothing: an `Amendment` says what becomes of a scribble set, of given
-masks, of the names of objects and of painted pictures. Then it is carried out. Nothing goes without a copy in
-`removed/<when>-<set>/` beside the set, with a line that says why; the scribble file itself changes last, by one rename.
+masks, of the names of objects and of painted pictures. `stages.steps.carry_out` does it then.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from stages.core.errors import InputError, StageError
+from stages.core.errors import InputError
 from stages.core.palette import MAX_OBJECT_ID, colour_of
 from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
-from stages.formats import files, paintings, requests
 from stages.formats.frames import read_frame
-from stages.formats.given_masks import REMOVED, given_frames, keep_seen, read_given, read_seen, write_given
-from stages.formats.manifest import Json
-from stages.formats.masks import encoded_mask
-from stages.formats.objects_json import OBJECTS_JSON, NamedObject, Objects, write_objects
+from stages.formats.given_masks import given_frames, read_given, read_seen
+from stages.formats.objects_json import OBJECTS_JSON, NamedObject, Objects
 from stages.formats.scribble_sets import other_sets_with
-from stages.formats.scribbles import ScribbleSet, without, write_scribbles
-
-WHY: Final = "why.txt"
-"""In a folder of what was removed: what was done."""
+from stages.formats.scribbles import ScribbleSet, without
 
 
 @dataclass(frozen=True)
@@ -311,82 +302,6 @@ def _with_id(named: NamedObject, new_id: int) -> NamedObject:
         name=f"{named.class_name} {new_id}" if is_default else named.name,
         colour=colour_of(new_id) if named.colour == colour_of(named.id) else named.colour,
     )
-
-
-# --- carrying it out -------------------------------------------------------------------------------------------------
-
-
-def carry_out(root: Path, terms: Json, drawn: Drawn, change: Amendment) -> Path | None:
-    """Make a change, with the sequence's lock held.
-
-    Args:
-        root: the sequence's folder of results.
-        terms: see `stages.formats.requests.issued_anchors`.
-        drawn: what it was worked out from.
-        change: what is to become of it.
-
-    Returns:
-        The folder with copies of everything as it was; None if nothing goes.
-
-    Raises:
-        StageError: the disk refuses; what has changed by then is in that folder as it was.
-    """
-    try:
-        pictures = [picture for index in sorted(change.taken_back) for picture in drawn.painted.get(index, ())]
-        digests = paintings.digests_of(pictures)  # what is saved from now on is not taken away
-        copies = _keep_copies(drawn, change, pictures) if change.takes_away else None
-        for picture in pictures:
-            paintings.take_away(picture, [digests[picture.name]])
-        if change.taken_back:
-            requests.decline(root, terms, change.taken_back)
-        for index, labels in change.masks.items():
-            if labels is None:
-                files.delete(drawn.given[index])
-            else:
-                write_given(drawn.file, index, labels)
-        scribbles = _keep_all_seen(drawn, change)
-        if change.objects is not None:
-            write_objects(drawn.file.parent, scribbles.sequence, scribbles.frame_count, change.objects)
-        if scribbles != drawn.scribbles:
-            write_scribbles(drawn.file, scribbles)
-        return copies
-    except OSError as error:
-        raise StageError(
-            f"{error.filename or drawn.file}: it cannot be changed: {error.strerror or error}; make room or allow it"
-        ) from error
-
-
-def _keep_all_seen(drawn: Drawn, change: Amendment) -> ScribbleSet:
-    """Keep what was seen of corrected frames with its new ids; the set that names it."""
-    corrects = dict(change.scribbles.corrects)
-    for index, labels in change.seen.items():
-        content = bytes(encoded_mask(drawn.file, labels))
-        corrects[index] = hashlib.sha256(content).hexdigest()
-        keep_seen(drawn.file, index, content, corrects[index])
-    return replace(change.scribbles, corrects=corrects)
-
-
-def _keep_copies(drawn: Drawn, change: Amendment, pictures: Iterable[Path]) -> Path:
-    """A folder with everything as it was that a change touches."""
-    touched = {drawn.file.name: drawn.file, **{f"{paintings.FOLDER}/{each.name}": each for each in pictures}}
-    if change.objects is not None:
-        touched[OBJECTS_JSON] = drawn.file.parent / OBJECTS_JSON
-    for index in change.masks:
-        touched[f"{drawn.given[index].parent.name}/{drawn.given[index].name}"] = drawn.given[index]
-    folder = _unused(drawn.file.parent / REMOVED / f"{datetime.now():%Y%m%d-%H%M%S}-{drawn.file.stem}")
-    with files.publishing(folder) as place:
-        for name, path in touched.items():
-            if path.exists():
-                files.make_folder((place / name).parent)
-                files.copy(path, place / name)
-        files.write(place / WHY, "\n".join(change.said) + "\n")
-        files.put_in_place(place, folder)
-    return folder
-
-
-def _unused(path: Path) -> Path:
-    numbered = (path.with_name(f"{path.name}-{number}") for number in range(2, 10_000))
-    return next(each for each in (path, *numbered) if not each.exists())
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -21,12 +21,12 @@ from stages.steps.amend import (
     Amendment,
     Drawn,
     call_absent,
-    carry_out,
     merge_objects,
     remove_frames,
     remove_object,
     rename,
 )
+from stages.steps.carry_out import carry_out
 
 COUNT, WIDTH, HEIGHT = 6, 8, 6
 TERMS = {"scribbles": "001", "requests": 2, "placement": "eq1", "frame_count": COUNT}

@@ -12,7 +12,8 @@ from stages.formats.given_masks import write_given
 from stages.formats.objects_json import Objects
 from stages.formats.prompts_json import Box, Prompt
 from stages.formats.scribbles import ScribbleSet, read_scribbles, write_scribbles
-from stages.steps.amend import Drawn, carry_out
+from stages.steps.amend import Drawn
+from stages.steps.carry_out import carry_out
 from stages.steps.prompts import draw, draw_all
 
 SIZE_WH = (200, 100)
