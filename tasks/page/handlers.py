@@ -102,7 +102,7 @@ class Guarded(RequestHandler):
         elif isinstance(error, HTTPError):
             sentence = f"found a request that is not understood: {self._reason}"
         elif explained := explain(error):
-            sentence = one_line(explained)
+            sentence, beside = one_line(explained), getattr(error, "more", {})
             self.set_status(next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500))
         else:
             sentence = "a fault of the program; what it was stands where `lis annotate` runs"
@@ -141,20 +141,6 @@ class Handler(Guarded):
         """The whole of it."""
         return bytes(self._body)
 
-    def body_as_json(self) -> dict[str, Any]:
-        """The body, which must be a JSON object.
-
-        Raises:
-            Refusal: it is something else.
-        """
-        try:
-            found = parse_json(self.body.decode())
-        except ValueError as error:
-            raise Refusal(400, f"found a body that is no JSON ({str(error)[:200]}), expected an object") from None
-        if not isinstance(found, dict):
-            raise Refusal(400, f"found a body that is a {type(found).__name__}, expected an object")
-        return found
-
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """See `Page.work`."""
         return await self.application.work(function, *arguments)
@@ -184,7 +170,7 @@ class Session(Handler):
     def post(self) -> None:
         """`{"token": "..."}`."""
         access, wrong = self.application.access, self.application.wrong_tokens
-        token = self.body_as_json().get("token")
+        token = object_of(self.body).get("token")
         if wrong.too_many:
             raise Refusal(429, f"found {wrong.MOST} wrong tokens within a minute; wait a minute")
         if not isinstance(token, str) or not access.is_token(token):
@@ -193,6 +179,33 @@ class Session(Handler):
         secure = access.public_origin.startswith("https:")
         self.set_cookie(access.cookie, access.session, httponly=True, samesite="Strict", path="/", secure=secure)
         self.say({"read_only": access.read_only})
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """A body that must be a JSON object.
+
+    Raises:
+        InputError: it is something else.
+    """
+    try:
+        found = parse_json(text_of(body))
+    except ValueError as error:
+        raise InputError(f"found a body that is no JSON ({str(error)[:200]}), expected an object") from None
+    if not isinstance(found, dict):
+        raise InputError(f"found a body that is a {type(found).__name__}, expected an object")
+    return found
+
+
+def text_of(body: bytes) -> str:
+    """A body that must be text.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise InputError("found a body that is no UTF-8, expected JSON") from None
 
 
 def _as_text(value: Any) -> str:

@@ -11,7 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from stages.core.errors import InputError
-from tasks.page import handlers, reading
+from tasks.page import drawing, handlers, reading
 from tasks.page.handlers import MOST_BYTES
 from tasks.page.reading import LabellingPage
 from tasks.page.security import Access
@@ -29,7 +29,7 @@ _OWN: Final = ("127.0.0.1", "::1")
 
 def page_of(access: Access, sequences: Sequences) -> LabellingPage:
     """The application with all its handlers."""
-    return LabellingPage([("/api/session", handlers.Session), *reading.HANDLERS], access, sequences)
+    return LabellingPage([("/api/session", handlers.Session), *reading.HANDLERS, *drawing.HANDLERS], access, sequences)
 
 
 def listen(port: int, host: str = "") -> list[socket.socket]:

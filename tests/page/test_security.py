@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from stages.core.errors import InputError
-from tasks.page.handlers import Handler, Session
+from tasks.page.handlers import Handler, Session, object_of
 from tasks.page.security import HEADERS, Access, WrongTokens, check_public_origin, new_token, read_token
 from tests.page.asking import TOKEN, PageCase
 
@@ -22,7 +22,7 @@ class Echo(Handler):
         self.say({"is": "there"})
 
     def put(self) -> None:
-        self.say(self.body_as_json())
+        self.say(object_of(self.body))
 
     def delete(self) -> None:
         raise ZeroDivisionError("secret")
