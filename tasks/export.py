@@ -246,6 +246,7 @@ class ExportTask(AnyExport, PublishedTask):
 
     def work(self, folder: Path) -> list[int]:
         """Write the export."""
+        from stages.exchange.outgoing.export import verdicts_of
         from stages.exchange.outgoing.handed_out import write_handed_out
         from stages.exchange.outgoing.joining import Asked, join_parts, masks_of
         from stages.exchange.outgoing.sheet import write_sheet
@@ -263,7 +264,8 @@ class ExportTask(AnyExport, PublishedTask):
         if self.for_correction:
             write_handed_out(folder, masks_of(shares), self.target())
         if self.report:
-            write_sheet(folder, [part.material for part in self.parts], self.parts[0].terms_of_part)
+            sequences = [(part.material, verdicts_of(part.target())) for part in self.parts]
+            write_sheet(folder, sequences, self.parts[0].terms_of_part)
         return []
 
     def _say_what_is_noteworthy(self) -> None:
@@ -354,6 +356,8 @@ class ExportDataset(ExportTask):
 
     def splits(self) -> dict[str, str]:
         """As it was asked for; by shares, sequences keep the split that they have in the export that lies there."""
+        from stages.exchange.outgoing.joining import splits_of_export
+
         names = {(one.dataset, one.seq): one.name for one in self.wanted}
         listed = splits.listed_in(
             self.split,
@@ -361,12 +365,9 @@ class ExportDataset(ExportTask):
                 names[one.dataset, one.seq] for one in self._of_list(path) if (one.dataset, one.seq) in names
             ],
         )
-        return splits.assign([one.name for one in self.wanted], self.split, listed, self._before())
-
-    def _before(self) -> dict[str, str]:
-        from stages.exchange.outgoing.joining import splits_of_export
-
-        return splits_of_export(self.target(), self.split)
+        there = splits_of_export(self.target(), self.split)
+        before = {names[each]: split for each, split in there.items() if each in names}
+        return splits.assign([one.name for one in self.wanted], self.split, listed, before)
 
     def target(self) -> Path:
         """Beside other exports."""

@@ -133,17 +133,23 @@ def _finished_otherwise(task: RefineSequence) -> str:
 
 def _not_done(task: RefineSequence, failure: str | None) -> Standing:
     runs = read_progress(task.root)
+    made = [run for run in runs if not _is_export(run)]
     if failure is None and locks.is_taken(task.root):
         work = work_of(runs)
         return Standing(State.RUNNING, str(work or locks.holder(task.root)), work=work)
-    if reason := last_failure(runs) if failure is None else failure:
+    if reason := last_failure(made) if failure is None else failure:
         return Standing(State.FAILED, reason)
     waiting = task.snapshot.plan.requested
     if failure is None and not (task.root / results.FRAMES).is_dir():
         return Standing(State.NEW, _owed(waiting), waiting)
     if waiting:
         return _waiting(task, waiting)
-    return _unfinished(task, runs, is_look=failure is None)
+    return _unfinished(task, made, is_look=failure is None)
+
+
+def _is_export(run: RunProgress) -> bool:
+    """Whether a run was an export's: it takes what is there, and its end says nothing of how far the masks are."""
+    return any(Path(name).parts[0] in (results.EXPORT, results.EXPORT_PARTS) for name in (*run.planned, *run.tasks))
 
 
 def _waiting(task: RefineSequence, frames: tuple[int, ...]) -> Standing:

@@ -54,6 +54,12 @@ def test_the_worked_example(tmp_path: Path) -> None:
         assert picture.getpalette() == davis_palette().ravel().tolist()
 
 
+@pytest.mark.parametrize("name", ["../../x", "..", "a/b", ""])
+def test_a_resolution_is_called_as_a_folder_can_be(name: str) -> None:
+    with pytest.raises(InputError, match="as the name of a resolution, which"):
+        Davis().check(Terms(resolution_name=name))
+
+
 @both
 @pytest.mark.parametrize("make", SAMPLES, ids=sample_id)
 def test_masks_come_back_exactly(form: Format, make: Callable[[], Sample], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from stages.core.errors import InputError
+from stages.exchange.outgoing.export import verdicts_of
 from stages.exchange.outgoing.sheet import write_sheet
 from stages.exchange.outgoing.terms import Terms
 from stages.exchange.writers.coco import Coco
@@ -111,11 +112,34 @@ def test_pictures_are_converted_where_that_is_asked_for(tmp_path: Path) -> None:
 def test_a_sheet_shows_sequences_of_any_size(tmp_path: Path) -> None:
     tall = [np.pad(labels, ((0, 400), (0, 0))) for labels in squares()]
     materials = [material(tmp_path, "tall", tall), material(tmp_path, "small", lost=[2])]
-    write_sheet(tmp_path, materials, Terms(max_doubt=0.2, unknown_band=2))
+    terms = Terms(max_doubt=0.2, unknown_band=2)
+    export(tmp_path, Png(), materials, terms)
+    write_sheet(tmp_path, [(each, verdicts_of(tmp_path / "parts" / each.name)) for each in materials], terms)
     with Image.open(tmp_path / "sheet.png") as sheet:
         colours = {colour for _, colour in sheet.getcolors(1 << 24)}
         assert (255, 0, 255) in colours  # pixels that are unknown
         assert sheet.size == (10 + 5 * 250, 10 + 2 * 222)
+
+
+def test_a_sheet_shows_what_was_kept_and_what_was_not(tmp_path: Path) -> None:
+    maps = [*squares()[:2], np.zeros((20, 30), np.uint8)]
+    dog, terms = material(tmp_path, maps=maps), Terms(unknown_band=2, unknown="none")
+    export(tmp_path, Png(), [dog], terms)
+    write_sheet(tmp_path, [(dog, verdicts_of(tmp_path / "parts" / "dog"))], terms)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        shown = np.array(sheet)
+    assert shown.shape[1] == 10 + 4 * 250, "all three frames"
+    pictures = [shown[10:190, 10 + 250 * column : 250 * column + 250] for column in (1, 2, 3)]
+    darkest = [picture[picture.min(axis=2) < 255].min() for picture in pictures]
+    assert [value >= 150 for value in darkest] == [True, True, False], "frames with unknown pixels are pale"
+
+
+def test_a_sheet_has_both_frames_of_two(tmp_path: Path) -> None:
+    dog = material(tmp_path, maps=squares()[:2])
+    export(tmp_path, Png(), [dog])
+    write_sheet(tmp_path, [(dog, verdicts_of(tmp_path / "parts" / "dog"))], Terms())
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 10 + 3 * 250
 
 
 def test_bytes_repeat_whatever_the_order(tmp_path: Path) -> None:

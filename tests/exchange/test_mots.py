@@ -59,7 +59,9 @@ def test_text_and_pictures_come_back_exactly(make: Callable[[], Sample], tmp_pat
             values = np.array(picture)
         assert np.array_equal(values, read[number])
         assert np.array_equal(values % 1000, labels)
-    assert [(int(line[0]), int(line[1]) % 1000) for line in lines] == sorted(
+    found = [(int(line[0]), int(line[1])) for line in lines]
+    assert found == sorted(found)
+    assert sorted((number, value % 1000) for number, value in found) == sorted(
         (number, int(i)) for number, labels in enumerate(sample.kept, 1) for i in np.unique(labels) if i
     )
 
@@ -70,6 +72,14 @@ def test_frames_are_counted_without_those_dropped(tmp_path: Path) -> None:
     about.read(folder / "seqinfo.ini", encoding="utf-8")
     assert about["Sequence"]["seqLength"] == "5"
     assert {line.split(" ")[0] for line in (folder / "gt/gt.txt").read_text().splitlines()} == {"1", "2", "4", "5"}
+
+
+def test_lines_of_a_frame_are_sorted_by_their_numbers(tmp_path: Path) -> None:
+    """By class, then object: what a tool that reads them in one go expects."""
+    mixed = sample("mixed", [np.array([[2, 3, UNKNOWN, 0]], np.uint8)])
+    files = tree(export(Mots(), {"train": [mixed]}, tmp_path / "out"))
+    lines = files["MOTS-train/mixed/gt/gt.txt"].decode().splitlines()
+    assert [line.split(" ")[1] for line in lines] == ["1003", "2002", "10000"]
 
 
 def test_no_class_is_10_and_the_one_that_is_judged_is_2(tmp_path: Path) -> None:

@@ -39,6 +39,15 @@ def test_a_sequence_keeps_its_split_when_others_join() -> None:
     assert _sizes(after) == {"train": 10, "val": 10, "test": 0}
 
 
+def test_a_split_that_nothing_is_left_in_is_refused() -> None:
+    before = assign(NAMES, "0.8/0.1/0.1", {})
+    left = [name for name in NAMES if before[name] != "val"]
+    with pytest.raises(InputError, match=r"found no sequence for val of --split 0.8/0.1/0.1, .* another --name"):
+        assign(left, "0.8/0.1/0.1", {}, before)
+    with pytest.raises(InputError, match=r"found no sequence for val of --split train=a,val=b, .*: finish one"):
+        assign(["one", "two"], "train=a,val=b", {"one": "train", "two": "train"})
+
+
 def test_lists_say_it_themselves() -> None:
     lists = {"a.txt": ["one", "two"], "b.txt": ["three"]}
     listed = listed_in("train=a.txt,val=b.txt", lists.__getitem__)

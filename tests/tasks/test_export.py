@@ -163,7 +163,7 @@ def test_an_export_that_the_disk_has_no_room_for_is_refused_before_it_begins(
     two: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "free_mib", lambda path: 0.001)
-    with pytest.raises(StageError, match="found room for 0 MiB, expected about"):
+    with pytest.raises(StageError, match="found room for 0.0 MiB, expected about"):
         make(_dataset(two))
     assert not (two.root / "export_parts").exists()
 
@@ -187,6 +187,24 @@ def test_nothing_to_export_is_an_error_that_says_why(two: Project) -> None:
         make(_dataset(two, format="davis"))
     with pytest.raises(InputError, match="--for-correction with the format coco"):
         make(_dataset(two, for_correction=3))
+
+
+def test_a_sequence_keeps_its_split_when_another_one_of_its_name_joins(two: Project) -> None:
+    def split_of(name: str) -> str:
+        said = json.loads((two.folder / "outputs/exports/one/export.json").read_text())
+        return {each["name"]: each["split"] for each in said["sequences"]}[name]
+
+    options = {"dataset": "", "all": True, "format": "csv", "split": "0.5/0.5"}
+    make(_dataset(two, **options))
+    before = {name: split_of(name) for name in ("toy", "other")}
+    for name in ("toy", "other"):
+        paths = two.folder / "data" / "again"
+        shutil.copytree(two.frames.with_name(name), paths / "JPEGImages" / "480p" / name)
+        shutil.copytree(two.scribble_file.parent.with_name(name), paths / "Scribbles" / name)
+        shutil.copytree(two.root.with_name(name), two.folder / "outputs" / "again" / name)
+        (two.folder / "outputs" / "again" / name / "dataset.json").unlink(missing_ok=True)
+    make(_dataset(two, **options))
+    assert {name: split_of(f"set_{name}") for name in ("toy", "other")} == before
 
 
 def test_a_source_that_nothing_would_be_read_from_is_refused(two: Project, caplog: pytest.LogCaptureFixture) -> None:

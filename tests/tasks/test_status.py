@@ -108,6 +108,17 @@ def test_a_run_that_was_killed_or_stopped_is_told_from_one_that_works(finished: 
     assert standing(finished.task()) == Standing(State.STOPPED, "a run was stopped; run the command again")
 
 
+def test_an_export_says_nothing_of_how_far_the_masks_are(project: Project) -> None:
+    """One that was refused, or killed, is no reason to refuse the next."""
+    project.scribble(5, 8)
+    (project.root / "frames").mkdir(parents=True)
+    progress.say_plan(project.root, "a", ["export_parts/coco-1", "export/coco"], pid=7, host="b")
+    progress.say_event(project.root, "a", "export/coco", Event.FAILED, message="found no finished sequence")
+    assert standing(project.task()) == Standing(State.WAITING, WAITS, (2, 11))
+    project.scribble(2, 5, 8, 11)
+    assert standing(project.task()) == Standing(State.STOPPED, "not everything ran; run the command again")
+
+
 def test_a_result_is_stale_once_its_strokes_have_changed(finished: Project) -> None:
     move_a_stroke(finished, 5)
     made_again = "what it was made from has changed; a run would make again: 1 masks, "

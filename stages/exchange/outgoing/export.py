@@ -18,7 +18,7 @@ from stages.exchange.outgoing.format import WHOLE_FRAME, ExportedFrame, Exported
 from stages.exchange.outgoing.handed_out import digest_of
 from stages.exchange.outgoing.label_maps import Labelled, LabelMaps, judged_frames
 from stages.exchange.outgoing.material import Material
-from stages.exchange.outgoing.part import PartWriter, as_json
+from stages.exchange.outgoing.part import PartReader, PartWriter, as_json
 from stages.exchange.outgoing.terms import Terms
 from stages.formats import files
 from stages.formats.frames import read_frame
@@ -41,6 +41,16 @@ class Entry(NamedTuple):
     why: str
     labels_sha256: str = ""
     """Of its label map, where it goes out to be corrected; see `stages.exchange.outgoing.handed_out`."""
+
+
+def entries_of(part: PartReader) -> Iterator[Entry]:
+    """What the ledger of a sequence's part says, frame by frame."""
+    return (Entry(*record) for record in part.records(LEDGER))
+
+
+def verdicts_of(part: Path) -> list[Verdict]:
+    """What became of each frame of a sequence, as its part has it."""
+    return [Verdict(each.doubt, each.kept, each.why) for each in entries_of(PartReader(part))]
 
 
 @dataclass

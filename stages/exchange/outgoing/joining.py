@@ -9,13 +9,13 @@ from stages.core.errors import InputError, StageError
 from stages.core.progress import Progress, silent
 from stages.exchange.encodings.documents import csv_line
 from stages.exchange.outgoing.at_source import source_frames
-from stages.exchange.outgoing.export import LEDGER, SEQUENCE, Counts, Entry
+from stages.exchange.outgoing.export import SEQUENCE, Counts, entries_of
 from stages.exchange.outgoing.format import Format, SharedFiles
 from stages.exchange.outgoing.material import Material, Source
 from stages.exchange.outgoing.part import Measured, PartReader
 from stages.exchange.outgoing.pictures import Placing, way_of
 from stages.exchange.outgoing.splits import SPLITS
-from stages.exchange.outgoing.terms import Terms
+from stages.exchange.outgoing.terms import Pictures, Terms
 from stages.formats import files
 from stages.formats.json_files import read_json
 
@@ -31,11 +31,12 @@ _PIECE: Final = 1 << 20
 """Characters that are written at once."""
 
 
-def splits_of_export(folder: Path, spec: str) -> dict[str, str]:
-    """Sequence -> split in an export that lies there, if its splits were asked for in the same words; else nothing."""
+def splits_of_export(folder: Path, spec: str) -> dict[tuple[str, str], str]:
+    """Data set and sequence -> split in an export that lies there, if it was asked for in the same words; else none."""
     try:
         said = read_json(folder / EXPORT_JSON)
-        return {each["name"]: each["split"] for each in said["sequences"]} if said["split"] == spec else {}
+        there = {(each["dataset"], each["sequence"]): each["split"] for each in said["sequences"]}
+        return there if said["split"] == spec else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -95,7 +96,7 @@ def check_room(
             needed += (each.pictures / each.names[0]).stat().st_size * len(each.names) / 2**20
     if needed > (free := files.free_mib(target)):
         raise StageError(
-            f"{target}: found room for {free:,.0f} MiB, expected about {needed:,.0f} MiB for this export; make room, "
+            f"{target}: found room for {free:,.1f} MiB, expected about {needed:,.1f} MiB for this export; make room, "
             "or give another --outputs-root"
         )
 
@@ -147,18 +148,19 @@ def join_parts(
     for part in parts:
         measured.join(part.reader.measured)
     files.write_json(folder / EXPORT_JSON, _described(parts, form, asked, total, measured))
-    files.write(folder / README, _readme(form, asked, total, measured))
+    files.write(folder / README, _readme(form, total, measured, has_links=_has_links(kept, placing.way)))
     return total
 
 
 def masks_of(shares: Iterable[Share]) -> Iterator[tuple[str, int, str]]:
     """Sequence, frame and digest of the masks that go out to be corrected."""
     for part in map(_read_part, shares):
-        yield from ((part.name, each.frame, each.labels_sha256) for each in _entries(part) if each.labels_sha256)
+        digests = ((each.frame, each.labels_sha256) for each in entries_of(part.reader))
+        yield from ((part.name, frame, digest) for frame, digest in digests if digest)
 
 
 def _place_pictures(placing: Placing, part: "_Part") -> None:
-    kept = [entry for entry in _entries(part) if entry.exported_as]
+    kept = [entry for entry in entries_of(part.reader) if entry.exported_as]
     paths = [entry.exported_as.replace(SPLIT, part.share.split) for entry in kept]
     if (source := part.share.source) is not None and placing.way != "none":
         pictures = source_frames(source.path, [source.indices[entry.frame] for entry in kept])
@@ -177,10 +179,6 @@ def _read_part(share: Share) -> _Part:
     )
 
 
-def _entries(part: _Part) -> Iterator[Entry]:
-    return (Entry(*record) for record in part.reader.records(LEDGER))
-
-
 def _splits(parts: Sequence[_Part]) -> list[str]:
     there = {part.share.split for part in parts}
     return [split for split in SPLITS if split in there]
@@ -190,7 +188,7 @@ def _table(parts: Sequence[_Part]) -> Iterator[str]:
     yield csv_line(_COLUMNS)
     for part in parts:
         split = part.share.split
-        for entry in _entries(part):
+        for entry in entries_of(part.reader):
             path = entry.exported_as.replace(SPLIT, split)
             row = (part.name, entry.frame, entry.name, path, split, *part.size_wh)
             yield csv_line((*row, entry.doubt, int(entry.kept), entry.why))
@@ -225,7 +223,11 @@ def _described(
     }
 
 
-def _readme(form: Format, asked: Asked, total: Counts, measured: Measured) -> str:
+def _has_links(parts: Sequence[_Part], way: Pictures) -> bool:
+    return way == "link" and any(part.share.source is None for part in parts)
+
+
+def _readme(form: Format, total: Counts, measured: Measured, *, has_links: bool) -> str:
     lines = [f"Masks in the format {form.name}: {form.summary}.", ""]
     lines += [f"{total.kept} of {total.frames} frames; frames.csv lists every one, and why those left out are."]
     if measured.count:
@@ -234,7 +236,7 @@ def _readme(form: Format, asked: Asked, total: Counts, measured: Measured) -> st
         lines.append("Masks come back exactly.")
     lines += ["", "What this format keeps:"]
     lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in asdict(form.loss).items()]
-    if way_of(form, asked.terms) == "link":
+    if has_links:
         lines += ["", "The pictures are links that lead out of this folder: it must not be moved or packed alone."]
         lines += ["Export again with --pictures copy for one that can."]
     return "\n".join([*lines, ""])

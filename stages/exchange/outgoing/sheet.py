@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from stages.core.types import Frame
-from stages.exchange.outgoing import doubtful
 from stages.exchange.outgoing.doubtful import Verdict
 from stages.exchange.outgoing.format import UNKNOWN
 from stages.exchange.outgoing.label_maps import Labelled, LabelMaps, judged_frames
@@ -27,29 +26,27 @@ _LONGEST_NAME: Final = 28
 _UNKNOWN_RGB: Final = (255, 0, 255)
 
 
-def write_sheet(folder: Path, materials: Sequence[Material], terms: Terms) -> None:
+def write_sheet(folder: Path, sequences: Sequence[tuple[Material, Sequence[Verdict]]], terms: Terms) -> None:
     """Draw a row for each sequence, of very many for evenly chosen ones: frames that are kept, and the worst others.
 
     Args:
         folder: of the export.
-        materials: the sequences.
+        sequences: each with what became of its frames.
         terms: of the export; limits of doubt are numbers.
     """
-    step = max(1, len(materials) / _MOST_SEQUENCES)
-    shown = [materials[int(place * step)] for place in range(min(len(materials), _MOST_SEQUENCES))]
-    sheet = contact_sheet([_row(each, terms) for each in shown])
+    step = max(1, len(sequences) / _MOST_SEQUENCES)
+    shown = [sequences[int(place * step)] for place in range(min(len(sequences), _MOST_SEQUENCES))]
+    sheet = contact_sheet([_row(material, verdicts, terms) for material, verdicts in shown])
     write_picture(folder / SHEET, Image.fromarray(sheet), "PNG")
 
 
-def _row(material: Material, terms: Terms) -> list[Tile]:
-    judged = judged_frames(material)
-    maps = LabelMaps(material, terms, judged)
-    limit = None if terms.max_doubt is None else float(terms.max_doubt)
-    verdicts = doubtful.verdicts(judged, len(material.names), limit)
+def _row(material: Material, verdicts: Sequence[Verdict], terms: Terms) -> list[Tile]:
+    maps = LabelMaps(material, terms, judged_frames(material))
     kept = [index for index, each in enumerate(verdicts) if each.is_kept]
     dropped = [index for index, each in enumerate(verdicts) if not each.is_kept]
     worst = sorted(dropped, key=lambda index: -verdicts[index].doubt)[:_OF_EACH]
-    evenly = [kept[place * (len(kept) - 1) // max(1, _OF_EACH - 1)] for place in range(min(_OF_EACH, len(kept)))]
+    count = min(_OF_EACH, len(kept))
+    evenly = [kept[place * (len(kept) - 1) // max(1, count - 1)] for place in range(count)]
     indices = sorted({*evenly, *worst})
     labelled = zip(indices, maps.of(indices), strict=True)
     name = Tile(_in_cell(np.zeros((0, 0, 3), np.uint8)), material.name[:_LONGEST_NAME])

@@ -66,7 +66,7 @@ def assign(
         before: sequence -> split in the earlier export of this name, if the same was asked for.
 
     Raises:
-        InputError: there are fewer sequences than splits, or lists leave one out.
+        InputError: there are fewer sequences than splits, lists leave one out, or a split gets none.
     """
     splits = splits_of(spec)
     if len(names) < len(splits):
@@ -77,7 +77,7 @@ def assign(
     if "=" in spec:
         if missing := sorted(set(names) - listed.keys()):
             raise InputError(f"found {', '.join(missing)} in no list of --split {spec}, expected each in one; add it")
-        return {name: listed[name] for name in names}
+        return _none_empty({name: listed[name] for name in names}, spec)
     if not spec:
         return dict.fromkeys(names, ONLY)
     assigned = {name: split for name, split in (before or {}).items() if name in names and split in splits}
@@ -87,6 +87,16 @@ def assign(
         split = next(each for each in splits if room[each] > 0)
         assigned[name] = split
         room[split] -= 1
+    return _none_empty(assigned, spec)
+
+
+def _none_empty(assigned: dict[str, str], spec: str) -> dict[str, str]:
+    if empty := [split for split in splits_of(spec) if split not in assigned.values()]:
+        why = "finish one of its list" if "=" in spec else "all others keep theirs; bring one back or add one"
+        raise InputError(
+            f"found no sequence for {', '.join(empty)} of --split {spec}, expected one at least: {why}, or split anew, "
+            "under another --name"
+        )
     return assigned
 
 

@@ -10,6 +10,7 @@ from stages.exchange.outgoing.format import ExportedFrame, ExportedSequence, For
 from stages.exchange.outgoing.indexed_frames import check_unknown, encode_indexed, stem_of, write_objects
 from stages.exchange.outgoing.part import PartReader, PartWriter
 from stages.exchange.outgoing.terms import Terms
+from stages.formats.names import check_name
 
 
 class Davis(Format):
@@ -25,8 +26,9 @@ class Davis(Format):
     has_pictures = True
 
     def check(self, terms: Terms) -> None:
-        """Crowds are COCO's."""
+        """Crowds are COCO's; the resolution's name is a folder's."""
         check_unknown(terms, self.name)
+        check_name(terms.resolution_name, "resolution")
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """By its number among those that are kept: loaders pair pictures and masks by their places."""

@@ -48,6 +48,8 @@ class Mots(Format):
     wants_jpg = True
     copies_pictures = False
     has_pictures = True
+    version = 2
+    """1 had the lines of a frame in the order of the objects' ids, whatever their classes."""
 
     def check(self, terms: Terms) -> None:
         """Crowds are COCO's."""
@@ -73,8 +75,8 @@ class Mots(Format):
         for frame in frames:
             if frame.labels is None:
                 continue
-            for object_id, runs in run_lengths(frame.labels).items():
-                value = int(values[object_id])
+            by_value = {int(values[object_id]): runs for object_id, runs in run_lengths(frame.labels).items()}
+            for value, runs in sorted(by_value.items()):
                 height, width = runs.size_hw
                 counts = runs.compressed["counts"]
                 line = f"{frame.number + 1} {value} {value // _BY_CLASS} {height} {width} {counts}"
