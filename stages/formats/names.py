@@ -37,7 +37,8 @@ def check_name(name: str, what: str = "sequence") -> str:
         article = "an" if what[0] in "aeiou" else "a"
         raise InputError(
             f"found {name!r} as the name of {article} {what}, which {why}; expected letters of any script, digits, "
-            f"spaces, dots, hyphens and the like, {LONGEST_BYTES} bytes at most; rename the folder, or check what was given"
+            f"spaces, dots, hyphens and the like, {LONGEST_BYTES} bytes at most; rename the folder, or check what was "
+            "given"
         )
     return normal(name)
 

@@ -163,7 +163,7 @@ def test_an_export_that_the_disk_has_no_room_for_is_refused_before_it_begins(
     two: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "free_mib", lambda path: 0.001)
-    with pytest.raises(StageError, match="found room for 0.0 MiB, expected about"):
+    with pytest.raises(StageError, match=r"found room for 0\.0 MiB, expected about"):
         make(_dataset(two))
     assert not (two.root / "export_parts").exists()
 
