@@ -272,6 +272,13 @@ class ExportTask(AnyExport, PublishedTask):
         """Sequences that are left out, the limit that `auto` came to, and what becomes of the classes' numbers."""
         for one in self.found[1]:
             self.note(f"left out: {one.name} ({one.why})")
+        if untold := {part.called: count for part in self.parts if (count := part.frames_untold())}:
+            counts = [f"{name}: {count}" for name, count in untold.items()]
+            self.note(
+                f"where both directions disagree is not known on {sum(untold.values())} frames ({_in_short(counts)}), "
+                "since a former version of LIS made their tracks, or an engine that does not tell; there "
+                "--unknown-soft goes by soft masks alone (docs/export.md says how to have it)"
+            )
         if self.max_doubt == "auto":
             self.note(f"--max-doubt auto: frames with a doubt above {self.parts[0].max_doubt} are left out")
         if self.size == "source" and (are_all := [part.called for part in self.parts if not part.is_imported]):
@@ -384,6 +391,9 @@ def lock_of(export: Path) -> Path:
     return export.parent / ".locks" / export.name
 
 
-def _listed(left_out: Sequence[LeftOut], most: int = 10) -> str:
-    more = f"; and {len(left_out) - most} more" if len(left_out) > most else ""
-    return "; ".join(f"{one.name} ({one.why})" for one in left_out[:most]) + more
+def _listed(left_out: Sequence[LeftOut]) -> str:
+    return _in_short([f"{one.name} ({one.why})" for one in left_out])
+
+
+def _in_short(words: Sequence[str], most: int = 10) -> str:
+    return "; ".join(words[:most]) + (f"; and {len(words) - most} more" if len(words) > most else "")

@@ -106,9 +106,26 @@ class ExportPart(AnyExport, StageTask):
             "format": [self.format, self.form.version],
             "terms": self.terms_of_part.given(),
             "worst": self.for_correction,
-            "soft_masks": [task.manifest().content for task in self.requires()],
+            "soft_masks": self._soft_masks_content(),
             "source": self._recorded.digest if self.size == "source" and self._recorded else "",
         }
+
+    def _soft_masks_content(self) -> list[str]:
+        anchor_masks, tracks = self._soft_masks
+        seen = [task.manifest().content for task in anchor_masks.values()]
+        if self.export_terms.unknown_soft is None:
+            return [*seen, *(task.masks_content() for task in tracks.values())]
+        return [*seen, *(task.manifest().content for task in tracks.values())]
+
+    def frames_untold(self) -> int:
+        """On how many frames directions disagree, and nobody knows where, though pixels become unknown by it."""
+        from stages.exchange.outgoing.label_maps import judged_frames
+
+        if self.export_terms.unknown_soft is None:
+            return 0
+        silent = [part.frames for part, task in self._soft_masks[1].items() if not task.tells_disagreement()]
+        rows = judged_frames(self.material) if silent else []
+        return len({row.frame for row in rows if row.agreement < 1 and any(row.frame in each for each in silent)})
 
     @property
     def is_imported(self) -> bool:

@@ -137,7 +137,7 @@ class RefineSegment(RefineTask, SegmentTask):
         """The stretch's pictures and tracks, the engine and the guard."""
         return {
             "frames": self.clone(Frames).digest(self.start, self.stop),
-            "tracks": self.track().manifest().content,
+            "tracks": self.track().masks_content(),
             **self.refinement(),
         }
 

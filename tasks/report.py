@@ -40,7 +40,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             "frames": self.clone(Frames).manifest().content,
             "masks": result.manifest().content,
             "anchor_masks": [task.manifest().content for task in result.anchor_masks()],
-            "tracks": [task.track().manifest().content for task in result.segments()],
+            "tracks": [task.track().masks_content() for task in result.segments()],
             "evaluation": self.evaluation.manifest().content if self.evaluation else None,
             "brush_px": self.brush_px,
             "strokes": [self.snapshot.scribbles.strokes_digest(index) for index in self.snapshot.plan.anchors],

@@ -70,8 +70,16 @@ class TrackSegment(SegmentTask, EngineTask):
             **self.engine_key(),
         }
 
+    def masks_content(self) -> str:
+        """A digest of what came out but for `disagreement.h5`: refined masks and reports do not depend on that."""
+        return self.manifest().content_without(results.DISAGREEMENT)
+
+    def tells_disagreement(self) -> bool:
+        """Whether it is known where both directions disagree; not of stretches with one, and of former versions."""
+        return results.DISAGREEMENT in self.manifest().digests
+
     def work(self, folder: Path) -> list[int]:
-        """Write tracks.h5 and masks/*.png."""
+        """Write tracks.h5, disagreement.h5 and masks/*.png."""
         from stages.steps.track import track_segment
 
         sources = {task.frame: task.target() for task in self.anchor_masks()}

@@ -31,3 +31,24 @@ def check_soft_masks(masks: Any, shape: tuple[int, ...], engine: object, frame: 
             f"the engine {type(engine).__name__} gave {found} for {frame}, expected soft masks of shape {shape} with "
             "values in [0, 1]. This is a fault of the engine; choose another."
         )
+
+
+def check_disagreement(found: Any, shape: tuple[int, ...], engine: object, frame: str) -> None:
+    """See that an engine said of every pixel whether its directions disagree, if it says so at all.
+
+    Args:
+        found: what it gave; None says nothing.
+        shape: (objects, H, W).
+        engine: the engine, whose class is named.
+        frame: what the message calls the frame.
+
+    Raises:
+        StageError: it is neither None nor an array of bool of that shape.
+    """
+    if found is None or (isinstance(found, np.ndarray) and found.dtype == np.bool_ and found.shape == shape):
+        return
+    what = f"{found.dtype} of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+    raise StageError(
+        f"the engine {type(engine).__name__} gave {what} as disagreement for {frame}, expected None, or bool of shape "
+        f"{shape}. This is a fault of the engine; choose another."
+    )

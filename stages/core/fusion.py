@@ -65,6 +65,20 @@ def agreement(forward: Probability, backward: Probability) -> NDArray[np.float32
     return iou(forward > 0.5, backward > 0.5, of_nothing=np.nan).astype(np.float32)
 
 
+def disagreement(forward: Probability, backward: Probability) -> NDArray[np.bool_]:
+    """Where both directions disagree: their masks, each at 0.5, differ.
+
+    Args:
+        forward: (..., H, W) float32 in [0, 1].
+        backward: the same.
+
+    Returns:
+        (..., H, W) bool.
+    """
+    differing: NDArray[np.bool_] = (forward > 0.5) != (backward > 0.5)
+    return differing
+
+
 def area_between(before_px: float, after_px: float, position: float) -> float:
     """The area to expect between two anchors: areas change by factors, so their logarithms are interpolated.
 

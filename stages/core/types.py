@@ -50,6 +50,9 @@ class SegmentFrame:
     """(objects,) why a mask is empty; None where there is one."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """"forward" and "backward", for engines that have them."""
+    disagreement: NDArray[np.bool_] | None = None
+    """(objects, H, W) where the forward and the backward mask, each at 0.5, differ: nowhere for an object that only one
+    direction has. None on frames that have one direction only, and of engines that do not tell."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import InputError
-from stages.core.fusion import agreement, area_between, fuse, lost_reason
+from stages.core.fusion import agreement, area_between, disagreement, fuse, lost_reason
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame, TrackResult
@@ -135,6 +135,7 @@ class _Joined(NamedTuple):
     score: float = 0.0
     agreement: float = np.nan
     gone: Gone | None = None
+    disagreement: NDArray[np.bool_] | None = None
 
 
 def _join(forward: TrackResult | None, backward: TrackResult | None, position: float) -> _Joined:
@@ -155,7 +156,8 @@ def _join(forward: TrackResult | None, backward: TrackResult | None, position: f
     gone = None if (probability > 0.5).any() else Gone(Source.LOST, "forward and backward exclude each other")
     score = (1 - position) * one.score + position * other.score
     agreed = float(agreement(one.probability[None], other.probability[None])[0])
-    return _Joined(forward, backward, None if gone else probability, 0.0 if gone else score, agreed, gone)
+    differing = disagreement(one.probability, other.probability)
+    return _Joined(forward, backward, None if gone else probability, 0.0 if gone else score, agreed, gone, differing)
 
 
 def _trust(result: TrackResult) -> float | Probability:
@@ -177,7 +179,17 @@ def _segment_frame(index: int, objects: list[_Joined], size_hw: tuple[int, int])
             "forward": _direction([joined.forward for joined in objects]),
             "backward": _direction([joined.backward for joined in objects]),
         },
+        stacked([joined.disagreement for joined in objects]),
     )
+
+
+def stacked(differing: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
+    """Where the directions of each object differ (H, W): (objects, H, W); None if no object has two directions."""
+    known = [each for each in differing if each is not None]
+    if not known:
+        return None
+    nowhere = np.zeros_like(known[0])
+    return np.stack([nowhere if each is None else each for each in differing])
 
 
 def _direction(results: list[TrackResult | None]) -> Direction:

@@ -60,6 +60,10 @@ class Manifest:
         found: Mapping[str, str] = self.files["sha256"]
         return found
 
+    def content_without(self, name: str) -> str:
+        """What `content` is without a file: for those whose results do not depend on it."""
+        return _content({other: digest for other, digest in self.digests.items() if other != name}, self.objects)
+
     @property
     def cleaned(self) -> frozenset[str]:
         """Those of them that were deleted since, to make room; what needs them has them made again."""
@@ -199,12 +203,11 @@ def publish(
     found = _digests(temporary, known)
     digests = dict(found) if count <= MOST_NAMED else {LIST: _write_list(temporary, found)}
     listed = {"count": count, "bytes": total_bytes, "sha256": digests}
-    content = hashlib.sha256(json.dumps([digests, objects], sort_keys=True).encode()).hexdigest()
     described = {
         "schema": SCHEMA,
         "stage": stage,
         "key": key,
-        "content": content,
+        "content": _content(digests, objects),
         "weights": weights,
         "objects": objects,
         "files": listed,
@@ -212,6 +215,11 @@ def publish(
     }
     files.write(temporary / MANIFEST, _text(described))
     files.put_in_place(temporary, folder)
+
+
+def _content(digests: Mapping[str, str], objects: list[int]) -> str:
+    """What came out, in one digest."""
+    return hashlib.sha256(json.dumps([digests, objects], sort_keys=True).encode()).hexdigest()
 
 
 def _digests(folder: Path, known: Callable[[Path], str | None]) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,8 @@ EVALUATION: Final = "evaluation"
 INTERACTIVE: Final = "interactive"
 EXPORT: Final = "export"
 EXPORT_PARTS: Final = "export_parts"
+DISAGREEMENT: Final = "disagreement.h5"
+"""A file in the folder of a stretch's tracks, on which masks do not depend; see `stages.formats.disagreement`."""
 DIGESTS: Final = ".digests.json"
 """What is known of the digests of the sequence's pictures, beside the stages."""
 

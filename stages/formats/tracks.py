@@ -1,5 +1,7 @@
 """The folder `tracks/<stretch>/`: `tracks.h5`, and `masks/<frame>.png` to look at.
 
+Where two directions disagree is told in a file of its own, see `stages.formats.disagreement`.
+
 `tracks.h5` holds `frames`, `object_ids`, and one group per object. A group `objects/<id>` holds the fused soft mask
 (see `stages.formats.soft_masks`), as its attribute `source` where it is carried from (both, forward, backward, absent),
 and for each frame `score`, `agreement` (NaN where only one direction exists), `gone` (absent or lost; empty where there
@@ -21,6 +23,7 @@ from stages.core.fusion import label_map
 from stages.core.states import Gone, Source
 from stages.core.types import Direction, Probability, SegmentFrame
 from stages.formats import files
+from stages.formats.disagreement import DisagreementWriter
 from stages.formats.hdf5 import read_hdf5, read_object_ids, read_size, write_hdf5
 from stages.formats.masks import write_mask
 from stages.formats.schema import check_schema
@@ -61,6 +64,7 @@ class TracksWriter:
         for group, source in zip(self._groups, sources, strict=True):
             group.attrs["source"] = str(source)
         self._masks = [SoftMaskWriter(group) for group in self._groups]
+        self._disagreement = DisagreementWriter(folder, object_ids)
         self._rest: list[
             tuple[NDArray[np.float32], NDArray[np.float32], tuple[Gone | None, ...], dict[str, Direction]]
         ] = []
@@ -71,6 +75,8 @@ class TracksWriter:
             writer.append(probability)
         self._file.attrs["size_wh"] = result.probability.shape[:0:-1]
         self._rest.append((result.score, result.agreement, result.gone, result.directions))
+        if result.disagreement is not None:
+            self._disagreement.append(result.index, result.disagreement)
         write_mask(mask_file(self._folder, result.index), label_map(result.probability, self._object_ids))
 
     def close(self) -> None:
@@ -89,6 +95,7 @@ class TracksWriter:
                 direction = group.create_group(name)
                 direction.create_dataset("box_xyxy", data=[item.box_xyxy[number] for item in seen], dtype=np.float32)
                 direction.create_dataset("score", data=[item.score[number] for item in seen], dtype=np.float32)
+        self._disagreement.close()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from stages.formats.files import delete, delete_tree, is_litter, remove
 from stages.formats.manifest import MANIFEST, Json, load_manifest, read_manifest, record_cleaned
 from stages.formats.tracks import TRACKS
 
-SOFT_MASKS = (PROBABILITIES, TRACKS)
+SOFT_MASKS = (PROBABILITIES, TRACKS, results.DISAGREEMENT)
 
 
 class Why(StrEnum):

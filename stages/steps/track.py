@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import check_soft_masks
+from stages.core.checks import check_disagreement, check_soft_masks
 from stages.core.errors import StageError
 from stages.core.plan import Segment
 from stages.core.progress import Progress
@@ -61,6 +61,7 @@ def track_segment(
                 raise StageError(f"the propagator gave frame {result.index} where frame {expected} was due.")
             shape = (len(object_ids), *video[result.index].shape[:2])
             check_soft_masks(result.probability, shape, propagator, f"frame {expected}")
+            check_disagreement(result.disagreement, shape, propagator, f"frame {expected}")
             tracks.append(result)
         if (missing := next(following, None)) is not None:
             raise StageError(f"the propagator ended before frame {missing}. This is a fault of the engine.")

@@ -4,8 +4,10 @@
 # The name of a test says what it shows.
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.core.states import Gone, Source
 from stages.core.types import Anchor, Probability, SegmentFrame
@@ -15,6 +17,8 @@ from stages.testing.scenes import ODD_SIZES_HW, Scene, Video, mirrored
 
 _FRAME_COUNT = 9
 _LEFT, _RIGHT = 2, 6
+_ROUNDING = 0.05
+"""How far the agreement may be from what disagreement at the frame's size comes to."""
 
 
 class PropagatorContract:
@@ -213,6 +217,10 @@ def check_same_frames(one: Sequence[SegmentFrame], other: Sequence[SegmentFrame]
     for first, second in zip(one, other, strict=True):
         for name in ("probability", "score", "agreement"):
             check_same(getattr(first, name), getattr(second, name), f"{what}, frame {first.index}, {name}")
+        told = [each.disagreement is not None for each in (first, second)]
+        assert told[0] == told[1], f"{what}, frame {first.index}: found disagreement once, and once None"
+        if first.disagreement is not None and second.disagreement is not None:
+            check_same(first.disagreement, second.disagreement, f"{what}, frame {first.index}, disagreement")
         for name, direction in first.directions.items():
             again, where = second.directions[name], f"{what}, frame {first.index}, {name}"
             check_same(direction.box_xyxy, again.box_xyxy, f"{where}, box_xyxy")
@@ -235,6 +243,7 @@ def _check_frame(result: SegmentFrame, ends: Sequence[Anchor], size_hw: tuple[in
     known = agreed[np.isfinite(agreed)]
     check_array(np.nan_to_num(agreed), (count,), f"{where}, agreement")
     check_range(known, known.shape, f"{where}, agreement")
+    _check_disagreement(result, (count, *size_hw), where)
     alone = np.isfinite(agreed) & (shown.sum(axis=0) < 2)
     assert not alone.any(), (
         f"{where}, agreement: found {agreed[alone]} for the objects {np.flatnonzero(alone)}, expected NaN, since only "
@@ -246,6 +255,31 @@ def _check_frame(result: SegmentFrame, ends: Sequence[Anchor], size_hw: tuple[in
         check_array(direction.box_xyxy, (count, 4), f"{where}, {name}, box_xyxy")
         ordered = (direction.box_xyxy[:, :2] <= direction.box_xyxy[:, 2:]).all()
         assert ordered, f"{where}, {name}, box_xyxy: a right or bottom lies before left or top: {direction.box_xyxy}"
+
+
+def _check_disagreement(result: SegmentFrame, shape: tuple[int, ...], where: str) -> None:
+    """Where directions disagree, and by how much, say the same, as far as one follows from the other."""
+    differing = result.disagreement
+    if differing is None:
+        return
+    where = f"{where}, disagreement"
+    assert isinstance(differing, np.ndarray), f"{where}: found {type(differing).__name__}, expected a numpy array"
+    assert differing.dtype == np.bool_, f"{where}: found {differing.dtype}, expected bool"
+    assert differing.shape == shape, f"{where}: found the shape {differing.shape}, expected {shape}"
+    for number, (layer, agreed) in enumerate(zip(differing, result.agreement.tolist(), strict=True)):
+        count = int(np.count_nonzero(layer))
+        if np.isnan(agreed):
+            assert not count, f"{where}: found {count} pixels of object {number}, whose agreement is NaN, expected none"
+            continue
+        # Both masks together have count / (1 - agreement) pixels. Agreement may be found at another size.
+        most = (1 - agreed + _ROUNDING) * layer.size
+        assert count <= most, (
+            f"{where}: found {count} pixels of object {number}, whose agreement is {agreed:.3f}, expected {most:.0f} "
+            f"at most, since both masks lie in a frame of {layer.size}"
+        )
+        assert count or agreed > 0.5, (
+            f"{where}: found no pixel of object {number}, whose agreement is {agreed:.3f}, expected some"
+        )
 
 
 def _check_gone(gone: Gone | None, mask: Probability, is_shown: bool, where: str) -> None:
@@ -269,7 +303,8 @@ def _check_gone(gone: Gone | None, mask: Probability, is_shown: bool, where: str
 
 
 def _bytes(result: SegmentFrame) -> list[bytes]:
-    arrays = [result.probability, result.score, result.agreement]
+    arrays: list[NDArray[Any]] = [result.probability, result.score, result.agreement]
+    arrays += [] if result.disagreement is None else [result.disagreement]
     for direction in result.directions.values():
         arrays += [direction.box_xyxy, direction.score]
     return [np.asarray(array).tobytes() for array in arrays]

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from stages.steps.clean import SOFT_MASKS
 from tests.cli.test_cli import run
 from tests.conftest import Project, add_sequence_without_home
 
@@ -19,13 +20,13 @@ def files(project: Project) -> set[str]:
 
 
 def soft_masks(project: Project) -> set[str]:
-    return {name for name in files(project) if Path(name).name in ("tracks.h5", "probabilities.h5")}
+    return {name for name in files(project) if Path(name).name in SOFT_MASKS}
 
 
 def test_what_a_finished_sequence_needs_no_more_is_shown_then_deleted_and_it_stays_finished(finished: Project) -> None:
     before, soft = files(finished), soft_masks(finished)
     size = sum((finished.folder / name).stat().st_size for name in soft)
-    assert len(soft) == 8
+    assert len(soft) == 11  # eight of soft masks, and of three stretches with two directions where these disagree
     assert cleaned(finished)["bytes"] == size
     assert files(finished) == before
     assert cleaned(finished, "--yes")["bytes"] == size
@@ -55,7 +56,8 @@ def test_what_needs_soft_masks_has_them_made_again_and_no_more_of_them(finished:
     again = finished.snapshot()
     missing = {name for name in whole if name not in again}
     assert missing == {
-        "tracks/00000-00002/tracks.h5", "tracks/00008-00011/tracks.h5", "anchor_masks/00011/probabilities.h5",
+        "tracks/00000-00002/tracks.h5", "tracks/00008-00011/tracks.h5",
+        "tracks/00008-00011/disagreement.h5", "anchor_masks/00011/probabilities.h5",
     }  # fmt: skip
     assert {name: content for name, content in again.items() if name.endswith((".png", ".csv"))} == {
         name: content for name, content in whole.items() if name.endswith((".png", ".csv"))
@@ -75,7 +77,7 @@ def test_what_is_not_finished_keeps_its_soft_masks_and_loses_its_litter(finished
     (finished.root / "tracks" / ".tmp-00000-00002-host-1" / "half").write_bytes(b"12345")
     one = cleaned(finished, "--yes")
     assert [(each["why"], each["bytes"]) for each in one["removable"]] == [("leftovers of killed runs", 5)]
-    assert len(soft_masks(finished)) == 8
+    assert len(soft_masks(finished)) == 11
     assert finished.litter() == []
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.core.fusion import LARGEST_AREA_FACTOR, agreement, area_between, fuse, label_map, lost_reason
+from stages.core.fusion import LARGEST_AREA_FACTOR, agreement, area_between, disagreement, fuse, label_map, lost_reason
 from stages.core.guard import guard
 
 
@@ -47,6 +47,12 @@ def test_agreement_is_the_overlap_and_says_nothing_about_two_empty_masks():
     )
     np.testing.assert_allclose(agreement(forward, backward), [1, 1 / 3, 0, np.nan], rtol=1e-6)
     assert agreement(forward[:0], backward[:0]).shape == (0,)
+
+
+def test_directions_disagree_where_one_of_both_masks_is():
+    forward = np.array([0.5, 0.51, 0.2, 0.9], np.float32)
+    backward = np.array([0.51, 0.99, 0.4, 0.5], np.float32)
+    np.testing.assert_array_equal(disagreement(forward, backward), [True, False, False, True])
 
 
 def test_expected_area_grows_by_factors():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -87,6 +89,31 @@ def test_soft_masks_that_waited_come_back_whole():
         VIDEO[:9], Anchor(6, VIDEO[6], soft[None] * 0), Anchor(8, VIDEO[8], soft[None])
     )
     assert abs(result.probability[0].max() - soft.max()) <= 0.5 / 255 + 1e-6
+
+
+class LagsBehind(TemplateTracker):
+    """Puts the mask two pixels back."""
+
+    def step(self, frame: np.ndarray) -> TrackResult:
+        result = super().step(frame)
+        return dataclasses.replace(result, probability=np.roll(result.probability, -2, axis=1))
+
+
+def test_where_directions_disagree_their_agreement_can_be_had_from():
+    made = iter([TemplateTracker(), TemplateTracker(), LagsBehind(), LagsBehind()])
+    for result in propagate(Bidirectional(lambda: next(made)), VIDEO, anchor(0), anchor(8)):
+        for number, differing in enumerate(result.disagreement):
+            there = truth(number, result.index) > 0
+            np.testing.assert_array_equal(differing, there != np.roll(there, -2, axis=1))
+            both = np.count_nonzero((result.probability[number] > 0.5) & ~differing)
+            assert result.agreement[number] == pytest.approx(both / (both + np.count_nonzero(differing)))
+
+
+def test_with_one_direction_nothing_can_disagree():
+    assert all(result.disagreement is None for result in propagate(ENGINE, VIDEO, anchor(0), None))
+    for result in propagate(ENGINE, VIDEO, anchor(0, 1), anchor(8)):
+        assert result.disagreement.shape == (2, HEIGHT, WIDTH)
+        assert not result.disagreement.any()
 
 
 def test_an_object_on_one_anchor_only_has_one_direction_and_no_agreement():

@@ -227,6 +227,22 @@ def test_behind_a_cut_only_the_anchor_of_the_same_shot_counts(engine):
         assert np.isnan(result.agreement[0])
 
 
+def test_where_both_directions_of_flow_disagree_is_told_at_the_size_of_the_frame(engine):
+    still = Shifted()
+    for result in propagate(engine, still, still.anchor(0), still.anchor(6)):
+        assert not result.disagreement.any()
+    shown, larger = still.truth(0), still.truth(0)
+    left, top, width, height = cv2.boundingRect(shown.astype(np.uint8))
+    larger[top : top + height, left + width : left + width + 12] = 1
+    rest = np.count_nonzero(larger != shown)
+    for result in propagate(engine, still, still.anchor(0), still.anchor(6, larger)):
+        (differing,) = result.disagreement
+        assert np.count_nonzero(differing & (larger != shown)) > 0.8 * rest
+        assert np.count_nonzero(differing) < 1.2 * rest
+        assert result.agreement[0] < 0.9
+    assert all(result.disagreement is None for result in propagate(engine, still, still.anchor(0), None))
+
+
 def test_an_object_that_leaves_the_first_view_is_found_in_a_wider_one(engine):
     video = Shifted((8, 0), start_xy=(10, 50))
     for result in propagate(engine, video, video.anchor(0), None):

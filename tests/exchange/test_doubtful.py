@@ -117,6 +117,24 @@ def test_soft_masks_are_enlarged_to_the_labels():
     assert (with_unknown(LABELS, [], Terms(unknown_soft=0.1), small) == 255).all()
 
 
+def test_pixels_where_both_directions_disagree_are_unknown_whatever_the_label_there():
+    differing = np.zeros((2, *LABELS.shape), np.bool_)
+    differing[0, 4, 1:5] = differing[1, 11, 19] = True  # outside and inside of object 1; far from object 2
+    sure = SoftFrame(0, (1, 2), np.stack([LABELS == 1, LABELS == 2]).astype(np.float32), differing)
+    expected = LABELS.copy()
+    expected[4, 1:5] = expected[11, 19] = 255
+    np.testing.assert_array_equal(with_unknown(LABELS, [], Terms(unknown_soft=0.2), sure), expected)
+    np.testing.assert_array_equal(with_unknown(LABELS, [], Terms(unknown_band=0, unknown_objects=1), sure), LABELS)
+
+    large = np.kron(LABELS, np.ones((2, 2), np.uint8))
+    twice = np.kron(expected, np.ones((2, 2), np.uint8)) == 255
+    found = with_unknown(large, [], Terms(unknown_soft=1e-6), sure) == 255
+    np.testing.assert_array_equal(found & twice, twice)
+    assert not found[6:18, 14:18].any()  # far from all of it
+    nobody = SoftFrame(0, (), np.zeros((0, *LABELS.shape), np.float32), np.zeros((0, *LABELS.shape), np.bool_))
+    assert not count_unknown(with_unknown(large, [], Terms(unknown_soft=0.2), nobody))
+
+
 @pytest.mark.parametrize(
     ("terms", "said"),
     [

@@ -25,6 +25,7 @@ from safetensors.torch import save
 from stages.core.errors import InputError, LisError
 from stages.formats.anchor_masks import AnchorMasks
 from stages.formats.checkpoints import read_checkpoint
+from stages.formats.disagreement import read_disagreement
 from stages.formats.scribbles import read_scribbles
 from stages.formats.strokes import strokes_from_png
 from stages.formats.tracks import read_tracks
@@ -73,6 +74,10 @@ def _readers(finished: Case, place: Path) -> Mapping[str, tuple[list[bytes], Cal
         "tracks.h5": (
             [path.read_bytes() for path in finished.root.rglob("tracks.h5")],
             lambda path: [*read_tracks(path.parent)],
+        ),
+        "disagreement.h5": (
+            [path.read_bytes() for path in finished.root.rglob("disagreement.h5")],
+            lambda path: [*read_disagreement(path.parent, range(FRAMES))],
         ),
         "probabilities.h5": (
             [path.read_bytes() for path in finished.root.rglob("probabilities.h5")],

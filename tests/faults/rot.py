@@ -12,6 +12,7 @@ from typing import Any, Final
 from stages.core.errors import LisError
 from stages.formats.anchor_masks import AnchorMasks
 from stages.formats.dataset_json import read_owner
+from stages.formats.disagreement import read_disagreement
 from stages.formats.frames_json import FramesJson
 from stages.formats.manifest import read_manifest
 from stages.formats.masks import read_mask
@@ -106,6 +107,9 @@ def _is_found(case: Case, path: Path) -> bool:
 def _read_picture_or_masks(path: Path) -> None:
     if path.name == "tracks.h5":
         for _ in read_tracks(path.parent):
+            pass
+    elif path.name == "disagreement.h5":
+        for _ in read_disagreement(path.parent, range(*map(int, path.parent.name.split("-")))):
             pass
     elif path.suffix == ".h5":
         AnchorMasks.read(path.parent)

@@ -1,5 +1,6 @@
 """`tracks.h5`: what an engine said of every frame comes back, also from the form of version 0.1."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from stages.core.errors import StageError
 from stages.core.states import Gone, Source
 from stages.core.types import Direction, SegmentFrame
+from stages.formats.disagreement import read_disagreement
 from stages.formats.masks import read_mask
+from stages.formats.results import DISAGREEMENT
 from stages.formats.tracks import count_frames, mask_file, read_tracks, writing_tracks
 
 HEIGHT, WIDTH = 12, 16
@@ -92,6 +95,18 @@ def test_an_engine_without_directions_and_a_stretch_without_objects_are_kept_too
     back = list(read_tracks(tmp_path / "none"))
     assert [frame.probability.shape for frame in back] == [(0, HEIGHT, WIDTH)] * 2
     assert [(frame.object_ids, frame.sources, frame.details) for frame in back] == [((), (), ())] * 2
+
+
+def test_where_directions_disagree_lies_beside_it_and_changes_nothing_in_it(tmp_path: Path) -> None:
+    told = [dataclasses.replace(each, disagreement=each.probability > 0.9) for each in STRETCH]
+    told[1] = STRETCH[1]
+    for name, frames in (("plain", STRETCH), ("told", told)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, frames)
+    assert (tmp_path / "plain/tracks.h5").read_bytes() == (tmp_path / "told/tracks.h5").read_bytes()
+    assert not (tmp_path / "plain" / DISAGREEMENT).exists()
+    for found, written in zip(read_disagreement(tmp_path / "told", (3, 4, 5)), told, strict=True):
+        np.testing.assert_array_equal(found, written.disagreement)
 
 
 def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ combined, each a function from label maps to label maps with `UNKNOWN` in them:
 
     unknown_objects D   an object whose doubt is above D: its pixels, and all within `band` pixels of them
     unknown_band N      all pixels within N pixels of a boundary between two ids
-    unknown_soft P      pixels whose soft mask lies within P of one half
+    unknown_soft P      pixels whose soft mask lies within P of one half, or where both directions of an object
+                        disagree, whatever the label there is
 
-Where two directions disagree, the joined soft mask lies between them, the nearer to one half the less an anchor beside
-decides it: `unknown_soft` finds these pixels, too. The directions' own masks are not kept.
+The joined soft mask goes with the nearer anchor, so that near one it is sure also where the directions disagree.
 
 What a person said is not doubted: frames with strokes or a given mask are never left out, and no object on them becomes
 unknown as a whole. Strokes that were made from a box alone are a guess, and doubted like what was carried. The soft
@@ -160,8 +160,10 @@ def with_unknown(
         unknown |= _near_boundaries(labels, terms.unknown_band)
     if terms.unknown_soft is not None and soft is not None:
         height, width = labels.shape
-        masks = soft.enlarged((width, height)).probability
-        unknown |= (np.abs(masks - 0.5) <= terms.unknown_soft).any(axis=0)
+        soft = soft.enlarged((width, height))
+        unknown |= (np.abs(soft.probability - 0.5) <= terms.unknown_soft).any(axis=0)
+        if soft.disagreement is not None:
+            unknown |= soft.disagreement.any(axis=0)
     return np.where(unknown, np.uint8(UNKNOWN), labels)
 
 

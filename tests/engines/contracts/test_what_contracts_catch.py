@@ -64,7 +64,8 @@ class Nearest:
         agreement = np.array(agreement if len(anchors) == 2 else [np.nan] * len(masks), np.float32)
         direction = Direction(np.zeros((len(masks), 4), np.float32), there.astype(np.float32))
         gone = tuple(None if each else Gone(Source.ABSENT) for each in there)
-        return SegmentFrame(index, masks, there.astype(np.float32), agreement, gone, {"forward": direction})
+        nowhere = np.zeros(masks.shape, np.bool_)
+        return SegmentFrame(index, masks, there.astype(np.float32), agreement, gone, {"forward": direction}, nowhere)
 
     def change(self, result):
         return result
@@ -206,6 +207,13 @@ PROPAGATORS = [
     (altered(agreement=lambda r: r.agreement * np.float32(1.5)), "agreement: found values"),
     (altered(agreement=lambda r: np.ones_like(r.agreement)), "expected NaN, since only one anchor has them"),
     (altered(agreement=lambda r: r.agreement[:1]), "agreement: found the shape (1,), expected (2,)"),
+    (altered(disagreement=lambda r: r.probability), "disagreement: found float32, expected bool"),
+    (altered(disagreement=lambda r: r.disagreement[0]), "disagreement: found the shape (48, 64), expected (1, 48, 64)"),
+    (altered(disagreement=lambda r: r.disagreement.tolist()), "disagreement: found list"),
+    (altered(disagreement=lambda r: r.probability > 0.5), "whose agreement is NaN, expected none"),
+    (altered(disagreement=lambda r: ~r.disagreement), "found 3072 pixels of object 0, whose agreement is 1.000"),
+    (altered(agreement=lambda r: r.agreement * np.float32(0.4)), "found no pixel of object 0, whose agreement is 0.4"),
+    (altered(disagreement=lambda r: r.disagreement if count() % 7 else None), "found disagreement once, and once None"),
     (altered(gone=lambda r: (None,) * len(r.gone)), "and gone does not say why"),
     (altered(gone=lambda r: (Gone(Source.LOST, "why"),) * len(r.gone)), "pixels of the mask are not 0"),
     (altered(gone=lambda r: list(r.gone)), "expected a tuple with one entry"),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +23,7 @@ from stages.engines.bidirectional import (
     common_shape,
     expected_area_px,
     position_between,
+    stacked,
     stretch_between,
 )
 from stages.engines.propagators.match.matching import CELL_PX
@@ -98,6 +100,7 @@ class Match:
                     "forward": _direction([seen.forward for seen in objects]),
                     "backward": _direction([seen.backward for seen in objects]),
                 },
+                stacked([seen.disagreement for seen in objects]),
             )
 
 
@@ -128,6 +131,8 @@ class Seen(NamedTuple):
     least_presence: float = _LEAST_PRESENCE
     if_absent: str = ""
     """What its absence would mean."""
+    disagreement: NDArray[np.bool_] | None = None
+    """(H, W) where what both directions of flow bring differs; None if one of them brings nothing."""
 
 
 class _Observed(NamedTuple):
@@ -225,8 +230,13 @@ class _Group:
         if_absent = absences(evidence)
         agreements = np.full(len(layers), np.nan, np.float32)
         in_both = evidence.has.all(dim=1).cpu().numpy()
+        differing: list[NDArray[np.bool_] | None] = [None] * len(layers)
         if forward and backward:  # of an object that one of them lacks, they say nothing
             agreements = np.where(in_both, agreement(forward.masks, backward.masks), agreements)
+            differing = [
+                self._view.differing(one, other) if has_two else None
+                for one, other, has_two in zip(forward.masks, backward.masks, in_both, strict=True)
+            ]
         seen = [
             Seen(
                 self._view.paste(layer),
@@ -238,6 +248,7 @@ class _Group:
                 presence=likely[number],
                 least_presence=_LEAST_PRESENCE if in_both[number] else _LEAST_PRESENCE_ON_ONE,
                 if_absent=if_absent[number],
+                disagreement=differing[number],
             )
             for number, layer in enumerate(layers)
         ]

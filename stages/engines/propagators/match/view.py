@@ -6,9 +6,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.core.boxes import Box
 from stages.core.optical_flow import Field, Gray, to_gray
+from stages.core.soft import to_uint8
 from stages.core.types import Frame, Probability
 
 WIDENINGS = (1.0, 1.6, 2.5, 4.0)
@@ -17,6 +19,8 @@ _GROWTH = 1.5
 _LONG_SIDE_PX = 384
 _LARGEST_SCALE = 2.0
 _MULTIPLE_PX = 16
+_HALF = 127
+"""The highest of 8 bits that is not above one half."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class View:
         """A mask (h, w) on an otherwise empty frame (H, W)."""
         whole = np.zeros(tuple(self.frame_hw), np.float32)
         whole[self.box.slices] = cv2.resize(mask, self.box.size_wh, interpolation=cv2.INTER_LINEAR)
+        return whole
+
+    def differing(self, one: Probability, other: Probability) -> NDArray[np.bool_]:
+        """Where two masks (h, w), pasted, disagree: (H, W). Enlarged as 8 bits, which is quicker."""
+        whole = np.zeros(tuple(self.frame_hw), np.bool_)
+        layers = (cv2.resize(to_uint8(each), self.box.size_wh, interpolation=cv2.INTER_LINEAR) for each in (one, other))
+        first, second = (layer > _HALF for layer in layers)
+        whole[self.box.slices] = first != second
         return whole
 
     def on_frame(self, box: Box) -> tuple[float, float, float, float]:
