@@ -1,6 +1,7 @@
 """Masks that other tools made, or corrected, become given masks of a sequence: anchors of full trust."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -97,7 +98,8 @@ class ImportMasks(ScribbledTask):
             logger.info("%s: %s (--list: nothing was changed)", self.seq, outcome(found))
         else:
             give(found, target, self.progress)
-            self.note(outcome(found) + f"; run `lis refine {self.seq}`" * bool(found.arrivals or found.given))
+            next_step = shlex.join(["lis", "refine", *["--"] * self.seq.startswith("-"), self.seq])
+            self.note(outcome(found) + f"; run `{next_step}`" * bool(found.arrivals or found.given))
         luigi_hooks.tell_command(counts(found, 0 if self.list else len(found.arrivals)))
         self._is_done = True
 

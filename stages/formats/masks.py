@@ -61,16 +61,16 @@ def indexed_png(label_map: LabelMap) -> memoryview:
 def read_mask(path: Path) -> LabelMap:
     """Read a label map from an indexed PNG, whatever its palette: by its numbers.
 
-    If every colour in it is one of ours, and some have another number, the palette was put in another order: then it is
-    read by its colours. Grey pictures are read too: with values 0 and 255 only they are masks of a single object
-    (DAVIS-2016), 255 becomes 1; other grey values below 255 are ids as they stand.
+    If every colour in it is one of ours, each once, and some have another number, the palette was put in another order:
+    then it is read by its colours. Grey pictures are read too: with values 0 and 255 only they are masks of a single
+    object (DAVIS-2016), 255 becomes 1; other grey values below 255 are ids as they stand.
 
     Returns:
         (H, W) uint8 object ids; 255 in an indexed PNG stays what it is (`IGNORE`).
 
     Raises:
         InputError: the file is missing, damaged, or holds colours instead of ids; or its palette has some of our
-            colours in another order, and others.
+            colours in another order, and others, or one of them twice.
     """
     picture = load_picture(path)
     if picture.format in ("JPEG", "MPO"):
@@ -104,10 +104,11 @@ def _by_our_palette(path: Path, values: LabelMap, palette: list[int]) -> LabelMa
     moved = [(number, each) for number, each in zip(numbers.tolist(), ids, strict=True) if each not in (None, number)]
     if not moved:
         return values
-    if None in ids:
+    if None in ids or len({*ids}) < len(ids):
+        beside = "beside colours that are no object's" if None in ids else "and two numbers have one colour"
         order = ", ".join(f"{number} has the colour of {each}" for number, each in moved[:5])
         raise InputError(
-            f"{path}: found a palette in which number {order}, beside colours that are no object's, expected the "
+            f"{path}: found a palette in which number {order}, {beside}, expected the "
             "palette of the mask as it was, in its order; save it with that palette, or with numbers as grey values"
         )
     table = np.zeros(256, np.uint8)

@@ -13,6 +13,7 @@ from PIL import Image
 from stages.core.errors import InputError, StageError
 from stages.core.palette import davis_palette
 from stages.exchange.incoming.composing import Objects
+from stages.exchange.incoming.formats import guess
 from stages.exchange.incoming.importing import Findings, Target, Wishes, counts, give, listing, look, outcome
 from stages.exchange.incoming.matching import FrameNames
 from stages.exchange.readers.png import READER
@@ -188,7 +189,10 @@ def test_masks_that_are_those_of_their_neighbours_are_refused(target: Target, so
     for path in source.iterdir():
         path.unlink()
     for index in range(1, COUNT - 1):
-        write_mask(source / f"{index:05d}.png", corrected(index + step) if index == 3 else truth(index + step))
+        labels = truth(index + step)
+        if index == 3:
+            labels[20:24, 4:12] = 2
+        write_mask(source / f"{index:05d}.png", labels)
     where = "before" if step < 0 else "behind"
     with pytest.raises(InputError, match=rf"those of the frames {where} \(5 of 6\), .*--frames 1,2,3,\.\.\."):
         look(READER, source, target, Wishes())
@@ -200,6 +204,48 @@ def test_objects_that_were_lost_and_found_again_are_no_shift(target: Target, sou
         write_mask((target.result or source) / f"{index:05d}.png", np.zeros(SIZE_WH[::-1], np.uint8))
         write_mask(source / f"{index:05d}.png", truth(index - 1))
     assert frames_of(look(READER, source, target, Wishes())) == [2, 3, 4, 5, 6]
+
+
+def test_masks_of_neighbours_are_refused_though_they_are_better_than_the_result(target: Target, source: Path) -> None:
+    for index in range(COUNT):
+        for folder, moved in ((target.result or source, 2 * index), (source, 2 * index - 2)):
+            labels = np.zeros(SIZE_WH[::-1], np.uint8)
+            labels[12:20, 4 + moved : 12 + moved] = 2
+            if folder != source:
+                labels[0:2, 0:6] = 2
+            write_mask(folder / f"{index:05d}.png", labels)
+    with pytest.raises(InputError, match=r"those of the frames before"):
+        look(READER, source, target, Wishes())
+
+
+def test_corrections_of_single_frames_are_no_shift_though_nothing_moves(target: Target, source: Path) -> None:
+    for index in range(COUNT):
+        write_mask(source / f"{index:05d}.png", truth(0))
+        shown = truth(0)
+        if index in (2, 4, 6):
+            shown[12:15, 4:12] = 0
+        write_mask((target.result or source) / f"{index:05d}.png", shown)
+    assert frames_of(look(READER, source, target, Wishes())) == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "cam0/00000.png",
+            r"PNGs in the folders cam0, which may be objects \(binary\) or cameras \(png\), .*--format png",
+        ),
+        ("00000.jpg", r"no PNG, but pictures such as 00000\.jpg, expected masks of one format"),
+        ("notes.txt", "no format that is known, expected masks of one format"),
+    ],
+)
+def test_what_no_reader_takes_for_its_own_is_said(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "in" / name).parent.mkdir(parents=True)
+    (tmp_path / "in" / name).touch()
+    with pytest.raises(InputError, match=rf"in: found {words}"):
+        guess(tmp_path / "in")
+    with pytest.raises(InputError, match="nowhere: found no such file or folder, expected masks; check the path"):
+        guess(tmp_path / "nowhere")
 
 
 Damage = Callable[[Path], object]

@@ -154,7 +154,7 @@ def test_a_group_id_of_0_says_nothing_and_what_is_no_file_of_labelmes_is_passed_
         (_shape([[0, 0], [1, 1]], mask=_png(np.ones((2, 2, 3), np.uint8), "RGB")), "mode RGB"),
         (_shape([[0, 0], [1, 1]], mask="no base64!"), "shape 1: found no PNG"),
         (_shape([[0, 0], [1, 1]], mask=base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()), "found no PNG"),
-        (_shape([[0, 0], [1, 1]]), "found no PNG"),
+        (_shape([[0, 0], [1, 1]]), r"found no PNG as its mask \(unreadable\); save it again"),
         (_shape([[0, 0], [1.4, 1]], mask=_png(np.ones((2, 2), np.uint8))), "found the corner 1.4, expected a whole"),
         (_shape([[0, 0], [1, 1], [2, 2]], mask=""), "found 3 points, expected two corners"),
         (_shape([[0, 0], [9e9, 9e9]], mask=_png(np.ones((2, 2), np.uint8))), "a patch of 2 x 2"),

@@ -132,6 +132,17 @@ def test_an_order_that_is_half_ours_is_refused(tmp_path: Path) -> None:
         read_mask(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("colours", [[BLACK, BLACK, BLACK], [BLACK, RED, RED]])
+def test_a_palette_with_one_of_our_colours_twice_makes_no_object_vanish(
+    tmp_path: Path, colours: list[tuple[int, int, int]]
+) -> None:
+    write_indexed(tmp_path / "a.png", OBJECTS, colours)
+    with pytest.raises(
+        InputError, match=r"a\.png: found a palette in which .*, and two numbers have one colour, expec"
+    ):
+        read_mask(tmp_path / "a.png")
+
+
 def test_a_jpeg_is_no_mask(tmp_path: Path) -> None:
     Image.fromarray(OBJECTS).save(tmp_path / "a.png", format="JPEG")
     with pytest.raises(InputError, match=r"a\.png: found a JPEG, whose compression invents ids; save as PNG"):

@@ -27,8 +27,9 @@ from stages.formats.masks import read_mask
 from stages.formats.object_ids import ids_of
 from stages.formats.results import result_file
 
-_CLOSER: Final = 4
-"""By how much a mask must be nearer to a neighbour's than to its own frame's to look like the neighbour's."""
+_CLOSER: Final = 2
+"""By how much a mask must be nearer to a neighbour's than to its own frame's to look like the neighbour's: by
+little, since better masks than ours differ from ours on their own frames, too."""
 _LISTED: Final = 12
 _DONE_TO_PIXELS: Final = {
     "claimed_twice": "claimed twice: they went to the later shape",
@@ -172,7 +173,7 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes, progress:
             continue
         _add(Arrival.of(frame, labels, changed), shown, found)
         for step in closer:
-            closer[step] += _looks_like(labels, shown, _shown(target, frame + step))
+            closer[step] += _looks_like(labels, shown, _shown(target, frame + step), _shown(target, frame - step))
     if not wishes.frames:
         _check_shift(source, closer, found)
     _tell(found, target)
@@ -269,14 +270,20 @@ def _shown(target: Target, frame: int) -> LabelMap | None:
     return labels if labels.shape == target.size_wh[::-1] else None
 
 
-def _looks_like(labels: LabelMap, own: LabelMap | None, neighbour: LabelMap | None) -> bool:
-    """Whether a mask is a neighbour's rather than that of its own frame, in which the objects are, too."""
+def _looks_like(labels: LabelMap, own: LabelMap | None, neighbour: LabelMap | None, opposite: LabelMap | None) -> bool:
+    """Whether a mask is a neighbour's rather than that of its own frame, in which the objects are, too.
+
+    Then the neighbour on the opposite side is farther off than its own frame. Where it is nearer, as the first one is,
+    the frame's own mask was wrong, and has been corrected.
+    """
     if own is None or neighbour is None:
         return False
     sizes, own_sizes = (np.bincount(each.ravel(), minlength=256)[1:] for each in (labels, own))
     if not sizes.any() or (2 * own_sizes < sizes).any() or (own_sizes > 2 * sizes).any():
         return False  # an object was lost or too many were found: what corrects it may look like its neighbour
     to_own, to_neighbour = np.count_nonzero(labels != own), np.count_nonzero(labels != neighbour)
+    if opposite is not None and np.count_nonzero(labels != opposite) < to_own:
+        return False
     return bool(_CLOSER * to_neighbour < to_own)
 
 

@@ -102,7 +102,7 @@ def _images(path: Path, rows: Sequence[Any]) -> dict[int, _Image]:
         if not right or not all(_whole(side) and 0 < side <= _LARGEST_SIDE for side in image[2:]):
             raise InputError(
                 f"{path}, image number {number} (from 0): found {_short(row)}, expected {{'id': 1, 'file_name': "
-                "'00000.jpg', 'width': 854, 'height': 480}}; export it again"
+                "'00000.jpg', 'width': 854, 'height': 480}; export it again"
             )
         if image.id in found:
             raise InputError(

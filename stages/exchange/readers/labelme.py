@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, Field
 
 from stages.core.errors import InputError
@@ -140,7 +140,7 @@ def _patch(content: str, size_wh: tuple[int, int], where: str) -> NDArray[np.boo
         if fits:
             return np.asarray(picture) > 0
     except Exception as error:
-        reason = error or type(error).__name__
+        reason = "unreadable" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
         raise InputError(f"{where}: found no PNG as its mask ({reason}); save it again") from None
     raise InputError(
         f"{where}: found a patch of {picture.width} x {picture.height} pixels, mode {picture.mode}, expected "
