@@ -290,7 +290,7 @@ class ExportTask(AnyExport, PublishedTask):
                 "unless a classes.json of the data set fixes the numbers"
             )
         elif [each.id for each in self.class_list] != [*range(1, len(self.class_list) + 1)]:
-            self.note(f"classes: {numbered}, as classes.json has them; formats that count from 0 close the gaps")
+            self.note(f"classes: {numbered}, as classes.json has them; yolo and mots close the gaps")
 
     def known_digest(self, path: Path) -> str | None:
         """Of a linked picture, as the results were made from it."""

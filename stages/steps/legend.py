@@ -5,15 +5,14 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import accumulate
 from math import ceil
-from pathlib import Path
 from typing import Final, NamedTuple
 
-import matplotlib
 from matplotlib.ft2font import FT2Font
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageDraw, features
 
 from stages.core.palette import davis_palette
 from stages.formats.objects_json import NO_CLASS, NamedObject, Objects
+from stages.steps.fonts import font, font_file
 
 _FEWEST: Final = 8
 """Objects that are shown where nobody has said which ones there are."""
@@ -86,7 +85,7 @@ def draw_legend(objects: Sequence[NamedObject]) -> Image.Image:
             pen.rectangle((x, y + 3, x + _SWATCH_PX, y + _ROW_PX - 4), fill=row.rgb, outline=_SOFT)
             x += _SWATCH_PX + _GAP_PX
             for text, ink, step in zip(row.texts, _INKS, width, strict=True):
-                pen.text((x, y + _ROW_PX / 2), text, fill=ink, font=_font(), anchor="lm")
+                pen.text((x, y + _ROW_PX / 2), text, fill=ink, font=font(_FONT_PX), anchor="lm")
                 x += step + _GAP_PX
     return picture
 
@@ -99,7 +98,7 @@ def _row(named: NamedObject) -> _Row:
 
 
 def _length(text: str) -> int:
-    return ceil(_font().getlength(text))
+    return ceil(font(_FONT_PX).getlength(text))
 
 
 def _can_be_drawn(text: str) -> bool:
@@ -118,16 +117,6 @@ def _cut(text: str) -> str:
     return f"{text.rstrip()}..."
 
 
-def _font_file() -> str:
-    """A font that comes with matplotlib: Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew, Arabic."""
-    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
-
-
-@cache
-def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(_font_file(), _FONT_PX)
-
-
 @cache
 def _letters() -> FT2Font:
-    return FT2Font(_font_file())
+    return FT2Font(font_file())

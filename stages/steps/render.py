@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from stages.core.drawing import draw_strokes
 from stages.core.errors import StageError
@@ -20,6 +20,7 @@ from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, LabelMap
 from stages.formats.files import growing
 from stages.formats.pictures import write_picture
+from stages.steps.fonts import font
 
 _FILL_OPACITY: Final = 0.45
 _CONTOUR_OPACITY: Final = 0.95
@@ -131,7 +132,6 @@ def contact_sheet(rows: Sequence[Sequence[Tile]]) -> Frame:
         raise StageError(f"found pictures of {len(sizes)} sizes for a contact sheet, expected one; scale them first")
     height, width, _ = sizes.pop()
     font_px = max(10, width // 15)
-    font = ImageFont.load_default(font_px)
     cell_wh = (width + _GAP_PX, height + _GAP_PX + 2 * font_px)
     columns = max(len(row) for row in rows)
     sheet = Image.new("RGB", (columns * cell_wh[0] + _GAP_PX, len(rows) * cell_wh[1] + _GAP_PX), _SHEET_RGB)
@@ -140,7 +140,7 @@ def contact_sheet(rows: Sequence[Sequence[Tile]]) -> Frame:
         for column, tile in enumerate(row):
             left, top = _GAP_PX + column * cell_wh[0], _GAP_PX + row_number * cell_wh[1]
             sheet.paste(Image.fromarray(tile.picture), (left, top))
-            pen.text((left, top + height + font_px // 3), tile.label, fill=_LABEL_RGB, font=font)
+            pen.text((left, top + height + font_px // 3), tile.label, fill=_LABEL_RGB, font=font(font_px))
     return np.array(sheet)
 
 

@@ -104,6 +104,12 @@ def test_window_is_the_frame_around_nothing_and_around_everything() -> None:
     assert window_around(np.ones((60, 80), np.uint8)) == everything
 
 
+def test_labels_have_letters_beyond_those_of_english() -> None:
+    picture = np.zeros((40, 200, 3), np.uint8)
+    sheets = {contact_sheet([[Tile(picture, label)]]).tobytes() for label in ("ü", "é", "ж")}
+    assert len(sheets) == 3, "none is the box of a missing letter"
+
+
 def test_contact_sheet_holds_every_picture_unchanged_in_its_place() -> None:
     pictures = [np.full((40, 60, 3), (value, 0, 255), np.uint8) for value in (10, 60, 110, 160, 210)]
     tiles = [Tile(picture, f"frame {number}") for number, picture in enumerate(pictures)]
