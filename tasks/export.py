@@ -206,17 +206,19 @@ class ExportTask(AnyExport, PublishedTask):
         return [*self.parts]
 
     def _check_nobodys_work(self) -> None:
-        """Tools that save in place draw in an export for correction: it must not be replaced then.
+        """Tools that save in place draw in an export: it must not be replaced then. Linked pictures are not theirs.
 
         Raises:
             InputError: a file in it is another one than was written, or new.
         """
+        from stages.exchange.outgoing.joining import format_of_export
+
         folder = self.target()
-        if not self.for_correction or not (folder / MANIFEST).exists():
+        if format_of_export(folder) not in formats.CORRECTED_IN or not (folder / MANIFEST).exists():
             return
         written = dict(digests_of(folder, load_manifest(folder)))
-        there = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, LIST))
-        for path in there:
+        there = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+        for path in sorted(path for path in there if path.name not in (MANIFEST, LIST)):
             if written.get(path.relative_to(folder).as_posix()) != sha256(path):
                 raise InputError(
                     f"{path}: found it changed since it was exported, expected no work in a folder that is to be made "

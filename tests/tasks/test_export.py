@@ -259,6 +259,19 @@ def test_workers_and_a_kill_make_no_difference(two: Project) -> None:
     assert "nothing to do" in again.stderr
 
 
+@pytest.mark.parametrize("form", ["labelme", "png"])
+def test_what_somebody_drew_in_an_export_is_not_replaced(two: Project, form: str) -> None:
+    first = _dataset(two, format=form, dataset="", seq="toy")
+    make(first)
+    drawn = next(path for path in first.target().rglob("00003.*") if not path.is_symlink())
+    drawn.write_bytes(drawn.read_bytes() + b" ")
+    for other in ({"format": form, "max_doubt": "0.9"}, {"format": "csv"}):
+        with pytest.raises(InputError, match=f"{drawn.name}: found it changed since it was exported"):
+            make(_dataset(two, dataset="", seq="toy", **other))
+    shutil.move(first.target(), two.folder / "mine")
+    assert make(_dataset(two, format=form, dataset="", seq="toy"))[-1] == str(first.target())
+
+
 def test_what_somebody_drew_in_an_export_for_correction_is_not_replaced(two: Project) -> None:
     make(two.task(ExportSequence, format="labelme", for_correction=2))
     folder = two.root / "export" / "labelme-for-correction"

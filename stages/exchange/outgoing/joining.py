@@ -41,6 +41,14 @@ def splits_of_export(folder: Path, spec: str) -> dict[tuple[str, str], str]:
         return {}
 
 
+def format_of_export(folder: Path) -> str:
+    """The format of an export that lies there; "" if none does."""
+    try:
+        return str(read_json(folder / EXPORT_JSON)["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 @dataclass(frozen=True)
 class Share:
     """A sequence's part, and what joining it needs."""
