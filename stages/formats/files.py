@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -242,8 +243,10 @@ def sync(path: Path) -> None:
 
 
 def beside(path: Path, prefix: str = _TEMPORARY) -> Path:
-    """A name in the same folder that no other process uses, not on another host either, and that `sweep` knows."""
-    return path.parent / f"{prefix}{path.name}-{platform.node()}-{os.getpid()}"
+    """A name in the same folder that nobody else uses, on this host or another one, and that `sweep` knows."""
+    is_alone = threading.current_thread() is threading.main_thread()
+    thread = "" if is_alone else f".{threading.get_native_id()}"
+    return path.parent / f"{prefix}{path.name}-{platform.node()}-{os.getpid()}{thread}"
 
 
 @contextmanager
@@ -335,7 +338,7 @@ def sweep_in(folder: Path) -> None:
 def _sweep_of(folder: Path, names: str) -> None:
     prefixes, host = f"(?:{re.escape(_TEMPORARY)}|{re.escape(_DISCARDED)})", re.escape(platform.node())
     for leftover in folder.glob(".*"):
-        found = re.fullmatch(rf"{prefixes}{names}-{host}-(\d+)", leftover.name)
+        found = re.fullmatch(rf"{prefixes}{names}-{host}-(\d+)(?:\.\d+)?", leftover.name)
         if found and not psutil.pid_exists(int(found[1])):
             _sweep_away(leftover)
 

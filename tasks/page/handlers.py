@@ -38,7 +38,13 @@ class Page(Application):
     """The server's application: handlers, who may talk to them, and the threads that touch files."""
 
     def __init__(self, handlers: list[Any], access: Access) -> None:
-        super().__init__(handlers, default_handler_class=NotFound, log_function=_log)
+        super().__init__(
+            handlers,
+            default_handler_class=NotFound,
+            log_function=_log,
+            websocket_max_message_size=MOST_BYTES,
+            websocket_ping_interval=30,
+        )
         self.access = access
         self.wrong_tokens = WrongTokens()
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")

@@ -11,9 +11,9 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from stages.core.errors import InputError
-from tasks.page import drawing, handlers, reading
+from tasks.page import drawing, events, handlers, reading
+from tasks.page.events import EventfulPage
 from tasks.page.handlers import MOST_BYTES
-from tasks.page.reading import LabellingPage
 from tasks.page.security import Access
 from tasks.page.sequences import Sequences
 
@@ -27,9 +27,11 @@ LIMITS: Final[Mapping[str, Any]] = {
 _OWN: Final = ("127.0.0.1", "::1")
 
 
-def page_of(access: Access, sequences: Sequences) -> LabellingPage:
+def page_of(access: Access, sequences: Sequences) -> EventfulPage:
     """The application with all its handlers."""
-    return LabellingPage([("/api/session", handlers.Session), *reading.HANDLERS, *drawing.HANDLERS], access, sequences)
+    return EventfulPage(
+        [("/api/session", handlers.Session), *reading.HANDLERS, *drawing.HANDLERS, *events.HANDLERS], access, sequences
+    )
 
 
 def listen(port: int, host: str = "") -> list[socket.socket]:
@@ -54,12 +56,12 @@ def listen(port: int, host: str = "") -> list[socket.socket]:
     return found
 
 
-def serve(page: LabellingPage, sockets: list[socket.socket]) -> None:
+def serve(page: EventfulPage, sockets: list[socket.socket]) -> None:
     """Serve until the process is asked to end."""
     asyncio.run(_serve(page, sockets))
 
 
-async def _serve(page: LabellingPage, sockets: list[socket.socket]) -> None:
+async def _serve(page: EventfulPage, sockets: list[socket.socket]) -> None:
     server = HTTPServer(page, **LIMITS)
     server.add_sockets(sockets)
     ended = asyncio.Event()

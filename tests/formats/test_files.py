@@ -5,6 +5,7 @@ import os
 import platform
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,16 @@ def test_a_file_in_the_place_of_a_folder_is_left_alone(tmp_path: Path) -> None:
 def test_a_text_with_a_name_that_is_not_utf8_is_written_escaped(tmp_path: Path) -> None:
     files.write(tmp_path / "table", "bild_\udcfc.png, Müller\n")
     assert (tmp_path / "table").read_text(encoding="utf-8") == "bild_\\udcfc.png, Müller\n"
+
+
+def test_threads_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "shared"
+    texts = [letter * size for letter, size in zip("abcd", (10, 1 << 16, 1 << 20, 3), strict=True)]
+    with ThreadPoolExecutor(4) as threads:
+        for written in [threads.submit(files.replace, path, text) for text in texts * 10]:
+            written.result()
+            assert path.read_text() in texts
+    assert names(tmp_path) == ["shared"]
 
 
 ANOTHER_WAY = re.compile(
