@@ -1,13 +1,14 @@
 """Which sequences a night takes: those of a list, or of a dataset; what it cannot take stays in it, with the reason."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError
-from stages.formats.layout import SequencePaths, datasets_in, datasets_with, sequences_in
+from stages.formats.layout import SequencePaths, datasets_in, datasets_with, list_datasets, sequences_in
 from stages.formats.links import broken_link
 from stages.formats.names import normal, shown
 from tasks.runtime.snapshot import Place, paths_of
@@ -53,6 +54,40 @@ def choose(listed: str, dataset: str, data_root: str) -> Sequence[Chosen]:
     if not chosen:
         raise InputError(f"no sequence in {listed or f'the dataset {dataset}'}: nothing to do.")
     return chosen
+
+
+def check_named(chosen: Sequence[Chosen], listed: str, data_root: str) -> None:
+    """Refuse a list some lines of which name no sequence, or one of several.
+
+    Args:
+        chosen: what `choose` made of the list.
+        listed: its path.
+        data_root: the folder of the datasets.
+
+    Raises:
+        InputError: all such lines, each with what may be meant.
+    """
+    if not (wrong := [one for one in chosen if one.refused]):
+        return
+    owners: dict[str, list[str]] = {}
+    unfit: dict[str, str] = {}
+    for dataset in list_datasets(Path(data_root)):
+        found = sequences_in(Path(data_root), dataset)
+        unfit |= found.unfit
+        for name in found.names:
+            owners.setdefault(name, []).append(dataset)
+    said = "; ".join(f"{shown(one.name)!r} ({unfit.get(one.seq) or _may_be(one.seq, owners)})" for one in wrong)
+    raise InputError(
+        f"--list {listed}: found {said}, expected on every line one sequence: its name, or <dataset>/<name>; correct "
+        "or remove what is wrong"
+    )
+
+
+def _may_be(seq: str, owners: Mapping[str, Sequence[str]]) -> str:
+    if seq in owners:
+        return " or ".join(f"{dataset}/{seq}" for dataset in owners[seq]) + "?"
+    near = get_close_matches(seq, owners, 1)
+    return f"no such sequence; did you mean {near[0]!r}?" if near else "no such sequence"
 
 
 def _of_list(path: Path, dataset: str, data_root: str) -> Iterator[Chosen]:

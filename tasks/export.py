@@ -21,7 +21,7 @@ from stages.formats.frames_json import FramesJson
 from stages.formats.layout import list_datasets
 from stages.formats.manifest import LIST, MANIFEST, Json, digests_of, load_manifest
 from stages.formats.names import check_name
-from tasks.choice import Chosen, choose, of_dataset
+from tasks.choice import Chosen, check_named, choose, of_dataset
 from tasks.export_part import AnyExport, ExportPart, classes_of, objects_of
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
@@ -358,10 +358,13 @@ class ExportDataset(ExportTask):
         if not self.list and not self.dataset and "=" in self.split:
             paths = splits.paths_of(self.split)
             return [*{(one.dataset, one.seq): one for path in paths for one in self._of_list(path)}.values()]
-        return choose(self.list, self.dataset, self.data_root)
+        return self._of_list(self.list) if self.list else choose("", self.dataset, self.data_root)
 
     def _of_list(self, path: str) -> Sequence[Chosen]:
-        return choose(path, self.dataset, self.data_root)
+        """What does not exist is a mistake of the list's, while what is not finished is left out."""
+        chosen = choose(path, self.dataset, self.data_root)
+        check_named(chosen, path, self.data_root)
+        return chosen
 
     def splits(self) -> dict[str, str]:
         """As it was asked for; by shares, sequences keep the split that they have in the export that lies there."""

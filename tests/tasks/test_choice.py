@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import InputError
-from tasks.choice import choose
+from tasks.choice import check_named, choose
 
 MUELLER = "M\u00fcller"
 MUELLER_OF_A_MAC = "Mu\u0308ller"
@@ -124,3 +124,16 @@ def test_a_list_that_is_no_file_is_named(tmp_path: Path) -> None:
     for name, found in {"nowhere.txt": "no such file", ".": "a folder", "link": "leads nowhere"}.items():
         with pytest.raises(InputError, match=f"--list .*: found .*{found}"):
             choose(str(tmp_path / name), "", "")
+
+
+def test_lines_that_name_no_sequence_are_told_all_at_once_with_what_may_be_meant(data: Path) -> None:
+    path = listed(data.parent, "gym\ndrfit\nboth\nmy/gym\nzzz")
+    with pytest.raises(InputError) as refused:
+        check_named(choose(path, "", str(data)), path, str(data))
+    assert (
+        "'drfit' (no such sequence; did you mean 'drift'?); 'both' (my/both or other/both?); 'my/gym' (davis/gym?); "
+        in str(refused.value)
+    )
+    assert "'zzz' (no such sequence), expected" in str(refused.value)
+    good = listed(data.parent, "gym\nmy/both")
+    check_named(choose(good, "", str(data)), good, str(data))

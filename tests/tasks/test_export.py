@@ -89,6 +89,16 @@ def test_what_is_finished_is_exported_and_what_is_not_is_told(two: Project) -> N
     assert _tree(target) == first
 
 
+def test_what_does_not_exist_is_an_error_though_what_is_not_finished_is_left_out(two: Project) -> None:
+    (two.folder / "list.txt").write_text("toy\nothre\nnew\n")
+    for given in ({"list": str(two.folder / "list.txt")}, {"split": f"train={two.folder / 'list.txt'}", "dataset": ""}):
+        with pytest.raises(InputError, match=r"found 'othre' \(no such sequence; did you mean 'other'\?\), expected"):
+            make(_dataset(two, **given))
+    (two.folder / "list.txt").write_text("toy\nnew\n")
+    make(_dataset(two, list=str(two.folder / "list.txt"), format="csv"))
+    assert [*json.loads((two.folder / "outputs/exports/one/export.json").read_text())["left_out"]] == ["new"]
+
+
 def test_an_interrupted_export_goes_on_and_leaves_the_old_one(two: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     target = two.folder / "outputs" / "exports" / "one"
     make(_dataset(two, pictures="none"))
