@@ -191,7 +191,7 @@ class MaskOfDraft(AboutDrafts):
         labels = read_mask(mask_of_draft(at.file, at.frame))
         return f"{labels.shape[1]}x{labels.shape[0]}", packed(labels)
 
-    def _masked(self, place: tuple[str, str, str, int], seen: str, body: bytes, author: str) -> tuple[str, Any]:
+    def _masked(self, place: tuple[str, str, str, int], seen: str, body: bytearray, author: str) -> tuple[str, Any]:
         at = self.place(*place)
         labels = unpacked(body, size_of(at.snapshot.frame_files[at.frame]))
         said = {**as_json(at.new()), "kind": DraftKind.MASK, "author": author}
@@ -232,7 +232,7 @@ class ListOfObjects(Writes):
     def _found(self, seq: str, dataset: str) -> tuple[str, dict[str, Any]]:
         return _listed(self.sequences.task(seq, dataset).snapshot)
 
-    def _written(self, seq: str, dataset: str, seen: str, body: bytes) -> tuple[str, dict[str, Any]]:
+    def _written(self, seq: str, dataset: str, seen: str, body: bytearray) -> tuple[str, dict[str, Any]]:
         snapshot = self.sequences.task(seq, dataset).snapshot
         folder, name, count = snapshot.scribble_file.parent, snapshot.paths.name, snapshot.frame_count
         classes = read_classes(snapshot.paths.dataset_folder)

@@ -128,7 +128,7 @@ class Handler(Guarded):
 
     def prepare(self) -> None:
         """Checks, before a byte of the body is read."""
-        self._body = bytearray()
+        self.body = bytearray()
         self.check()
         length = self.request.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length[:20]) > self.most_bytes:
@@ -140,12 +140,7 @@ class Handler(Guarded):
 
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body; Tornado counts."""
-        self._body += chunk
-
-    @property
-    def body(self) -> bytes:
-        """The whole of it."""
-        return bytes(self._body)
+        self.body += chunk
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """See `Page.work`."""
@@ -187,7 +182,7 @@ class Session(Handler):
         self.say({"read_only": access.read_only})
 
 
-def object_of(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes | bytearray) -> dict[str, Any]:
     """A body that must be a JSON object.
 
     Raises:
@@ -202,7 +197,7 @@ def object_of(body: bytes) -> dict[str, Any]:
     return found
 
 
-def text_of(body: bytes) -> str:
+def text_of(body: bytes | bytearray) -> str:
     """A body that must be text.
 
     Raises:

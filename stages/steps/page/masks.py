@@ -80,7 +80,7 @@ def packed(labels: LabelMap) -> bytes:
     return gzip.compress(np.ascontiguousarray(labels).tobytes(), compresslevel=1, mtime=0)
 
 
-def unpacked(content: bytes, size_wh: tuple[int, int]) -> LabelMap:
+def unpacked(content: bytes | bytearray, size_wh: tuple[int, int]) -> LabelMap:
     """The label map (H, W) uint8 that `packed` has packed; no more is unpacked than a mask of this size holds.
 
     Raises:
