@@ -28,9 +28,18 @@ class Echo(Handler):
         raise ZeroDivisionError("secret")
 
 
+class Large(Handler):
+    """Takes more than others."""
+
+    most_bytes = 3 << 20
+
+    def put(self) -> None:
+        self.say(len(self.body))
+
+
 class Secured(PageCase):
     def handlers(self) -> list[Any]:
-        return [("/api/session", Session), ("/api/echo", Echo)]
+        return [("/api/session", Session), ("/api/echo", Echo), ("/api/large", Large)]
 
 
 class TestWhoMayTalk(Secured):
@@ -97,6 +106,10 @@ class TestWhoMayTalk(Secured):
             self.error_of(self.ask("/api/echo", "PUT", body), 400)
         self.error_of(self.ask("/api/echo", "PUT", b"{" + b" " * (1 << 20)), 413)
         self.error_of(self.ask("/api/session", "POST", b" " * 5000), 413)
+
+    def test_a_handler_may_take_more_than_others(self) -> None:
+        assert json.loads(self.ask("/api/large", "PUT", bytes(2 << 20)).body) == 2 << 20
+        self.error_of(self.ask("/api/large", "PUT", bytes((3 << 20) + 1)), 413)
 
     def test_addresses_that_are_not_served(self) -> None:
         for path in (
