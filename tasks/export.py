@@ -236,6 +236,10 @@ class ExportTask(AnyExport, PublishedTask):
         """Sequence, as the export calls it -> its split."""
         return dict.fromkeys((one.name for one in self.wanted), splits.ONLY)
 
+    def absent(self) -> Sequence[Json]:
+        """Sequences that have been in the export and are not now, with the splits that they are to come back to."""
+        return []
+
     def uses(self) -> Json:
         """The parts, and what joining them depends on."""
         assigned = self.splits()
@@ -259,6 +263,7 @@ class ExportTask(AnyExport, PublishedTask):
         said = {
             "classes": [vars(each) for each in self.class_list],
             "split": self.split,
+            "absent": self.absent(),
             "left_out": {one.name: one.why for one in self.found[1]},
             "max_doubt": self.parts[0].export_terms.max_doubt,
         }
@@ -368,8 +373,6 @@ class ExportDataset(ExportTask):
 
     def splits(self) -> dict[str, str]:
         """As it was asked for; by shares, sequences keep the split that they have in the export that lies there."""
-        from stages.exchange.outgoing.joining import splits_of_export
-
         names = {(one.dataset, one.seq): one.name for one in self.wanted}
         listed = splits.listed_in(
             self.split,
@@ -377,9 +380,20 @@ class ExportDataset(ExportTask):
                 names[one.dataset, one.seq] for one in self._of_list(path) if (one.dataset, one.seq) in names
             ],
         )
-        there = splits_of_export(self.target(), self.split)
-        before = {names[each]: split for each, split in there.items() if each in names}
+        before = {names[each]: split for each, split in self._splits_before().items() if each in names}
         return splits.assign([one.name for one in self.wanted], self.split, listed, before)
+
+    def absent(self) -> Sequence[Json]:
+        """By data set and name."""
+        there = {(one.dataset, one.seq) for one in self.wanted}
+        gone = sorted((*each, split) for each, split in self._splits_before().items() if each not in there)
+        return [{"sequence": seq, "dataset": dataset, "split": split} for dataset, seq, split in gone]
+
+    def _splits_before(self) -> Mapping[tuple[str, str], str]:
+        """By shares, what the export of this name has; lists say it anew each time."""
+        from stages.exchange.outgoing.joining import splits_of_export
+
+        return {} if "=" in self.split or not self.split else splits_of_export(self.target(), self.split)
 
     def target(self) -> Path:
         """Beside other exports."""

@@ -217,6 +217,29 @@ def test_a_sequence_keeps_its_split_when_another_one_of_its_name_joins(two: Proj
     assert {name: split_of(f"set_{name}") for name in ("toy", "other")} == before
 
 
+def test_a_sequence_that_was_left_out_comes_back_to_its_split(two: Project) -> None:
+    data, outputs = two.folder / "data" / "set", two.folder / "outputs"
+    for name in ("a", "b", "c"):
+        shutil.copytree(two.frames, two.frames.with_name(name))
+        shutil.copytree(two.scribble_file.parent, data / "Scribbles" / name)
+        shutil.copytree(two.root, outputs / name)
+        scribbles = data / "Scribbles" / name / two.scribble_file.name
+        scribbles.write_text(json.dumps({**json.loads(scribbles.read_text()), "sequence": name}))
+
+    def splits_of(*names: str) -> dict[str, str]:
+        (two.folder / "list.txt").write_text("".join(f"{name}\n" for name in names))
+        make(_dataset(two, list=str(two.folder / "list.txt"), format="csv", split="0.5/0.5"))
+        said = json.loads((outputs / "exports/one/export.json").read_text())
+        return {each["name"]: each["split"] for each in said["sequences"]}
+
+    before = splits_of("a", "b", "toy", "other")
+    gone = next(name for name, split in before.items() if split == "val")
+    stayed = [name for name in before if name != gone]
+    assert splits_of(*stayed) == {name: before[name] for name in stayed}
+    assert splits_of(*stayed, "c")["c"] == "val"  # the place that is free
+    assert splits_of(*stayed, "c", gone)[gone] == "val"
+
+
 def test_a_source_that_nothing_would_be_read_from_is_refused(two: Project, caplog: pytest.LogCaptureFixture) -> None:
     source = str(two.folder / "films")
     with pytest.raises(InputError, match="found --source without --size source, expected both"):

@@ -32,10 +32,14 @@ _PIECE: Final = 1 << 20
 
 
 def splits_of_export(folder: Path, spec: str) -> dict[tuple[str, str], str]:
-    """Data set and sequence -> split in an export that lies there, if it was asked for in the same words; else none."""
+    """Data set and sequence -> split in an export that lies there, if it was asked for in the same words; else none.
+
+    Also of sequences that have been in it, and were left out since: what was trained on must not come back for tests.
+    """
     try:
         said = read_json(folder / EXPORT_JSON)
-        there = {(each["dataset"], each["sequence"]): each["split"] for each in said["sequences"]}
+        had = [*said["sequences"], *said.get("absent", [])]
+        there = {(each["dataset"], each["sequence"]): each["split"] for each in had}
         return there if said["split"] == spec else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
