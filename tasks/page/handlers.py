@@ -142,6 +142,16 @@ class Handler(Guarded):
         """Take a piece of the body; Tornado counts."""
         self.body += chunk
 
+    def is_known(self, tag: str, cache: str) -> bool:
+        """Say what version this is; whether the browser has it, and is answered so."""
+        self.set_header("ETag", f'"{tag}"')
+        self.set_header("Cache-Control", cache)
+        if self.check_etag_header():
+            self.set_status(304)
+            self.finish()
+            return True
+        return False
+
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """See `Page.work`."""
         return await self.application.work(function, *arguments)

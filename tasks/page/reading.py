@@ -66,16 +66,6 @@ class AboutSequences(Handler):
             raise Refusal(400, f"found {text[:40]!r} as {name}, expected a whole number in {low}..{high}")
         return int(text)
 
-    def is_known(self, tag: str, cache: str) -> bool:
-        """Say what version this is; whether the browser has it, and is answered so."""
-        self.set_header("ETag", f'"{tag}"')
-        self.set_header("Cache-Control", cache)
-        if self.check_etag_header():
-            self.set_status(304)
-            self.finish()
-            return True
-        return False
-
 
 class InboxLines(AboutSequences):
     """`GET /api/inbox?page=0&dataset=D&name=N`."""

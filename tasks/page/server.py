@@ -11,7 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from stages.core.errors import InputError
-from tasks.page import drawing, events, handlers, reading
+from tasks.page import drawing, events, handlers, reading, shell
 from tasks.page.events import EventfulPage
 from tasks.page.handlers import MOST_BYTES
 from tasks.page.security import Access
@@ -29,9 +29,10 @@ _OWN: Final = ("127.0.0.1", "::1")
 
 def page_of(access: Access, sequences: Sequences) -> EventfulPage:
     """The application with all its handlers."""
-    return EventfulPage(
-        [("/api/session", handlers.Session), *reading.HANDLERS, *drawing.HANDLERS, *events.HANDLERS], access, sequences
-    )
+    served: list[Any] = [("/api/session", handlers.Session)]
+    for part in (shell, reading, drawing, events):
+        served += part.HANDLERS
+    return EventfulPage(served, access, sequences)
 
 
 def listen(port: int, host: str = "") -> list[socket.socket]:
