@@ -183,7 +183,7 @@ class ExportTask(AnyExport, PublishedTask):
                 "in; no other has a source besides its pictures: leave --source out"
             )
         for part in parts:
-            check_endings(self.form, way_of(self.form, terms), part.seq, part.material.names)
+            check_endings(self.form, way_of(self.form, terms), part.seq, part.described.names)
         if terms.max_doubt != "auto":
             return parts
         return [part.clone(max_doubt=f"{self._auto(parts):.6f}") for part in parts]
@@ -193,7 +193,7 @@ class ExportTask(AnyExport, PublishedTask):
         from stages.exchange.outgoing.doubtful import auto_max_doubt, verdicts
         from stages.exchange.outgoing.label_maps import judged_frames
 
-        materials = [part.material for part in parts]
+        materials = [part.described for part in parts]
         judged = [verdicts(judged_frames(each), len(each.names), None) for each in materials]
         return auto_max_doubt(verdict.doubt for each in judged for verdict in each)
 

@@ -101,7 +101,7 @@ class ExportPart(AnyExport, StageTask):
         return {
             "masks": self._result().content,
             "frames": load_manifest(self.root / results.FRAMES).content,
-            "names": self.material.digest,
+            "names": self.described.digest,
             "sequence": self.called,
             "format": [self.format, self.form.version],
             "terms": self.terms_of_part.given(),
@@ -124,7 +124,7 @@ class ExportPart(AnyExport, StageTask):
         if self.export_terms.unknown_soft is None:
             return 0
         silent = [part.frames for part, task in self._soft_masks[1].items() if not task.tells_disagreement()]
-        rows = judged_frames(self.material) if silent else []
+        rows = judged_frames(self.described) if silent else []
         return len({row.frame for row in rows if row.agreement < 1 and any(row.frame in each for each in silent)})
 
     @property
@@ -154,7 +154,16 @@ class ExportPart(AnyExport, StageTask):
 
     @property
     def material(self) -> "Material":
-        """The sequence."""
+        """The sequence, with the source that its pictures are taken from.
+
+        Raises:
+            InputError: see `found_source`.
+        """
+        return replace(self.described, source=self.found_source)
+
+    @property
+    def described(self) -> "Material":
+        """The sequence, as far as it is known without its source: what is there already does not need that any more."""
         from stages.exchange.outgoing.material import Material
 
         paths = paths_of(self.place)
@@ -171,7 +180,6 @@ class ExportPart(AnyExport, StageTask):
             classes=tuple(ExportedClass(*each) for each in json.loads(self.classes)),
             anchor_masks={frame: task.target() for frame, task in self._soft_masks[0].items()},
             tracks={segment: task.target() for segment, task in self._soft_masks[1].items()},
-            source=self.found_source,
         )
 
     def share(self, split: str) -> "Share":

@@ -62,6 +62,10 @@ def test_masks_and_pictures_have_the_size_of_the_video(tmp_path: Path):
 
     code, said = _export(project, "--source", str(moved))
     assert code == 0, said
+    moved.rename(moved.with_name("moved again.mp4"))
+    for there in ((), ("--source", str(moved))):
+        code, said = _export(project, *there)
+        assert (code, "it has moved" in said) == (0, False), "what is up to date needs no video"
     masks = project.root / "export/png/train/masks/toy"
     gained = []
     for index in range(12):
