@@ -34,14 +34,15 @@ class ImportPrompts(ScribbledTask):
         from stages.formats.prompts_json import read_prompts
         from stages.steps.carry_out import carry_out
         from stages.steps.prompts import draw_all
+        from stages.steps.seen import seen_in
         from tasks.scribbles import drawn_in
 
         luigi_hooks.end_with_parent()
         self.enter()
         now = self.snapshot
         prompts = read_prompts(Path(self.source), now.paths.name, now.frame_count)
-        drawn = drawn_in(now)
-        change = draw_all(drawn, prompts, now.video)
+        drawn, names = drawn_in(now), [path.name for path in now.frame_files]
+        change = draw_all(drawn, prompts, now.video, seen_in(self.root, self.scribbles, names))
         if change.frames:
             removed = carry_out(self.root, now.request_terms, drawn, change)
             for line in change.said:

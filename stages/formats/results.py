@@ -47,18 +47,25 @@ def result_file(folder: Path, name: str) -> Path:
     return folder / f"{Path(name).stem}.png"
 
 
-def result_seen(root: Path, scribble_set: str, names: Sequence[str]) -> Manifest | None:
-    """The manifest of the result that people see, if it was made from this scribble set and of these frames.
+def result_seen(root: Path, scribble_set: str, names: Sequence[str]) -> tuple[Path, Manifest] | None:
+    """The folder and the manifest of the masks that people see, if they were made from this set and of these frames.
+
+    While there are provisional ones, it is these: they are newer than a result that lies beside them.
 
     Args:
         root: the sequence's folder of results.
         scribble_set: the set's name.
         names: the file name of every frame.
     """
-    manifest = read_manifest(root / MASKS)
-    if manifest is None or manifest.key.get("names") != [*names]:
-        return None
-    return manifest if manifest.run.get("options", {}).get("scribbles") == scribble_set else None
+    for folder in (root / PROVISIONAL, root / MASKS):
+        manifest = read_manifest(folder)
+        if (
+            manifest is not None
+            and manifest.key.get("names") == [*names]
+            and manifest.run.get("options", {}).get("scribbles") == scribble_set
+        ):
+            return folder, manifest
+    return None
 
 
 def anchors_of_result(manifest: Manifest) -> list[int]:

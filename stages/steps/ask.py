@@ -1,6 +1,5 @@
 """Asking people for scribbles, and reading what they painted."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from stages.core.errors import InputError, StageError
+from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
@@ -30,11 +29,11 @@ from stages.formats.paintings import (
     of_set,
 )
 from stages.formats.pictures import encoded
-from stages.formats.requests import asked_by, frames_asked_for, note_requests, note_suggestions, suggested_frames
-from stages.formats.results import MASKS, result_file, result_seen
+from stages.formats.requests import asked_by, note_requests, note_suggestions, suggested_frames
 from stages.formats.scribbles import ScribbleSet, check_video, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
 from stages.steps.legend import draw_legend
+from stages.steps.seen import A_CORRECTION, seen_in
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,7 @@ def look_at_painted(
     """Read every painted picture that waits, and change nothing; its strokes replace the frame's former ones.
 
     A mask says all of its frame: strokes that were painted beside it are kept, and not read.
-    What is painted on a frame of a complete result is a correction of it, unless people were asked for the frame, or it
-    is annotated already by other strokes than such. A second painting corrects what the first one has made.
+    What is painted may correct what people see of the frame, see `stages.steps.seen`.
 
     Args:
         root: the sequence's folder of results.
@@ -133,8 +131,7 @@ def look_at_painted(
     check_video(scribble_file, scribbles, Frames(frames), [index for index in before if index not in painted])
     name = scribble_file.stem
     everything = of_set(root, name, before, frames, asked_by(root))
-    answers, result = frames_asked_for(root, name), result_seen(root, name, [path.name for path in frames])
-    seen = result.digests if result is not None else {}
+    seen = seen_in(root, name, [path.name for path in frames])
     for index, (path, *others) in painted.items():
         if index >= len(frames):
             raise InputError(f"{path}: the video has the frames 0 to {len(frames) - 1}. Rename or delete the picture.")
@@ -151,12 +148,10 @@ def look_at_painted(
             ]
             continue
         lines = () if is_declared_empty(path) else strokes_from_png(path, frames[index], said.append)
-        is_correction = lines and (index in scribbles.corrects or index not in answers.union(before))
-        corrects = seen.get(result_file(Path(), frames[index].name).name, "") if is_correction else ""
+        corrects = seen.corrected_by(scribbles, index) if lines else ""
         scribbles = merge(scribbles, index, lines, pixel_digest(read_frame(frames[index])), corrects)
         said.append(
-            f"frame {index}: {_listed(scribbles.frame(index))}, from {path.name}"
-            + "; a correction: objects without a stroke keep the masks that they have" * bool(corrects)
+            f"frame {index}: {_listed(scribbles.frame(index))}, from {path.name}" + f"; {A_CORRECTION}" * bool(corrects)
         )
         said += [
             f"frame {index}: {other.name} was painted, too, but not saved last: it is kept, and not read"
@@ -181,16 +176,14 @@ def read_painted(
     """
     digests = digests_of(path for paths in painted.values() for path in paths)
     found = look_at_painted(root, scribble_file, scribbles, painted, frames)
-    merged = scribbles
+    merged, seen = scribbles, seen_in(root, scribble_file.stem, [path.name for path in frames])
     if scribble_file.exists():
         merged = read_scribbles(scribble_file, scribbles.sequence, len(frames))
     stroked = painted.keys() - found.masks
     for index in sorted(stroked):
         corrects = found.scribbles.corrects.get(index, "")
         if corrects:
-            keep_seen(
-                scribble_file, index, _published(result_file(root / MASKS, frames[index].name), corrects), corrects
-            )
+            keep_seen(scribble_file, index, seen.content(index), corrects)
         lines = found.scribbles.frame(index).lines
         merged = merge(merged, index, lines, found.scribbles.frame_digests[index], corrects)
     files.sweep_beside(scribble_file)
@@ -212,17 +205,6 @@ def _mask(path: Path, scribble_file: Path, scribbles: ScribbleSet, video: Frames
     what = f"object{'s' * (len(ids) > 1)} {', '.join(ids)}" if ids else "nothing is there"
     said.append(f"frame {index}: {what}, a whole mask, from {path.name}")
     return labels
-
-
-def _published(mask: Path, digest: str) -> bytes:
-    """The bytes of a mask of the result, as they were published."""
-    content = mask.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise StageError(
-            f"{mask}: found another content than was published, expected the mask that strokes correct; "
-            "`lis verify --repair` removes what is damaged, and the next run makes it again"
-        )
-    return content
 
 
 def _listed(drawn: FrameScribbles) -> str:

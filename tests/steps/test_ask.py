@@ -14,6 +14,7 @@ from PIL import Image
 from stages.core.errors import InputError, StageError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles, Line
+from stages.formats import manifest
 from stages.formats.files import publishing, sha256
 from stages.formats.frames import pixel_digest, read_frame
 from stages.formats.given_masks import given_frames, read_given, read_seen
@@ -121,13 +122,13 @@ def test_asking_again_leaves_what_was_painted_in_place_and_takes_away_what_is_as
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def published(root: Path, frames: list[Path], **options: str) -> None:
+def published(root: Path, frames: list[Path], stage: str = "masks", **options: str) -> None:
     """A result of these frames: object 2 everywhere."""
-    with publishing(root / "masks") as folder:
+    with publishing(root / stage) as folder:
         for path in frames:
             write_mask(folder / path.name, np.full((HEIGHT, WIDTH), 2, np.uint8))
         key, run = {"names": [path.name for path in frames]}, {"options": {"scribbles": "001", **options}}
-        publish(folder, root / "masks", stage="masks", key=key, weights={}, objects=[2], run=run)
+        publish(folder, root / stage, stage=stage, key=key, weights={}, objects=[2], run=run)
 
 
 def test_strokes_on_a_frame_of_the_result_correct_it(
@@ -146,6 +147,29 @@ def test_strokes_on_a_frame_of_the_result_correct_it(
     paint(root, frames[1], 1, row=6)
     with pytest.raises(StageError, match=r"00001\.png: found another content than was published"):
         read()
+
+
+def test_strokes_correct_provisional_masks_where_nobody_was_asked(
+    root: Path, frames: list[Path], file: Path, read: Callable[[], Reading]
+) -> None:
+    ask(root, TERMS, Plan(4, (0, 3), (3,)), frames)
+    published(root, frames)
+    write_mask(root / "masks" / "00001.png", np.zeros((HEIGHT, WIDTH), np.uint8))
+    published(root, frames, "provisional")
+    mask = sha256(root / "provisional" / "00001.png")
+    paint(root, frames[1], 1)
+    paint(root, frames[3], 3)
+    assert read().scribbles.corrects == {1: mask}, "people were asked for frame 3; the result is older"
+    assert read_seen(file, 1, mask, (WIDTH, HEIGHT)).min() == 2
+
+
+def test_masks_that_are_listed_in_a_file_of_their_own_are_corrected_too(
+    root: Path, frames: list[Path], read: Callable[[], Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "MOST_NAMED", 1)
+    published(root, frames)
+    paint(root, frames[1], 1)
+    assert read().scribbles.corrects == {1: sha256(root / "masks" / "00001.png")}
 
 
 @pytest.mark.parametrize("reason", ["asked for", "of another set", "of other frames"])

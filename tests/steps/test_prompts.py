@@ -1,20 +1,28 @@
 """Clicks and boxes as strokes, by the rules of EXPORT.md."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from stages.core.errors import InputError
+from stages.core.correction import correction
+from stages.core.errors import InputError, StageError
+from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles, Line, Point
-from stages.formats.given_masks import write_given
+from stages.formats.files import publishing, sha256
+from stages.formats.given_masks import read_seen, write_given
+from stages.formats.manifest import publish
+from stages.formats.masks import write_mask
 from stages.formats.objects_json import Objects
 from stages.formats.prompts_json import Box, Prompt
+from stages.formats.requests import note_requests
 from stages.formats.scribbles import ScribbleSet, read_scribbles, write_scribbles
-from stages.steps.amend import Drawn
+from stages.steps.amend import Amendment, Drawn
 from stages.steps.carry_out import carry_out
 from stages.steps.prompts import draw, draw_all
+from stages.steps.seen import A_CORRECTION, seen_in
 
 SIZE_WH = (200, 100)
 TERMS = {"scribbles": "001", "requests": 2, "placement": "eq1", "frame_count": 3}
@@ -126,3 +134,76 @@ def test_strokes_that_take_the_place_of_a_guess_are_none(tmp_path: Path) -> None
     later = Drawn(drawn.file, guessed.scribbles, Objects(), [])
     clicked = draw_all(later, {1: (prompt(1, (0.5, 0.5)),)}, Video())  # type: ignore[arg-type]
     assert clicked.scribbles.from_boxes == {}
+
+
+def published(root: Path, folder: str, names: list[str], **options: str) -> Path:
+    """Masks of these frames that people see: object 1 on the left, object 2 on the right."""
+    ids = np.full((100, 200), 2, np.uint8)
+    ids[:, :60] = 1
+    root.mkdir(exist_ok=True)
+    with publishing(root / folder) as place:
+        for name in names:
+            write_mask(place / name, ids)
+        run = {"options": {"scribbles": "001", **options}}
+        publish(place, root / folder, stage=folder, key={"names": names}, weights={}, objects=[1, 2], run=run)
+    return root / folder
+
+
+NAMES = ["00000.png", "00001.png", "00002.png"]
+
+
+@pytest.mark.parametrize("folder", ["masks", "provisional"])
+def test_prompts_on_a_frame_of_what_people_see_correct_it(tmp_path: Path, folder: str) -> None:
+    root, file = tmp_path / "outputs", tmp_path / "001.json"
+    masks = published(root, folder, NAMES)
+    write_scribbles(file, ScribbleSet("dog", 3, {0: FrameScribbles((Line(1, ((0.5, 0.5),)),))}))
+    clicked = {index: (prompt(1, (0.5, 0.5)),) for index in (0, 1)}
+
+    def once_more() -> Amendment:
+        drawn = Drawn(file, read_scribbles(file, "dog", 3), Objects(), [])
+        return draw_all(drawn, clicked, Video(), seen_in(root, "001", NAMES))  # type: ignore[arg-type]
+
+    change = once_more()
+    former = "frame 0: 1 point and 0 boxes; in the place of what was drawn there before"
+    assert change.said == (former, f"frame 1: 1 point and 0 boxes; {A_CORRECTION}")
+    carry_out(root, TERMS, Drawn(file, read_scribbles(file, "dog", 3), Objects(), []), change)
+    after = read_scribbles(file, "dog", 3)
+    assert after.corrects == {1: sha256(masks / "00001.png")}
+    seen = read_seen(file, 1, after.corrects[1], SIZE_WH)
+    assert correction(after.frame(1), seen, heeds_masks=True).kept == (2,), "nobody has said anything of object 2"
+    write_mask(masks / "00001.png", np.zeros((100, 200), np.uint8))
+    with pytest.raises(StageError, match="found another content than was published"):
+        once_more()
+    shutil.rmtree(masks)
+    published(root, folder, NAMES, more="another one")
+    assert once_more().frames == (), "the same once more is nothing, whatever was made of it"
+
+
+def test_prompts_on_a_frame_that_was_asked_for_annotate_it(tmp_path: Path) -> None:
+    root = tmp_path / "outputs"
+    published(root, "provisional", NAMES)
+    note_requests(root, TERMS, Plan(3, (0, 1), (1,)), NAMES)
+    drawn = Drawn(tmp_path / "001.json", ScribbleSet("dog", 3), Objects(), [])
+    change = draw_all(drawn, {1: (prompt(1, (0.5, 0.5)),)}, Video(), seen_in(root, "001", NAMES))  # type: ignore[arg-type]
+    assert change.scribbles.corrects == {}
+
+
+def test_the_surroundings_of_a_box_say_nothing_of_masks_that_stay(tmp_path: Path) -> None:
+    seen = np.zeros((100, 200), np.uint8)
+    seen[10:90, 110:150] = 2
+    lines = draw([prompt(1, box=BOX)], SIZE_WH, seen).lines
+    assert corners(lines) == [
+        [0.196, 0.195, 0.55, 0.195],
+        [0.196, 0.705, 0.55, 0.705],
+        [0.196, 0.195, 0.196, 0.705],
+    ]
+
+
+@pytest.mark.parametrize(("x_px", "refused"), [(101.9, True), (102.1, False)])
+def test_points_of_two_objects_on_one_place_are_refused(x_px: float, refused: bool) -> None:
+    clicked = [prompt(1, (x_px / 200, 0.5), (0.2, 0.2)), prompt(2, (0.5, 0.5))]
+    if not refused:
+        draw(clicked, SIZE_WH)
+        return
+    with pytest.raises(InputError, match=r"positive point \[.*\] of object 1 1.9 px .* of object 2, expected more"):
+        draw(clicked, SIZE_WH)
