@@ -3,14 +3,16 @@
 import sys
 import webbrowser
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
 
 import rich_click as click
 
 from stages.core.errors import InputError
 from tasks.runtime.options import setting
 
-_PORT = 8765
-_ROOTS = ("data_root", "outputs_root", "weights_root", "scribbles_root")
+_PORT: Final = 8765
+_ROOTS: Final = ("data_root", "outputs_root", "weights_root", "scribbles_root")
 
 
 @click.command(hidden=True)
@@ -54,13 +56,13 @@ def annotate(
     if seq:
         sequences.task(seq)
     sockets = server.listen(port, host or "")
-    place = origin or f"http://{host or '127.0.0.1'}:{port}"
+    place = (origin or f"http://{host or '127.0.0.1'}:{port}") + "/" + (f"?{urlencode({'seq': seq})}" if seq else "")
     if host:
         may = "look at" if read_only else "look at, and scribble on,"
         _tell(f"whoever reaches {place} and has the token may {may} everything in {sequences.data_root}")
-    _tell(f"{place}/   (its token: {token_file})" if token_file else f"{place}/#{token}")
+    _tell(f"{place}   (its token: {token_file})" if token_file else f"{place}#{token}")
     if opens:
-        webbrowser.open(f"{place}/#{token}")
+        webbrowser.open(f"{place}#{token}")
     server.serve(server.page_of(access, sequences), sockets)
     return 0
 

@@ -68,6 +68,12 @@ class _Place(NamedTuple):
         given = self.snapshot.given.get(self.frame)
         return base_of(self.snapshot.scribbles, given.digest if given else "", self.frame)
 
+    @property
+    def in_set(self) -> dict[str, Any]:
+        """What the set says of the frame: for whoever begins a draft, or has to decide between both."""
+        drawn = replace(self.new(), lines=self.snapshot.scribbles.frame(self.frame).lines)
+        return {"base": self.base, "lines": as_json(drawn)["lines"], "given": self.frame in self.snapshot.given}
+
     def new(self) -> Draft:
         """A draft that is begun now."""
         return Draft(self.snapshot.paths.name, self.file.stem, self.frame, base=self.base)
@@ -127,7 +133,7 @@ class OneDraft(AboutDrafts):
     """`/api/seq/S/set/N/draft/I`."""
 
     async def get(self, seq: str, scribble_set: str, index: str) -> None:
-        """The draft; where there is none, what the set says of the frame, for whoever begins one."""
+        """The draft, and what the set says of the frame; that alone where there is none."""
         await self.say_version(self._found, seq, self.dataset, scribble_set, int(index))
 
     async def put(self, seq: str, scribble_set: str, index: str) -> None:
@@ -143,10 +149,9 @@ class OneDraft(AboutDrafts):
         at = self.place(*place)
         draft = read_draft(at.file, at.frame)
         if draft is None:
-            drawn = replace(at.new(), lines=at.snapshot.scribbles.frame(at.frame).lines)
-            in_set = {"base": at.base, "lines": as_json(drawn)["lines"], "given": at.frame in at.snapshot.given}
-            raise NotThereError(f"found no draft of frame {at.frame}", **in_set)
-        return _shown(draft)
+            raise NotThereError(f"found no draft of frame {at.frame}", in_set=at.in_set)
+        tag, found = _shown(draft)
+        return tag, {**found, "in_set": at.in_set}
 
     def _written(
         self, seq: str, dataset: str, scribble_set: str, index: int, seen: str, body: bytes

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
 from stages.core.errors import InputError
 from tasks.page import drawing, events, handlers, reading, shell
@@ -44,7 +43,9 @@ def listen(port: int, host: str = "") -> list[socket.socket]:
     found: list[socket.socket] = []
     for address in [host] if host else _OWN:
         try:
-            found += bind_sockets(port, address)
+            family, *_, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+            found.append(socket.create_server(where[:2], family=family, backlog=128))
+            found[-1].setblocking(False)
         except OSError as error:
             if found and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 continue  # no IPv6 here
