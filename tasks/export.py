@@ -158,6 +158,7 @@ class ExportTask(AnyExport, PublishedTask):
         Raises:
             InputError: what was asked for cannot be.
         """
+        from stages.exchange.outgoing.joining import check_called
         from stages.exchange.outgoing.pictures import check_endings, way_of
 
         terms = self.export_terms
@@ -183,6 +184,7 @@ class ExportTask(AnyExport, PublishedTask):
                 "in; no other has a source besides its pictures: leave --source out"
             )
         for part in parts:
+            check_called(part.called)
             check_endings(self.form, way_of(self.form, terms), part.seq, part.described.names)
         if terms.max_doubt != "auto":
             return parts

@@ -60,6 +60,8 @@ class ExportPart(AnyExport, StageTask):
     result = luigi.Parameter(description="folder of masks that is taken")
     classes = luigi.Parameter(description="the export's classes: JSON, a list of id, name, supercategory")
     stage = results.EXPORT_PARTS
+    version = 2
+    """1 took a part of some names for the split's place."""
     reads_soft_masks = True
 
     def modules(self) -> tuple[str, ...]:

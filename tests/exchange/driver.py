@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from stages.exchange.outgoing.format import Format
-from stages.exchange.outgoing.part import PartReader, PartWriter
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter
 from stages.exchange.outgoing.terms import Terms
 from tests.exchange.adversarial import Sample
 
@@ -50,7 +50,7 @@ def export(
             reader = PartReader(place)
             parts[split].append(reader)
             for path, content in reader.files():
-                put(folder / path.replace("{split}", split), content)
+                put(folder / path.replace(SPLIT, split), content)
             if pictures:
                 _draw(form, sample, split, folder, terms)
     form.join(parts, Shared(folder), terms)
@@ -72,6 +72,6 @@ def tree(folder: Path) -> dict[str, bytes]:
 def _draw(form: Format, sample: Sample, split: str, folder: Path, terms: Terms) -> None:
     for frame in sample.frames():
         if frame.picture is not None:
-            path = folder / form.picture_path(sample.sequence, frame, terms).replace("{split}", split)
+            path = folder / form.picture_path(sample.sequence, frame, terms).replace(SPLIT, split)
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(frame.picture()).save(path)

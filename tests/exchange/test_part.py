@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from stages.exchange.outgoing.part import PartReader, PartWriter, as_json
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter, as_json
 
 
 def _filled(folder: Path) -> PartReader:
     folder.mkdir()
     with PartWriter(folder) as part:
         part.head({"sequence": "mein Hund"})
-        part.add("labels/{split}/a.txt", "ä\n")
+        part.add(f"labels/{SPLIT}/a.txt", "ä\n")
         part.record("images", {"id": 1, "score": 1 / 3})
         part.add("masks/a.png", b"\x89PNG")
         part.record("images", {"id": 2, "name": "<b>\"'"})
@@ -19,7 +19,7 @@ def _filled(folder: Path) -> PartReader:
 def test_what_was_written_is_read_in_order(tmp_path: Path) -> None:
     part = _filled(tmp_path / "one")
     assert part.head == {"sequence": "mein Hund"}
-    assert [*part.files()] == [("labels/{split}/a.txt", "ä\n".encode()), ("masks/a.png", b"\x89PNG")]
+    assert [*part.files()] == [(f"labels/{SPLIT}/a.txt", "ä\n".encode()), ("masks/a.png", b"\x89PNG")]
     assert [*part.records("images")] == [{"id": 1, "score": 0.333333}, {"id": 2, "name": "<b>\"'"}]
     assert [*part.records("nothing")] == []
 

@@ -18,7 +18,7 @@ from stages.exchange.outgoing.format import WHOLE_FRAME, ExportedFrame, Exported
 from stages.exchange.outgoing.handed_out import digest_of
 from stages.exchange.outgoing.label_maps import Labelled, LabelMaps, judged_frames
 from stages.exchange.outgoing.material import Material
-from stages.exchange.outgoing.part import PartReader, PartWriter, as_json
+from stages.exchange.outgoing.part import PartReader, PartWriter, as_json, check_path
 from stages.exchange.outgoing.terms import Terms
 from stages.formats import files
 from stages.formats.frames import read_frame
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     frame: int
     name: str
     exported_as: str
-    """Where its picture lies, or would lie; `{split}` stands for the split. Empty if the frame is dropped."""
+    """Where its picture lies, or would lie; `SPLIT` stands for the split. Empty if the frame is dropped."""
     doubt: float
     kept: bool
     why: str
@@ -183,6 +183,7 @@ class _Encoding:
             self.counts.cut_px += found.cut_px
             if self.form.has_pictures:
                 exported_as = self.form.picture_path(self.sequence, frame, self.terms)
+                check_path(exported_as)
         else:
             self.counts.drop("doubt" if why.startswith("object ") else why)
         entry = Entry(frame.index, frame.name, exported_as, frame.doubt, frame.is_kept, why, labels_sha256)

@@ -168,7 +168,7 @@ class Format(Protocol):
         return 8_000
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
-        """Where a kept frame's picture lies in the export: relative, with `/`; `{split}` stands for the split."""
+        """Where a kept frame's picture lies in the export: relative, with `/`; `SPLIT` stands for the split."""
         ...
 
     def encode(
@@ -176,7 +176,7 @@ class Format(Protocol):
     ) -> None:
         """Write a sequence's share. Frames come once, in order, and are read as they are asked for: keep none.
 
-        Files are added to the part under their paths in the export, where `{split}` stands for the split; they are
+        Files are added to the part under their paths in the export, where `SPLIT` stands for the split; they are
         there before `join`. Records go to streams of the format's own names.
         """
         ...

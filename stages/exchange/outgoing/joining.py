@@ -11,24 +11,41 @@ from stages.exchange.encodings.documents import csv_line
 from stages.exchange.outgoing.at_source import source_frames
 from stages.exchange.outgoing.export import SEQUENCE, Counts, entries_of
 from stages.exchange.outgoing.format import Format, SharedFiles
+from stages.exchange.outgoing.handed_out import HANDED_OUT
 from stages.exchange.outgoing.material import Material, Source
-from stages.exchange.outgoing.part import Measured, PartReader
+from stages.exchange.outgoing.part import SPLIT, Measured, PartReader
 from stages.exchange.outgoing.pictures import Placing, way_of
+from stages.exchange.outgoing.sheet import SHEET
 from stages.exchange.outgoing.splits import SPLITS
 from stages.exchange.outgoing.terms import Pictures, Terms
 from stages.formats import files
 from stages.formats.json_files import read_json
+from stages.formats.manifest import LIST, MANIFEST
 
 EXPORT_JSON: Final = "export.json"
 SCHEMA: Final = 1
 FRAMES_CSV: Final = "frames.csv"
 README: Final = "README.txt"
-SPLIT: Final = "{split}"
-"""What stands for the split in the paths of a part."""
+_OWN_FILES: Final = frozenset(
+    name.casefold()
+    for name in (EXPORT_JSON, FRAMES_CSV, README, MANIFEST, LIST, HANDED_OUT, SHEET, "labels.txt", "cutouts.csv")
+)
 _COLUMNS: Final = ("sequence", "frame", "name", "exported_as", "split", "width", "height", "doubt", "kept", "why")
 _PIXELS_OF_480P: Final = 854 * 480
 _PIECE: Final = 1 << 20
 """Characters that are written at once."""
+
+
+def check_called(name: str) -> None:
+    """See that a sequence can be called so in an export: in some formats it is a folder beside the export's own files.
+
+    Raises:
+        InputError: one of these has the name.
+    """
+    if name.casefold() in _OWN_FILES:
+        raise InputError(
+            f"found a sequence called {name!r}, expected no name of a file that exports have; rename the sequence"
+        )
 
 
 def splits_of_export(folder: Path, spec: str) -> dict[tuple[str, str], str]:

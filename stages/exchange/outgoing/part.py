@@ -17,15 +17,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from stages.core.errors import InputError
 from stages.formats import files
 from stages.formats.files import GrowingFile
 
+SPLIT: Final = "//split//"
+"""What stands for the split in the paths of a part: nothing that sequences or pictures can be called."""
 _HEAD: Final = "part.json"
 _FILES: Final = "files.zip"
 _MEASURED: Final = "measured.json"
 _NO_DATE: Final = (1980, 1, 1, 0, 0, 0)
 _PACKED: Final = (".png", ".jpg")
 """What is compressed already."""
+_LONGEST_BYTES: Final = 255
+"""Of a file's name, on all disks."""
 
 
 def as_json(value: Any) -> str:
@@ -62,6 +67,24 @@ class Measured:
         self.worst = min(self.worst, other.worst)
 
 
+def check_path(path: str) -> None:
+    """See that a path of an export can be one.
+
+    Args:
+        path: below the export's folder, with `/`; `SPLIT` stands for the split.
+
+    Raises:
+        InputError: a name in it is too long.
+    """
+    for name in path.replace(SPLIT, "train").split("/"):
+        if (size := len(name.encode(errors="surrogateescape"))) > _LONGEST_BYTES:
+            raise InputError(
+                f"found the name '{name[:40]}...' of {size} bytes for a file of the export, expected {_LONGEST_BYTES} "
+                "at most, which is what disks take; shorten the names of the sequence or of its pictures, or export in "
+                "another format"
+            )
+
+
 class PartWriter:
     """Takes what a format writes of one sequence; a context, closed at the end."""
 
@@ -77,9 +100,13 @@ class PartWriter:
         """Add a file of the export.
 
         Args:
-            path: below the export's folder, with `/`; `{split}` stands for the split.
+            path: below the export's folder, with `/`; `SPLIT` stands for the split.
             content: bytes, or text that is written as UTF-8.
+
+        Raises:
+            InputError: see `check_path`.
         """
+        check_path(path)
         if self._zip is None:
             file: Any = self._stack.enter_context(files.growing(self._folder / _FILES))
             self._zip = self._stack.enter_context(zipfile.ZipFile(_WithoutFlush(file), "w", allowZip64=True))
@@ -140,7 +167,7 @@ class PartReader:
                 yield from (json.loads(line) for line in lines)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """The files it adds to the export, with their paths there (`{split}` as it is), in order."""
+        """The files it adds to the export, with their paths there (`SPLIT` as it is), in order."""
         path = self._folder / _FILES
         if path.exists():
             with zipfile.ZipFile(path) as archive:

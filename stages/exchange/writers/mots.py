@@ -23,7 +23,7 @@ from stages.exchange.outgoing.format import (
     Loss,
     SharedFiles,
 )
-from stages.exchange.outgoing.part import PartReader, PartWriter
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter
 from stages.exchange.outgoing.terms import Terms
 from stages.formats.pictures import encoded
 
@@ -155,7 +155,7 @@ def _seqinfo(sequence: ExportedSequence) -> str:
 
 
 def _folder(sequence: ExportedSequence) -> str:
-    return f"MOTS-{{split}}/{sequence.name}"
+    return f"MOTS-{SPLIT}/{sequence.name}"
 
 
 def _stem(frame: ExportedFrame) -> str:

@@ -11,7 +11,7 @@ from stages.exchange.outgoing.format import (
     SharedFiles,
     picture_name,
 )
-from stages.exchange.outgoing.part import PartReader, PartWriter
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter
 from stages.exchange.outgoing.terms import Terms
 from stages.formats.masks import indexed_png
 
@@ -34,7 +34,7 @@ class Png(Format):
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Under the source's name."""
-        return f"{{split}}/images/{sequence.name}/{picture_name(frame, terms)}"
+        return f"{SPLIT}/images/{sequence.name}/{picture_name(frame, terms)}"
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms
@@ -43,7 +43,7 @@ class Png(Format):
         for frame in frames:
             if frame.labels is not None:
                 stem = PurePosixPath(frame.name).stem
-                part.add(f"{{split}}/masks/{sequence.name}/{stem}.png", indexed_png(frame.labels))
+                part.add(f"{SPLIT}/masks/{sequence.name}/{stem}.png", indexed_png(frame.labels))
 
     def join(self, parts: Mapping[str, Sequence[PartReader]], shared: SharedFiles, terms: Terms) -> None:
         """Nothing is shared."""

@@ -12,7 +12,7 @@ import numpy as np
 from stages.exchange.encodings.documents import listed, opened
 from stages.exchange.encodings.run_lengths import compress, run_lengths
 from stages.exchange.outgoing.format import WHOLE_FRAME, ExportedFrame, ExportedSequence, Format, Loss, SharedFiles
-from stages.exchange.outgoing.part import PartReader, PartWriter, as_json
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter, as_json
 from stages.exchange.outgoing.terms import Terms
 
 _ROWS: Final = "rows"
@@ -32,7 +32,7 @@ class SaV(Format):
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """By its place in the video, which is its place in the list: dropped frames have no picture."""
-        return f"{{split}}/img/{sequence.name}/{frame.index:05d}.jpg"
+        return f"{SPLIT}/img/{sequence.name}/{frame.index:05d}.jpg"
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms

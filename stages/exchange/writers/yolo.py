@@ -14,7 +14,7 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.exchange.encodings.border_rings import Ring, border_ring
 from stages.exchange.outgoing.format import ExportedFrame, ExportedSequence, Format, Loss, SharedFiles, picture_name
-from stages.exchange.outgoing.part import PartReader, PartWriter
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter
 from stages.exchange.outgoing.terms import Terms
 
 _INSIDE: Final = 0.4
@@ -43,7 +43,7 @@ class Yolo(Format):
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """In one folder a split, whatever the sequence."""
         suffix = PurePosixPath(picture_name(frame, terms)).suffix
-        return f"images/{{split}}/{_stem(sequence, frame)}{suffix}"
+        return f"images/{SPLIT}/{_stem(sequence, frame)}{suffix}"
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms
@@ -69,7 +69,7 @@ class Yolo(Format):
                 if masks % _MEASURED_EVERY == 0:
                     part.measured(_iou(mask, filled(fractions, sequence.size_wh)))
                 masks += 1
-            part.add(f"labels/{{split}}/{_stem(sequence, frame)}.txt", "".join(f"{row}\n" for row in rows))
+            part.add(f"labels/{SPLIT}/{_stem(sequence, frame)}.txt", "".join(f"{row}\n" for row in rows))
             part.record("stems", _stem(sequence, frame))
         part.head({"sequence": sequence.name, "classes": [each.name for each in sequence.classes]})
 

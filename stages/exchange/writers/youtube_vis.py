@@ -20,7 +20,7 @@ from stages.exchange.outgoing.format import (
     SharedFiles,
     picture_name,
 )
-from stages.exchange.outgoing.part import PartReader, PartWriter, as_json
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter, as_json
 from stages.exchange.outgoing.terms import Terms
 
 _NAMES: Final = "names"
@@ -43,7 +43,7 @@ class YoutubeVis(Format):
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Under the source's name."""
-        return f"{{split}}/JPEGImages/{sequence.name}/{picture_name(frame, terms)}"
+        return f"{SPLIT}/JPEGImages/{sequence.name}/{picture_name(frame, terms)}"
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms

@@ -6,7 +6,7 @@ from typing import Any
 from stages.exchange.encodings.documents import keyed, opened, separated
 from stages.exchange.outgoing.format import ExportedFrame, ExportedSequence, Format, Loss, SharedFiles
 from stages.exchange.outgoing.indexed_frames import check_unknown, encode_indexed, frames_of, stem_of, write_objects
-from stages.exchange.outgoing.part import PartReader, PartWriter, as_json
+from stages.exchange.outgoing.part import SPLIT, PartReader, PartWriter, as_json
 from stages.exchange.outgoing.terms import Terms
 
 
@@ -28,13 +28,13 @@ class YoutubeVos(Format):
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """By its number among those that are kept."""
-        return f"{{split}}/JPEGImages/{sequence.name}/{stem_of(frame.number)}.jpg"
+        return f"{SPLIT}/JPEGImages/{sequence.name}/{stem_of(frame.number)}.jpg"
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms
     ) -> None:
         """A PNG a frame."""
-        encode_indexed(sequence, frames, part, terms, f"{{split}}/Annotations/{sequence.name}")
+        encode_indexed(sequence, frames, part, terms, f"{SPLIT}/Annotations/{sequence.name}")
 
     def join(self, parts: Mapping[str, Sequence[PartReader]], shared: SharedFiles, terms: Terms) -> None:
         """A list of objects a split, and one of all."""
