@@ -3,6 +3,8 @@
     page:    {"watch": [{"sequence": "dog", "dataset": "set", "set": "001"}]}     in the place of what it watched before
     server:  {"event": "run", "sequence": "dog", ..., "running": true, "percent": 40, "tasks": ["tracks/00002-00005"]}
              {"event": "changed", "sequence": "dog", ..., "what": ["drafts", "set"]}
+    page:    {"here": {"sequence": "dog", "dataset": "set", "set": "001", "frame": 12, "name": "anna"}}
+    server:  {"event": "here", "sequence": "dog", ..., "frame": 12, "name": "anna"}     to the others who watch it
              {"error": "found no ..."}
 
 A WebSocket, since a browser keeps six connections a host for all tabs together: six open streams would block the rest.
@@ -10,13 +12,14 @@ A WebSocket, since a browser keeps six connections a host for all tabs together:
 
 import asyncio
 import json
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from stages.core.errors import InputError, LisError
+from stages.core.errors import LisError
 from stages.formats.json_files import parse_json
-from tasks.page.following import LOOK_EVERY_S, Follower, Watched
+from tasks.page.following import LOOK_EVERY_S, Follower, Watched, named
 from tasks.page.handlers import Guarded
 from tasks.page.reading import LabellingPage
 from tasks.page.security import Access
@@ -25,6 +28,18 @@ from tasks.runtime.mistakes import explain
 
 _MOST_WATCHED: Final = 50
 _FIELDS: Final = ("sequence", "dataset", "set")
+_LONGEST_NAME: Final = 200
+_EXPECTED: Final = (
+    f'{{"watch": [{{"sequence": "...", "dataset": "...", "set": "..."}}]}}, {_MOST_WATCHED} at most, or "here"'
+)
+
+
+class _Here(NamedTuple):
+    """Where somebody is."""
+
+    at: Watched
+    frame: int
+    name: str
 
 
 class EventfulPage(LabellingPage):
@@ -79,12 +94,18 @@ class Events(Guarded, WebSocketHandler):
         self.application.listeners.discard(self)
 
     async def on_message(self, message: str | bytes) -> None:
-        """Take what it watches; a mistake is told, and the rest of the message holds."""
-        try:
-            wanted = _wanted(message)
-        except InputError as error:
-            self.tell({"error": str(error)})
-            return
+        """Take what it watches, or where somebody is; a mistake is told."""
+        said = _understood(message)
+        if isinstance(said, _Here):
+            for each in self.application.listeners - {self}:
+                if said.at in each.watched:
+                    each.tell({"event": "here", **named(said.at), "frame": said.frame, "name": said.name})
+        elif said is None:
+            self.tell({"error": f"found a message that is not understood, expected {_EXPECTED}"})
+        else:
+            await self._watch(said)
+
+    async def _watch(self, wanted: Iterable[Watched]) -> None:
         found = set()
         for each in wanted:
             try:
@@ -102,21 +123,26 @@ class Events(Guarded, WebSocketHandler):
             self.application.listeners.discard(self)
 
 
-def _wanted(message: str | bytes) -> list[Watched]:
+def _understood(message: str | bytes) -> "list[Watched] | _Here | None":
+    """What a page says; None: nothing that it could."""
     try:
-        listed = parse_json(message)["watch"] if isinstance(message, str) else None
-    except (ValueError, KeyError, TypeError):
-        listed = None
-    if not isinstance(listed, list) or len(listed) > _MOST_WATCHED or not all(map(_is_named, listed)):
-        raise InputError(
-            'found another message, expected {"watch": [{"sequence": "...", "dataset": "...", "set": "..."}]} with '
-            f"{_MOST_WATCHED} entries at most"
-        )
-    return [Watched(*(each[name] for name in _FIELDS)) for each in listed]
+        said = parse_json(message) if isinstance(message, str) else None
+    except ValueError:
+        return None
+    match said:
+        case {"watch": [*listed]} if len(listed) <= _MOST_WATCHED and all(map(_names, listed)):
+            return [_watched(each) for each in listed]
+        case {"here": {"frame": int(frame), "name": str(name)} as at} if _names(at) and len(name) <= _LONGEST_NAME:
+            return _Here(_watched(at), frame, name)
+    return None
 
 
-def _is_named(entry: object) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in _FIELDS)
+def _names(entry: object) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(field), str) for field in _FIELDS)
+
+
+def _watched(entry: Mapping[str, str]) -> Watched:
+    return Watched(*(entry[field] for field in _FIELDS))
 
 
 HANDLERS: Final = [("/api/events", Events)]

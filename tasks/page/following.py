@@ -99,7 +99,7 @@ class Follower:
                 changed = [what for what, stamp in stamps.items() if stamp != known.stamps[what]]
                 known.stamps = stamps
                 if changed:
-                    news.append((each, {"event": "changed", **_named(each), "what": changed}))
+                    news.append((each, {"event": "changed", **named(each), "what": changed}))
         return news
 
 
@@ -109,7 +109,7 @@ def _run_news(watched: Watched, root: Path) -> dict[str, Any]:
     last = runs[-1].exit_code if runs else None
     return {
         "event": "run",
-        **_named(watched),
+        **named(watched),
         "running": running,
         "host": work.host if work else "",
         "pid": work.pid if work else 0,
@@ -120,7 +120,8 @@ def _run_news(watched: Watched, root: Path) -> dict[str, Any]:
     }
 
 
-def _named(watched: Watched) -> dict[str, str]:
+def named(watched: Watched) -> dict[str, str]:
+    """As a page says it."""
     return {"sequence": watched.sequence, "dataset": watched.dataset, "set": watched.scribble_set}
 
 

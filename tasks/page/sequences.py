@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.core.errors import InputError
 from stages.formats import results
+from stages.formats.files import takes_files
 from stages.formats.layout import datasets_in, find_sequence
 from stages.formats.manifest import read_manifest
 from stages.formats.objects_json import as_json
@@ -115,6 +116,7 @@ def described(task: RefineSequence) -> dict[str, Any]:
         "sets": sets_in(snapshot.scribble_file.parent),
         "objects": [as_json(each) for each in known.listed.values()],
         "objects_fault": fault,
+        "writable": takes_files(snapshot.scribble_file.parent),
         "holder": locks.holder(root) if locks.is_taken(root) else "",
         "contents": _contents(root, plan.anchors),
     }

@@ -106,10 +106,34 @@ class TestEvents(PageCase):
 
         self.io_loop.run_sync(talk, timeout=20)
 
+    def test_where_others_are_is_a_hint(self) -> None:
+        here = {"sequence": "toy", "dataset": "set", "set": "001", "frame": 7, "name": "<b>anna</b>"}
+
+        async def talk() -> None:
+            anna, berta = await self.listen(), await self.listen()
+            for wire in (anna, berta):
+                await wire.write_message(WATCH)
+                assert json.loads(str(await wire.read_message()))["event"] == "run"
+            await anna.write_message(json.dumps({"here": {**here, "set": "002"}}))
+            await anna.write_message(json.dumps({"here": here}))
+            assert json.loads(str(await berta.read_message())) == {"event": "here", **here}
+            await anna.write_message("x")
+            assert "error" in json.loads(str(await anna.read_message())), "it is not told what it has said itself"
+            for wire in (anna, berta):
+                wire.close()
+
+        self.io_loop.run_sync(talk, timeout=20)
+
     def test_messages_that_are_none_are_told(self) -> None:
         other = [{"sequence": "dog", "dataset": "", "set": "001"}, {"sequence": "../x", "dataset": "", "set": ""}]
         messages: list[str | bytes] = ["", "{", "[]", "7", "{}", '{"watch": 7}', '{"watch": [7]}', '{"watch": [{}]}']
-        messages += ["[" * 5000, b"\xff", json.dumps({"watch": [other[0]] * 51})]
+        messages += [
+            "[" * 5000,
+            b"\xff",
+            '{"here": 7}',
+            json.dumps({"here": {**other[0], "frame": "1", "name": "a"}}),
+            json.dumps({"watch": [other[0]] * 51}),
+        ]
         messages += [json.dumps({"watch": [each]}) for each in other]
 
         async def talk() -> None:

@@ -86,7 +86,12 @@ class TestReading(Reads):
     def test_a_sequence(self) -> None:
         found = self.found("/api/seq/toy")
         assert (found["frame_count"], found["size"], found["anchors"]) == (12, [128, 96], [2, 5, 8, 11])
-        assert found["names"][3] == "00003.png" and found["sets"] == ["001"] and found["holder"] == ""
+        assert (
+            found["names"][3] == "00003.png"
+            and found["sets"] == ["001"]
+            and found["holder"] == ""
+            and found["writable"]
+        )
         assert set(found["contents"]) == {"masks", *(f"anchor_masks/{i:05d}" for i in (2, 5, 8, 11))}
         assert self.found("/api/seq/toy?dataset=set") == found
 
