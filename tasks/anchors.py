@@ -10,6 +10,7 @@ import luigi
 from stages.core.errors import InputError
 from stages.formats import results
 from stages.formats.files import delete, sha256, write
+from stages.formats.given_for import check_given_for
 from stages.formats.given_masks import read_given, read_seen
 from stages.formats.manifest import Json
 from stages.formats.scribbles import check_video
@@ -131,6 +132,7 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         if self.given is not None:
             if scribbles.lines:
                 self.note(f"frame {self.frame}: the given mask holds, the strokes on it are kept and not used")
+            check_given_for(now.scribble_file, now.paths.name, now.video, [self.frame])
             return take_given(folder, self._given_labels(folder, self.given))
         check_video(now.scribble_file, now.scribbles, now.video, [self.frame])
         if self.frame not in now.scribbles.corrects:

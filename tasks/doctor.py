@@ -16,6 +16,7 @@ from stages.core.masks import ids_in
 from stages.core.words import how_long
 from stages.formats.files import existing, free_mib, takes_files
 from stages.formats.frames import read_frame
+from stages.formats.given_for import check_given_for
 from stages.formats.given_masks import read_given, read_seen
 from stages.formats.links import followed
 from stages.formats.paintings import check_names
@@ -85,6 +86,7 @@ def look_at_strokes(task: RefineSequence) -> "Reading":
     now = task.snapshot
     check_names(task.root, now.frame_count)
     check_video(now.scribble_file, now.scribbles, now.video, now.scribbles.annotated)
+    check_given_for(now.scribble_file, now.paths.name, now.video, now.given)
     names = [path.name for path in now.frame_files]
     given = {i: read_given(mask.path, now.video.size_wh, frame=names[i]) for i, mask in now.given.items()}
     for index, digest in now.scribbles.corrects.items():

@@ -97,7 +97,7 @@ class ImportMasks(ScribbledTask):
                 logger.info("%s: %s", self.seq, line)
             logger.info("%s: %s (--list: nothing was changed)", self.seq, outcome(found))
         else:
-            give(found, target, self.progress)
+            give(found, target, self.snapshot.video, self.progress)
             next_step = shlex.join(["lis", "refine", *["--"] * self.seq.startswith("-"), self.seq])
             self.note(outcome(found) + f"; run `{next_step}`" * bool(found.arrivals or found.given))
         luigi_hooks.tell_command(counts(found, 0 if self.list else len(found.arrivals)))

@@ -13,6 +13,7 @@ from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
 from stages.formats import files
 from stages.formats.frames import Frames, pixel_digest, read_frame
+from stages.formats.given_for import note_given_for
 from stages.formats.given_masks import keep_seen, read_given, write_given
 from stages.formats.manifest import Json
 from stages.formats.object_ids import check_ids, ids_in_use, ids_of
@@ -189,6 +190,8 @@ def read_painted(
     files.sweep_beside(scribble_file)
     for index, labels in found.masks.items():
         write_given(scribble_file, index, labels)
+    if found.masks:
+        note_given_for(scribble_file, {index: pixel_digest(read_frame(frames[index])) for index in found.masks})
     if stroked:
         write_scribbles(scribble_file, merged)
     note_read(root, scribble_file.stem, digests)

@@ -13,6 +13,7 @@ from typing import Final
 
 from stages.core.errors import StageError
 from stages.formats import files, paintings, requests
+from stages.formats.given_for import given_for, note_given_for
 from stages.formats.given_masks import REMOVED, keep_seen, write_given
 from stages.formats.manifest import Json
 from stages.formats.masks import encoded_mask
@@ -47,11 +48,15 @@ def carry_out(root: Path, terms: Json, drawn: Drawn, change: Amendment) -> Path 
             paintings.take_away(picture, [digests[picture.name]])
         if change.taken_back:
             requests.decline(root, terms, change.taken_back)
+        pictures_of_masks = given_for(drawn.file) if change.masks else {}
         for index, labels in change.masks.items():
             if labels is None:
                 files.delete(drawn.given[index])
             else:
                 write_given(drawn.file, index, labels)
+        if pictures_of_masks:
+            stay = pictures_of_masks.keys() - {index for index, labels in change.masks.items() if labels is None}
+            note_given_for(drawn.file, {index: pictures_of_masks[index] for index in sorted(stay)})
         scribbles = _keep_all_seen(drawn, change)
         if change.objects is not None:
             write_objects(drawn.file.parent, scribbles.sequence, scribbles.frame_count, change.objects)

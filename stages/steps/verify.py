@@ -15,6 +15,7 @@ from stages.formats.dataset_json import DATASET_JSON
 from stages.formats.files import delete, delete_empty, is_litter, sha256
 from stages.formats.frames import Frames, list_frames
 from stages.formats.frames_json import FramesJson
+from stages.formats.given_for import given_for
 from stages.formats.given_masks import MASKS, given_frames, read_given, read_seen, seen_copy
 from stages.formats.layout import SequencePaths
 from stages.formats.log import LOG
@@ -143,6 +144,7 @@ def _given_masks(folder: Path, video: Frames, looked: Looked) -> Iterator[Findin
     """Read the masks that people gave."""
     try:
         given = given_frames(folder.with_suffix(".json"))
+        given_for(folder.with_suffix(".json"))
     except InputError as error:
         yield Finding(Fault.INPUT, folder, str(error))
         return

@@ -45,7 +45,7 @@ def test_a_mask_that_was_corrected_in_a_tool_is_given_and_no_other(tool: str, tm
     found = look(reader_of(tool), source, target, Wishes())
     assert (found.looked_at, [each.frame for each in found.arrivals]) == (5, [3])
     assert found.said == []
-    give(found, target)
+    give(found, target, [np.zeros((*target.size_wh[::-1], 3), np.uint8)] * 5)
     assert [*given_frames(target.scribble_file)] == [3]
     given = read_given(given_frames(target.scribble_file)[3], target.size_wh)
     assert np.array_equal(given, corrected), "byte for byte"

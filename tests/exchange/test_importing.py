@@ -18,12 +18,16 @@ from stages.exchange.incoming.importing import Findings, Target, Wishes, counts,
 from stages.exchange.incoming.matching import FrameNames
 from stages.exchange.readers.png import READER
 from stages.formats import files
+from stages.formats.given_for import check_given_for
 from stages.formats.given_masks import given_frames, masks_folder, read_given
 from stages.formats.masks import read_mask, write_mask
 
 T = TypeVar("T")
 SIZE_WH = (32, 24)
 COUNT = 8
+
+
+VIDEO = [np.full((*SIZE_WH[::-1], 3), index, np.uint8) for index in range(COUNT)]
 
 
 def truth(index: int) -> np.ndarray:
@@ -73,7 +77,7 @@ def test_only_what_was_corrected_comes_back(target: Target, source: Path) -> Non
         "frame 5 (00005.jpg): 16 pixels differ, objects: 1, 2",
     ]
     assert not target.scribble_file.parent.exists()
-    give(found, target)
+    give(found, target, VIDEO)
     given = given_frames(target.scribble_file)
     assert [*given] == [2, 5]
     assert (read_given(given[5], SIZE_WH) == corrected(5)).all()
@@ -100,7 +104,7 @@ def test_what_a_killed_run_has_not_given_the_next_one_gives(
             super().rename(source, target)
 
     found = look(READER, source, target, Wishes())
-    process = multiprocessing.get_context("fork").Process(target=give, args=(found, target))
+    process = multiprocessing.get_context("fork").Process(target=give, args=(found, target, VIDEO))
     with monkeypatch.context() as patch:
         patch.setattr(files, "disk", Killed())
         process.start()
@@ -110,7 +114,7 @@ def test_what_a_killed_run_has_not_given_the_next_one_gives(
     assert [*given_frames(target.scribble_file)] == [2] and len([*folder.glob(".*")]) == 1
     found = look(READER, source, target, Wishes())
     assert outcome(found) == "1 of 8 frames differs, 1 anchor; 1 more was given before"
-    give(found, target)
+    give(found, target, VIDEO)
     assert [*given_frames(target.scribble_file)] == [2, 5] and not [*folder.glob(".*")]
 
 
@@ -127,7 +131,7 @@ def test_what_came_of_it_is_counted_and_how_far_it_is_is_told(target: Target, so
         yield from items
 
     found = look(READER, source, target, Wishes(), progress)
-    give(found, target, progress)
+    give(found, target, VIDEO, progress)
     assert passed == [COUNT, 2]
     assert counts(found, 2) == {
         "frames": {
@@ -156,12 +160,12 @@ def test_without_a_result_everything_comes_in(target: Target, source: Path) -> N
 
 
 def test_what_was_given_before_is_kept_and_the_same_is_not_given_twice(target: Target, source: Path) -> None:
-    give(look(READER, source, target, Wishes()), target)
+    give(look(READER, source, target, Wishes()), target, VIDEO)
     former = given_frames(target.scribble_file)[2].read_bytes()
     write_mask(source / "00002.png", truth(3))
     found = look(READER, source, target, Wishes())
     assert (frames_of(found), found.given) == ([2], [5])
-    give(found, target)
+    give(found, target, VIDEO)
     kept = [*(target.scribble_file.parent / "removed").rglob("*.png")]
     assert [path.read_bytes() for path in kept] == [former]
 
@@ -286,7 +290,7 @@ def test_one_mask_that_cannot_be_used_keeps_all_of_them_out(
 def test_a_disk_that_refuses_leaves_what_was_there(
     target: Target, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give(look(READER, source, target, Wishes(frames=frozenset({2}))), target)
+    give(look(READER, source, target, Wishes(frames=frozenset({2}))), target, VIDEO)
     before = {path: path.read_bytes() for path in target.scribble_file.parent.rglob("*.png")}
     write_mask(source / "00002.png", truth(3))
     found = look(READER, source, target, Wishes())
@@ -300,7 +304,7 @@ def test_a_disk_that_refuses_leaves_what_was_there(
 
     monkeypatch.setattr(files, "disk", Full())
     with pytest.raises(StageError, match="No space left"):
-        give(found, target)
+        give(found, target, VIDEO)
     monkeypatch.undo()
     after = {
         path: path.read_bytes() for path in target.scribble_file.parent.rglob("*.png") if "removed" not in path.parts
@@ -334,3 +338,15 @@ def test_jpegs_are_refused_and_a_palette_in_another_order_is_understood(target: 
     picture.save(turned / "00002.png")
     (only,) = look(READER, turned, target, Wishes()).arrivals
     assert (only.labels(SIZE_WH) == corrected(2)).all()
+
+
+def test_what_is_given_remembers_its_pictures(target: Target, source: Path) -> None:
+    file = target.scribble_file
+    give(look(READER, source, target, Wishes()), target, VIDEO)
+    check_given_for(file, "dog", VIDEO, [2, 5])
+    other = [*VIDEO[:5], VIDEO[0], *VIDEO[6:]]
+    with pytest.raises(InputError, match=r"001\.masks: found masks of another video: on the frames 5 they were given"):
+        check_given_for(file, "dog", other, [5])
+    check_given_for(file, "dog", other, [2])
+    give(look(READER, source, target, Wishes()), target, other)
+    check_given_for(file, "dog", other, [2, 5])

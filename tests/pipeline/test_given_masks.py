@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.formats.frames import pixel_digest
+from stages.formats.given_for import note_given_for
 from stages.formats.given_masks import write_given
 from stages.formats.masks import read_mask
 from tasks import RefineSequence
@@ -38,6 +40,18 @@ def test_masks_alone_make_a_result_without_any_segmenter(project: Project) -> No
     assert rows_of(project, 8) == ["8,1,1.000000,,given,,,841"], "the disc has left"
     assert not project.scribble_file.exists()
     assert project.task(RefineSequence, placement="given", segmenter="fbrs:resnet34_dh128").complete()
+
+
+@pytest.mark.slow
+def test_masks_that_were_given_for_another_video_are_told(project: Project) -> None:
+    give(project, 2)
+    note_given_for(project.scribble_file, {2: pixel_digest(project.clip.frame(2))})
+    project.run("RefineSequence", "--placement", "given")
+    assert "anchor_masks/00002" in project.ran()
+    Image.fromarray(project.clip.frame(2)[::-1]).save(project.frames / "00002.png")
+    output = project.run("RefineSequence", "--placement", "given", expect=30)
+    assert "001.masks: found masks of another video: on the frames 2 they were given for other pictures" in output
+    assert "anchor_masks/00002" not in project.ran()
 
 
 @pytest.mark.slow

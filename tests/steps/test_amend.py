@@ -11,6 +11,7 @@ from PIL import Image
 
 from stages.core.errors import InputError
 from stages.core.strokes import FrameScribbles, Line
+from stages.formats.given_for import given_for, note_given_for
 from stages.formats.given_masks import given_frames, keep_seen, read_given, write_given
 from stages.formats.masks import encoded_mask
 from stages.formats.objects_json import read_objects
@@ -282,3 +283,11 @@ def test_what_cannot_be_is_said_in_one_line(scene: Scene, change: object, messag
     with pytest.raises(InputError, match=message) as caught:
         change(scene.drawn())  # type: ignore[operator]
     assert "\n" not in str(caught.value)
+
+
+def test_masks_with_other_ids_are_for_the_same_pictures(scene: Scene) -> None:
+    note_given_for(scene.file, {3: "a" * 64})
+    scene.do(rename(scene.drawn(), 2, 9))
+    assert given_for(scene.file) == {3: "a" * 64}
+    scene.do(remove_frames(scene.drawn(), [3]))
+    assert given_for(scene.file) == {}

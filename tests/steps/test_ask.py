@@ -17,6 +17,7 @@ from stages.core.strokes import FrameScribbles, Line
 from stages.formats import manifest
 from stages.formats.files import publishing, sha256
 from stages.formats.frames import pixel_digest, read_frame
+from stages.formats.given_for import given_for
 from stages.formats.given_masks import given_frames, read_given, read_seen
 from stages.formats.manifest import publish
 from stages.formats.masks import write_mask
@@ -361,6 +362,7 @@ def test_a_mask_is_given_with_the_set_and_goes_before_strokes(
     assert "frame 1: 00001.strokes.png is there, too: the mask goes before it; it is kept, and not read" in found.said
     assert {index: path.name for index, path in given_frames(file).items()} == {1: "00001.png"}
     np.testing.assert_array_equal(read_given(given_frames(file)[1], (WIDTH, HEIGHT)), labels(2))
+    assert given_for(file) == {1: pixel_digest(read_frame(frames[1]))}
     annotated = {*read_scribbles(file, "toy", 4).annotated, *given_frames(file)}
     assert annotated == {0, 1, 2}
     assert not pending(root, "001", annotated, frames)

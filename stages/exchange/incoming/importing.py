@@ -6,7 +6,7 @@ Only frames come back whose mask is another one than that of the result: a perso
 
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,14 @@ import numpy as np
 
 from stages.core.errors import InputError
 from stages.core.progress import Progress, silent
-from stages.core.types import LabelMap
+from stages.core.types import Frame, LabelMap
 from stages.exchange.incoming.composing import Objects, compose
 from stages.exchange.incoming.matching import FrameNames, match
 from stages.exchange.incoming.protocol import Picture, Reader
 from stages.exchange.outgoing.handed_out import digest_of
 from stages.formats import files
+from stages.formats.frames import pixel_digest
+from stages.formats.given_for import note_given_for
 from stages.formats.given_masks import given_frames, masks_folder, read_given, write_given
 from stages.formats.masks import read_mask
 from stages.formats.object_ids import ids_of
@@ -180,11 +182,11 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes, progress:
     return found
 
 
-def give(found: Findings, target: Target, progress: Progress = silent) -> list[Path]:
+def give(found: Findings, target: Target, video: Sequence[Frame], progress: Progress = silent) -> list[Path]:
     """Write what comes in beside the scribble set: all of it, or, if the disk refuses, nothing.
 
-    A run that was killed at it has given some of its masks, whole ones; the next one finds these given, and gives the
-    others.
+    It is noted which pictures of the video the masks are for, also of those that were given already. A run that was
+    killed at it has given some of its masks, whole ones; the next one finds these given, and gives the others.
 
     Raises:
         StageError: the disk refuses.
@@ -198,6 +200,9 @@ def give(found: Findings, target: Target, progress: Progress = silent) -> list[P
         for each in progress(found.arrivals, len(found.arrivals)):
             written.append(folder / f"{each.frame:05d}.png")
             write_given(target.scribble_file, each.frame, each.labels(target.size_wh))
+        given = sorted({*found.given, *(each.frame for each in found.arrivals)})
+        if given:
+            note_given_for(target.scribble_file, {index: pixel_digest(video[index]) for index in given})
     except BaseException:
         for path in written:
             with suppress(OSError):
