@@ -168,6 +168,7 @@ class ExportTask(AnyExport, PublishedTask):
                 f"found --for-correction with the format {self.format}, expected one of a tool to draw in, which "
                 f"`lis import-masks` takes back: {', '.join(formats.CORRECTED_IN)}"
             )
+        self.form.check_classes(self.class_list, terms)
         classes = json.dumps([[each.id, each.name, each.supercategory] for each in self.class_list])
         parts = [
             self.clone(

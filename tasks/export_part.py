@@ -14,7 +14,7 @@ from stages.core.plan import Segment
 from stages.exchange.outgoing import formats
 from stages.exchange.outgoing.format import ExportedClass, Format
 from stages.exchange.outgoing.terms import Terms
-from stages.formats import results
+from stages.formats import requests, results
 from stages.formats.frames_json import FramesJson
 from stages.formats.manifest import Json, Manifest, check_files, load_manifest
 from tasks.anchors import AnchorMask
@@ -87,6 +87,14 @@ class ExportPart(AnyExport, StageTask):
         }
 
     @property
+    def _declined(self) -> list[int]:
+        """Frames that nobody wants to draw on, if the worst ones are to be chosen."""
+        if not self.for_correction:
+            return []
+        refine = as_made(self.clone(RefineSequence), self.result)
+        return sorted(requests.declined_frames(self.root, refine.snapshot.request_terms))
+
+    @property
     def terms_of_part(self) -> Terms:
         """What was asked for, as far as a part depends on it: of pictures, their names."""
         terms = self.export_terms
@@ -108,6 +116,7 @@ class ExportPart(AnyExport, StageTask):
             "format": [self.format, self.form.version],
             "terms": self.terms_of_part.given(),
             "worst": self.for_correction,
+            **({"declined": self._declined} if self._declined else {}),
             "soft_masks": self._soft_masks_content(),
             "source": self._recorded.digest if self.size == "source" and self._recorded else "",
         }
@@ -182,6 +191,7 @@ class ExportPart(AnyExport, StageTask):
             classes=tuple(ExportedClass(*each) for each in json.loads(self.classes)),
             anchor_masks={frame: task.target() for frame, task in self._soft_masks[0].items()},
             tracks={segment: task.target() for segment, task in self._soft_masks[1].items()},
+            declined=tuple(self._declined),
         )
 
     def share(self, split: str) -> "Share":

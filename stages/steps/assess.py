@@ -207,7 +207,7 @@ def _drift(row: FrameQuality, anchors: Sequence[int], distance: int, keeps: floa
     if distance == 0:
         return 0.0, ""
     if math.isnan(row.agreement) or left is None or right is None:
-        return 1 - keeps**distance, f"carried {distance} frames from one side only"
+        return 1 - keeps**distance, f"carried {distance} frame{'s' * (distance != 1)} from one side only"
     lean = 0.5 + distance / (right - left)
     return 0.7 * (1 - row.agreement) * lean, f"forward and backward overlap by {row.agreement:.0%}"
 

@@ -24,23 +24,28 @@ def _choice(choices: tuple[str, ...], description: str) -> Any:
 
 
 class LimitParameter(luigi.Parameter):
-    """A number in [0, 1], or nothing; or, where that has a meaning, `auto`."""
+    """A number in [0, 1], or between 0 and `below`, or nothing; or, where that has a meaning, `auto`."""
 
-    def __init__(self, *args: Any, has_auto: bool = False, **kwargs: Any):
+    def __init__(self, *args: Any, below: float | None = None, has_auto: bool = False, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.below = below
         self.has_auto = has_auto
 
     def parse(self, x: str) -> str:
         """Accept what is one, and keep its digits."""
         try:
-            is_one = not x or (x == _AUTO and self.has_auto) or 0 <= float(x) <= 1
+            is_one = not x or (x == _AUTO and self.has_auto) or self._permits(float(x))
         except ValueError:
             is_one = False
         if not is_one:
             name = getattr(self, "_attribute_name", None) or "a parameter"
+            numbers = "from 0 to 1" if self.below is None else f"above 0 and below {self.below:g}"
             auto = ", or auto" * self.has_auto
-            raise ParameterException(f"{name}: {x!r} is not permitted: expected a number from 0 to 1{auto}")
+            raise ParameterException(f"{name}: {x!r} is not permitted: expected a number {numbers}{auto}")
         return x
+
+    def _permits(self, number: float) -> bool:
+        return 0 <= number <= 1 if self.below is None else 0 < number < self.below
 
 
 def _limit(description: str, **rules: Any) -> Any:
@@ -70,7 +75,7 @@ class ExportOptions:
     max_doubt = _limit("leave out frames with a doubt above it: 0 to 1, or auto", has_auto=True)
     unknown_objects = _limit("objects with a doubt above it become unknown: 0 to 1")
     unknown_band = _number(0, 10_000, "pixels so near to a boundary become unknown")
-    unknown_soft = _limit("soft masks so near to one half, or directions disagree: 0 to 0.5")
+    unknown_soft = _limit("pixels whose soft mask is so near to one half: above 0, below 0.5", below=0.5)
     band = _number(Terms.band, 10_000, "pixels around --unknown-objects that are unknown, too")
     unknown = _choice(
         ("auto", "crowd", "none"),

@@ -86,6 +86,10 @@ class TestDoubt:
         assert [found[frame] for frame in range(9, -1, -1)] == sorted(found[frame] for frame in range(10))
         assert found[22] == pytest.approx(0.5), "12 frames away, without any agreement to learn from"
 
+    def test_one_frame_is_one_frame(self) -> None:
+        whys = {each.frame: each.why for each in judge(video(30, [10]), [10], names(30))}
+        assert (whys[9], whys[8]) == ("carried 1 frame from one side only", "carried 2 frames from one side only")
+
     def test_one_side_only_drifts_as_fast_as_the_object_does_elsewhere(self) -> None:
         slow = doubts(video(30, [0, 10], {range(11): 0.95}), [0, 10], 30)
         fast = doubts(video(30, [0, 10], {range(11): 0.40}), [0, 10], 30)

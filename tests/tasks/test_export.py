@@ -15,7 +15,7 @@ import rich_click as click
 from luigi.parameter import ParameterException
 
 from stages.core.errors import InputError, StageError
-from stages.formats import files
+from stages.formats import files, requests
 from stages.formats.manifest import MANIFEST
 from stages.steps.clean import Why
 from stages.steps.verify import verify_results
@@ -157,6 +157,21 @@ def test_a_limit_of_doubt_is_a_number(limit: str) -> None:
         luigi_hooks.task_of(["--module", "tasks", *command])
 
 
+@pytest.mark.parametrize("option", ["--unknown-soft", "--tolerance", "--unknown-band"])
+def test_what_no_option_can_be_is_refused_before_anything_is_looked_at(option: str) -> None:
+    value = "0.6" if option == "--unknown-soft" else "-1"
+    with pytest.raises(ParameterException, match=r"is not permitted|not in permitted range"):
+        luigi_hooks.task_of(
+            ["--module", "tasks", "ExportDataset", "--format", "coco", "--name", "x", f"{option}={value}"]
+        )
+
+
+def test_a_class_that_no_sequence_has_is_told_once_for_all_of_them(two: Project) -> None:
+    task = _dataset(two, format="mots", pictures="none", mots_class="objct")
+    with pytest.raises(InputError, match=r"found the class 'objct' for --mots-class, .* did you mean 'object'"):
+        task.requires()
+
+
 def test_parts_of_a_finished_export_can_be_cleaned_away(two: Project) -> None:
     make(_dataset(two))
     make(_dataset(two, name="two", segmentation="counts").requires()[1])
@@ -188,6 +203,20 @@ def test_a_sequence_alone_lies_with_its_results(two: Project) -> None:
         picture = two.root / f"export/png-for-correction/train/images/toy/{stem}.png"
         assert not picture.is_symlink()
         assert picture.read_bytes() == (two.frames / f"{stem}.png").read_bytes()
+
+
+def test_what_nobody_wants_to_draw_on_is_not_handed_out(two: Project) -> None:
+    def handed_out() -> set[int]:
+        make(two.task(ExportSequence, format="png", for_correction=2))
+        masks = (two.root / "export/png-for-correction/train/masks/toy").iterdir()
+        return {int(path.stem) for path in masks}
+
+    first = handed_out()
+    luigi.task_register.Register.clear_instance_cache()
+    requests.decline(two.root, two.task().snapshot.request_terms, [min(first)])
+    luigi.task_register.Register.clear_instance_cache()
+    assert len(handed_out()) == 2
+    assert min(first) not in handed_out()
 
 
 def test_nothing_to_export_is_an_error_that_says_why(two: Project) -> None:

@@ -108,7 +108,8 @@ def encode_sequence(
     limit = None if terms.max_doubt is None else float(terms.max_doubt)
     verdicts = doubtful.verdicts(judged, len(material.names), limit)
     if worst:
-        helping = {each.frame for each in suggest(judged, material.anchors, len(verdicts), worst)}
+        suggested = suggest(judged, material.anchors, len(verdicts), worst, material.declined)
+        helping = {each.frame for each in suggested}
         verdicts = _only(verdicts, helping, f"not among the {worst} frames whose correction helps most")
     if terms.makes_unknown and (terms.unknown == "none" or form.unknown == WHOLE_FRAME):
         kept = [index for index, each in enumerate(verdicts) if each.is_kept]

@@ -163,6 +163,14 @@ class Format(Protocol):
         """
         return
 
+    def check_classes(self, classes: Sequence[ExportedClass], terms: Terms) -> None:
+        """Refuse an export's list of classes that this format cannot have under these terms.
+
+        Raises:
+            InputError: it cannot.
+        """
+        return
+
     def mask_bytes(self, terms: Terms) -> int:
         """About what an object's mask of 854x480 pixels takes on the disk."""
         return 8_000

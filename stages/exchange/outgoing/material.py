@@ -39,6 +39,8 @@ class Material:
     """Frame -> the folder of its soft masks; there if they are needed."""
     tracks: Mapping[Segment, Path] = field(default_factory=dict)
     """Stretch -> the folder of its soft masks; there if they are needed."""
+    declined: tuple[int, ...] = ()
+    """Frames that nobody wants to draw on; known if frames are chosen to be corrected."""
     source: "Source | None" = None
     """What the pictures were imported from, if the export is to have its size."""
 

@@ -58,6 +58,10 @@ class Mots(Format):
                 "found --unknown crowd with the format mots, which has no crowds; leave it out: class 10 says it"
             )
 
+    def check_classes(self, classes: Sequence[ExportedClass], terms: Terms) -> None:
+        """As many as there are numbers, and the one that is to be judged among them."""
+        class_numbers(classes, terms.mots_class)
+
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """By its number, from 1."""
         return f"{_folder(sequence)}/img1/{_stem(frame)}.jpg"
