@@ -2,8 +2,9 @@
 
 import json
 import os
+import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,10 +17,10 @@ from stages.core.states import State
 from stages.exchange.outgoing import formats, splits
 from stages.exchange.outgoing.format import ExportedClass
 from stages.formats import results
-from stages.formats.files import sha256, sweep_beside
+from stages.formats.files import sweep_beside
 from stages.formats.frames_json import FramesJson
 from stages.formats.layout import list_datasets
-from stages.formats.manifest import LIST, MANIFEST, Json, digests_of, load_manifest
+from stages.formats.manifest import Json, load_manifest
 from stages.formats.names import check_name
 from tasks.choice import Chosen, check_named, choose, of_dataset
 from tasks.export_part import AnyExport, ExportPart, classes_of, objects_of
@@ -202,31 +203,13 @@ class ExportTask(AnyExport, PublishedTask):
 
     def requires(self) -> list[luigi.Task]:
         """The parts, unless the export is there: what they were may be cleaned away then."""
+        from stages.exchange.outgoing.drawn_in import check_nobodys_work
+
         if self.is_complete():
             return []
-        self._check_nobodys_work()
+        check_nobodys_work(self.target())
         self._check_room()
         return [*self.parts]
-
-    def _check_nobodys_work(self) -> None:
-        """Tools that save in place draw in an export: it must not be replaced then. Linked pictures are not theirs.
-
-        Raises:
-            InputError: a file in it is another one than was written, or new.
-        """
-        from stages.exchange.outgoing.joining import format_of_export
-
-        folder = self.target()
-        if format_of_export(folder) not in formats.CORRECTED_IN or not (folder / MANIFEST).exists():
-            return
-        written = dict(digests_of(folder, load_manifest(folder)))
-        there = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-        for path in sorted(path for path in there if path.name not in (MANIFEST, LIST)):
-            if written.get(path.relative_to(folder).as_posix()) != sha256(path):
-                raise InputError(
-                    f"{path}: found it changed since it was exported, expected no work in a folder that is to be made "
-                    f"anew; import it (`lis import-masks`) if that is not done, and move {folder} away"
-                )
 
     def _check_room(self) -> None:
         from stages.exchange.outgoing.joining import check_room
@@ -262,7 +245,11 @@ class ExportTask(AnyExport, PublishedTask):
 
         assigned = self.splits()
         shares = [part.share(assigned[part.called]) for part in self.parts]
-        self._say_what_is_noteworthy()
+        for one in self.found[1]:
+            self.note(f"left out: {one.name} ({one.why})")
+        notes = [*self._noteworthy()]
+        for line in notes:
+            self.note(line)
         said = {
             "classes": [vars(each) for each in self.class_list],
             "split": self.split,
@@ -270,7 +257,8 @@ class ExportTask(AnyExport, PublishedTask):
             "left_out": {one.name: one.why for one in self.found[1]},
             "max_doubt": self.parts[0].export_terms.max_doubt,
         }
-        join_parts(folder, shares, self.form, Asked(self.export_terms, said), self.progress)
+        for line in join_parts(folder, shares, self.form, Asked(self.export_terms, said, notes), self.progress).notes:
+            self.note(line)
         if self.for_correction:
             write_handed_out(folder, masks_of(shares), self.target())
         if self.report:
@@ -278,29 +266,30 @@ class ExportTask(AnyExport, PublishedTask):
             write_sheet(folder, sequences, self.parts[0].terms_of_part)
         return []
 
-    def _say_what_is_noteworthy(self) -> None:
-        """Sequences that are left out, the limit that `auto` came to, and what becomes of the classes' numbers."""
-        for one in self.found[1]:
-            self.note(f"left out: {one.name} ({one.why})")
+    def _noteworthy(self) -> Iterator[str]:
+        """What `auto` came to, what becomes of the classes' numbers and the like, a line each."""
         if untold := {part.called: count for part in self.parts if (count := part.frames_untold())}:
             counts = [f"{name}: {count}" for name, count in untold.items()]
-            self.note(
+            yield (
                 f"where both directions disagree is not known on {sum(untold.values())} frames ({_in_short(counts)}), "
                 "since a former version of LIS made their tracks, or an engine that does not tell; there "
                 "--unknown-soft goes by soft masks alone (docs/export.md says how to have it)"
             )
         if self.max_doubt == "auto":
-            self.note(f"--max-doubt auto: frames with a doubt above {self.parts[0].max_doubt} are left out")
+            yield (f"--max-doubt auto: frames with a doubt above {self.parts[0].max_doubt} are left out")
         if self.size == "source" and (are_all := [part.called for part in self.parts if not part.is_imported]):
-            self.note(f"--size source: as their pictures are, which no import has put there: {', '.join(are_all)}")
+            yield (f"--size source: as their pictures are, which no import has put there: {', '.join(are_all)}")
         numbered = ", ".join(f"{each.id} {each.name}" for each in self.class_list)
         if all(classes_of(self._place(one)) is None for one in self.wanted):
-            self.note(
+            yield (
                 f"classes: {numbered}, in the order of their names; one that is added later renumbers those behind it, "
                 "unless a classes.json of the data set fixes the numbers"
             )
         elif [each.id for each in self.class_list] != [*range(1, len(self.class_list) + 1)]:
-            self.note(f"classes: {numbered}, as classes.json has them; yolo and mots close the gaps")
+            yield (f"classes: {numbered}, as classes.json has them; yolo and mots close the gaps")
+        if self.for_correction:
+            called = shlex.quote(self.parts[0].seq) if len(self.parts) == 1 else "SEQ"
+            yield f"for correction: `lis import-masks {called} FOLDER` takes back what was corrected in this folder"
 
     def known_digest(self, path: Path) -> str | None:
         """Of a linked picture, as the results were made from it."""

@@ -82,5 +82,5 @@ def export(
         shares.append(Share(part, split, each.pictures, {}))
     target = folder / "export"
     target.mkdir()
-    counts = join_parts(target, shares, form, Asked(terms, said))
+    counts = join_parts(target, shares, form, Asked(terms, said)).counts
     return target, counts

@@ -15,6 +15,7 @@ from stages.exchange.outgoing.sheet import write_sheet
 from stages.exchange.outgoing.terms import Terms
 from stages.exchange.writers.coco import Coco
 from stages.exchange.writers.png import Png
+from stages.exchange.writers.yolo import Yolo
 from stages.formats.masks import read_mask
 from stages.formats.objects_json import NamedObject
 from tests.exchange.disk import BALL, DOG, export, material, squares
@@ -55,6 +56,24 @@ def test_an_object_has_no_pixel_where_a_person_says_that_it_is_not(tmp_path: Pat
     assert all(np.array_equal(written[index], np.where(maps[index] == 2, 0, maps[index])) for index in (1, 2, 3))
     assert counts.cut_px == sum(np.count_nonzero(maps[index] == 2) for index in (1, 2, 3))
     assert json.loads((folder / "export.json").read_text())["counts"]["cut_px"] == counts.cut_px
+
+
+def test_an_export_states_the_terms_in_force_and_what_to_know_of_it(tmp_path: Path) -> None:
+    gone = NamedObject(2, "ball 2", "ball", "#008000", first=0, last=0)
+    folder, counts = export(tmp_path, Yolo(), [material(tmp_path, objects=(DOG, gone))])
+    said = json.loads((folder / "export.json").read_text())
+    assert said["terms"] == {
+        "size": "frames", "pictures": "copy", "max_doubt": None, "unknown_objects": None, "unknown_band": 0,
+        "unknown_soft": None, "band": 3, "unknown": "", "tolerance": 0.0,
+    }  # fmt: skip
+    val, cut = said["notes"]
+    assert val.startswith("no split is called val: data.yaml names the pictures of train for it")
+    px = counts.cut_px
+    assert cut == f"cut: {px} pixels of objects on frames on which they cannot be, by objects.json (dog: {px})"
+    assert all(f"  {note}\n" in (folder / "README.txt").read_text() for note in (val, cut))
+    folder, _ = export(tmp_path / "coco", Coco(), [material(tmp_path / "coco")], Terms(segmentation="polygon"))
+    said = json.loads((folder / "export.json").read_text())
+    assert (said["terms"]["segmentation"], said["terms"]["unknown"], said["notes"]) == ("polygon", "crowd", [])
 
 
 def test_unknown_pixels_reach_a_format_that_can_say_them(tmp_path: Path) -> None:

@@ -193,9 +193,17 @@ def test_an_export_that_the_disk_has_no_room_for_is_refused_before_it_begins(
     assert not (two.root / "export_parts").exists()
 
 
-def test_a_sequence_alone_lies_with_its_results(two: Project) -> None:
+def test_a_sequence_alone_lies_with_its_results(two: Project, caplog: pytest.LogCaptureFixture) -> None:
+    told_in = ("README.txt", "export.json")
     task = two.task(ExportSequence, format="png", for_correction=2)
-    published = make(task)
+    with caplog.at_level("INFO", luigi_hooks.logger.name):
+        published = make(task)
+    for line in (
+        "classes: 1 object, in the order of their names; one that is added later renumbers those behind it",
+        "for correction: `lis import-masks toy FOLDER` takes back what was corrected in this folder",
+    ):
+        for told in (caplog.text, *((two.root / "export/png-for-correction" / name).read_text() for name in told_in)):
+            assert line in told
     assert published[-1] == "export/png-for-correction"
     masks = sorted(path.stem for path in (two.root / "export/png-for-correction/train/masks/toy").iterdir())
     assert len(masks) == 2

@@ -171,6 +171,10 @@ class Format(Protocol):
         """
         return
 
+    def notes(self, splits: Sequence[str]) -> Sequence[str]:
+        """What people should know of an export that has these splits, a line each."""
+        return ()
+
     def mask_bytes(self, terms: Terms) -> int:
         """About what an object's mask of 854x480 pixels takes on the disk."""
         return 8_000

@@ -17,7 +17,7 @@ from stages.exchange.outgoing.part import SPLIT, Measured, PartReader
 from stages.exchange.outgoing.pictures import Placing, way_of
 from stages.exchange.outgoing.sheet import SHEET
 from stages.exchange.outgoing.splits import SPLITS
-from stages.exchange.outgoing.terms import Pictures, Terms
+from stages.exchange.outgoing.terms import OF_EVERY_FORMAT, Pictures, Terms
 from stages.formats import files
 from stages.formats.json_files import read_json
 from stages.formats.manifest import LIST, MANIFEST
@@ -31,6 +31,7 @@ _OWN_FILES: Final = frozenset(
     for name in (EXPORT_JSON, FRAMES_CSV, README, MANIFEST, LIST, HANDED_OUT, SHEET, "labels.txt", "cutouts.csv")
 )
 _COLUMNS: Final = ("sequence", "frame", "name", "exported_as", "split", "width", "height", "doubt", "kept", "why")
+_LISTED: Final = 10
 _PIXELS_OF_480P: Final = 854 * 480
 _PIECE: Final = 1 << 20
 """Characters that are written at once."""
@@ -91,6 +92,17 @@ class Asked:
     terms: Terms
     said: Mapping[str, Any]
     """What export.json says beyond the rest: classes, what was asked for, what was left out."""
+    notes: Sequence[str] = ()
+    """What people should know of it, a line each."""
+
+
+class Joined(NamedTuple):
+    """What came of joining."""
+
+    counts: Counts
+    """Of all frames."""
+    notes: Sequence[str]
+    """What people should know besides what `Asked` knew, a line each."""
 
 
 class _Part(NamedTuple):
@@ -138,7 +150,7 @@ def _masks_mib(material: Material, form: Format, terms: Terms) -> float:
 
 def join_parts(
     folder: Path, shares: Iterable[Share], form: Format, asked: Asked, progress: Progress = silent
-) -> Counts:
+) -> Joined:
     """Make an export of parts.
 
     Args:
@@ -147,9 +159,6 @@ def join_parts(
         form: the format.
         asked: what was.
         progress: is told of every sequence.
-
-    Returns:
-        What became of all frames.
 
     Raises:
         InputError: no frame is kept.
@@ -176,9 +185,11 @@ def join_parts(
     measured = Measured()
     for part in parts:
         measured.join(part.reader.measured)
-    files.write_json(folder / EXPORT_JSON, _described(parts, form, asked, total, measured))
-    files.write(folder / README, _readme(form, total, measured, has_links=_has_links(kept, placing.way)))
-    return total
+    joined = Joined(total, [*form.notes([*by_split]), *_cut(parts)])
+    notes = [*asked.notes, *joined.notes]
+    files.write_json(folder / EXPORT_JSON, {**_described(parts, form, asked, total, measured), "notes": notes})
+    files.write(folder / README, _readme(form, total, measured, notes, has_links=_has_links(kept, placing.way)))
+    return joined
 
 
 def masks_of(shares: Iterable[Share]) -> Iterator[tuple[str, int, str]]:
@@ -230,7 +241,7 @@ def _described(
         "schema": SCHEMA,
         "format": form.name,
         "format_version": form.version,
-        "terms": asked.terms.given(),
+        "terms": _in_force(asked.terms, form),
         "splits": {split: [p.name for p in parts if p.share.split == split] for split in _splits(parts)},
         "sequences": [
             {
@@ -252,11 +263,26 @@ def _described(
     }
 
 
+def _in_force(terms: Terms, form: Format) -> Mapping[str, Any]:
+    """The terms that the format heeds, also those that went without saying."""
+    heeded = OF_EVERY_FORMAT | form.options
+    said = {name: value for name, value in asdict(terms).items() if name in heeded}
+    return {**said, "pictures": way_of(form, terms), "unknown": terms.unknown or form.unknown}
+
+
+def _cut(parts: Sequence[_Part]) -> Sequence[str]:
+    if not (cut := {part.name: part.counts.cut_px for part in parts if part.counts.cut_px}):
+        return ()
+    where = "; ".join(f"{name}: {count}" for name, count in [*cut.items()][:_LISTED]) + "; ..." * (len(cut) > _LISTED)
+    px = sum(cut.values())
+    return [f"cut: {px} pixel{'s' * (px != 1)} of objects on frames on which they cannot be, by objects.json ({where})"]
+
+
 def _has_links(parts: Sequence[_Part], way: Pictures) -> bool:
     return way == "link" and any(part.share.source is None for part in parts)
 
 
-def _readme(form: Format, total: Counts, measured: Measured, *, has_links: bool) -> str:
+def _readme(form: Format, total: Counts, measured: Measured, notes: Sequence[str], *, has_links: bool) -> str:
     lines = [f"Masks in the format {form.name}: {form.summary}.", ""]
     lines += [f"{total.kept} of {total.frames} frames; frames.csv lists every one, and why those left out are."]
     if measured.count:
@@ -265,6 +291,7 @@ def _readme(form: Format, total: Counts, measured: Measured, *, has_links: bool)
         lines.append("Masks come back exactly.")
     lines += ["", "What this format keeps:"]
     lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in asdict(form.loss).items()]
+    lines += ["", "What to know:", *(f"  {note}" for note in notes)] if notes else []
     if has_links:
         lines += ["", "The pictures are links that lead out of this folder: it must not be moved or packed alone."]
         lines += ["Export again with --pictures copy for one that can."]

@@ -47,7 +47,7 @@ class Terms:
     """Label Studio: what a picture's URL begins with."""
 
     def given(self) -> dict[str, Any]:
-        """Those that differ from their defaults, by name: for keys, and for `export.json`."""
+        """Those that differ from their defaults, by name: for keys."""
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
 
     @property

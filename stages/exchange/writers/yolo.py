@@ -36,6 +36,16 @@ class Yolo(Format):
     copies_pictures = True  # its trainer writes into pictures, and a cache beside the labels
     has_pictures = True
 
+    def notes(self, splits: Sequence[str]) -> Sequence[str]:
+        """A split that stands for another one."""
+        train, val = _train_and_val(splits)
+        if train != val:
+            return ()
+        return [
+            f"no split is called val: data.yaml names the pictures of {train} for it, since readers ask; what is "
+            "measured on them says nothing of others"
+        ]
+
     def mask_bytes(self, terms: Terms) -> int:
         """A thousand points."""
         return 19_000
@@ -77,8 +87,8 @@ class Yolo(Format):
         """`data.yaml`."""
         for each in parts.values():
             _check_names(each)
-        splits = list(parts)
-        shared.write("data.yaml", _data_yaml(splits, parts[splits[0]][0].head["classes"]))
+        classes = next(part.head["classes"] for of_split in parts.values() for part in of_split)
+        shared.write("data.yaml", _data_yaml(list(parts), classes))
 
 
 def filled(fractions: Ring, size_wh: tuple[int, int]) -> np.ndarray:
@@ -126,10 +136,15 @@ def _check_names(parts: Sequence[PartReader]) -> None:
                     )
 
 
-def _data_yaml(splits: Sequence[str], classes: Sequence[str]) -> str:
-    """Which pictures are for what, and the classes; both `train` and `val` are demanded by its readers."""
+def _train_and_val(splits: Sequence[str]) -> tuple[str, str]:
+    """Which splits are named for the two that readers demand."""
     train = "train" if "train" in splits else splits[0]
-    val = "val" if "val" in splits else train
+    return train, "val" if "val" in splits else train
+
+
+def _data_yaml(splits: Sequence[str], classes: Sequence[str]) -> str:
+    """Which pictures are for what, and the classes."""
+    train, val = _train_and_val(splits)
     lines = [f"train: {_quoted(f'images/{train}')}", f"val: {_quoted(f'images/{val}')}"]
     if val == train:
         lines.insert(0, f"# no split is called val: the pictures of {_quoted(train)} stand for it, since readers ask")
