@@ -41,8 +41,11 @@ class ImportPrompts(ScribbledTask):
         self.enter()
         now = self.snapshot
         prompts = read_prompts(Path(self.source), now.paths.name, now.frame_count)
-        drawn, names = drawn_in(now), [path.name for path in now.frame_files]
+        known, fault = now.names
+        drawn, names = drawn_in(now, known), [path.name for path in now.frame_files]
         change = draw_all(drawn, prompts, now.video, seen_in(self.root, self.scribbles, names))
+        if fault:
+            self.note(f"warning: {fault}")
         if change.frames:
             removed = carry_out(self.root, now.request_terms, drawn, change)
             for line in change.said:

@@ -11,6 +11,7 @@ from stages.core.errors import InputError
 from stages.formats import paintings, requests
 from stages.formats.dataset_json import write_owner
 from stages.formats.log import write_log
+from stages.formats.objects_json import Objects
 from stages.formats.scribbles import ScribbleSet
 from stages.steps import place_anchors
 from tasks.runtime import locks
@@ -56,11 +57,11 @@ def amend(
 
     if dry_run:
         now = snapshot_of(place, terms)
-        would = change(drawn_in(now))
+        would = change(drawn_in(now, now.objects))
         return Amended(now.scribble_file, would.frames, would.said)
     with _locked(place) as root:
         now = snapshot_of(place, terms)
-        drawn = drawn_in(now)
+        drawn = drawn_in(now, now.objects)
         done = change(drawn)
         removed = carry_out(root, now.request_terms, drawn, done)
         for line in done.said:
@@ -76,7 +77,8 @@ def decline(place: Place, terms: Terms, frames: Collection[int], *, dry_run: boo
     """
 
     def checked(now: SequenceSnapshot) -> Amended:
-        drawn = drawn_in(now)
+        known, fault = now.names
+        drawn = drawn_in(now, known)
         for index in frames:
             _check_frame(now, index)
             if index in drawn.annotated or index in drawn.painted:
@@ -84,8 +86,8 @@ def decline(place: Place, terms: Terms, frames: Collection[int], *, dry_run: boo
                     f"frame {index}: found that it is annotated or painted on, expected a frame that nobody has drawn "
                     f"on; to take that back: lis scribbles remove --frame {index}"
                 )
-        said = tuple(f"frame {index}: nobody is asked for it any more" for index in frames)
-        return Amended(now.scribble_file, tuple(frames), said)
+        said = [f"frame {index}: nobody is asked for it any more" for index in frames]
+        return Amended(now.scribble_file, tuple(frames), (*said, *_warnings(fault)))
 
     if dry_run:
         return checked(snapshot_of(place, terms))
@@ -114,8 +116,8 @@ def ask_again(place: Place, terms: Terms, frames: Collection[int] = (), *, dry_r
             if index not in declined:
                 known = ", ".join(map(str, declined)) or "none"
                 raise InputError(f"frame {index}: found that it was not declined, expected one of those: {known}")
-        said = tuple(f"frame {index}: is asked for again" for index in chosen)
-        return Amended(now.scribble_file, chosen, said)
+        said = [f"frame {index}: is asked for again" for index in chosen]
+        return Amended(now.scribble_file, chosen, (*said, *_warnings(now.names[1])))
 
     if dry_run:
         return checked(snapshot_of(place, terms))
@@ -133,7 +135,7 @@ def ask_again(place: Place, terms: Terms, frames: Collection[int] = (), *, dry_r
             )
             requests.ask_again(root, before.request_terms, again.frames, as_if_annotated)
             now = snapshot_of(place, terms)
-            to_paint = objects_to_paint(now.objects, now.scribbles.object_ids)
+            to_paint = objects_to_paint(now.names[0], now.scribbles.object_ids)
             ask(root, now.request_terms, now.plan, now.frame_files, to_paint)
         for line in again.said:
             write_log(root, line)
@@ -147,7 +149,8 @@ def show(place: Place, terms: Terms) -> dict[str, Any]:
         LisError: it cannot be read.
     """
     now = snapshot_of(place, terms)
-    drawn, scribbles = drawn_in(now), now.scribbles
+    known, fault = now.names
+    drawn, scribbles = drawn_in(now, known), now.scribbles
     waiting, suggested = requests.frames_waiting(now.root, terms.scribbles), requests.suggested_frames(now.root)
     annotated, declined = drawn.annotated, declined_in(now)
     return {
@@ -158,33 +161,38 @@ def show(place: Place, terms: Terms) -> dict[str, Any]:
         "objects": [
             {
                 "id": object_id,
-                "name": now.objects.of(object_id).name,
-                "class": now.objects.of(object_id).class_name,
+                "name": known.of(object_id).name,
+                "class": known.of(object_id).class_name,
                 "frames": [index for index in annotated if _has(drawn, object_id, index)],
             }
-            for object_id in sorted({*drawn.object_ids, *now.objects.listed})
+            for object_id in sorted({*drawn.object_ids, *known.listed})
         ],
         "frames": [_of_frame(drawn, scribbles, index) for index in annotated],
         "painted": {str(i): [path.name for path in paths] for i, paths in now.painted.items() if i not in annotated},
         "waiting": sorted(waiting.difference(annotated, now.painted)),
         "declined": list(declined),
         "suggested": sorted(suggested.difference(annotated, waiting)),
+        "warnings": _warnings(fault),
     }
 
 
-def drawn_in(now: SequenceSnapshot) -> "Drawn":
-    """What people said, with the pictures that they painted."""
+def drawn_in(now: SequenceSnapshot, objects: Objects) -> "Drawn":
+    """What people said, with the pictures that they painted; `objects` is what their objects are called."""
     from stages.steps.amend import Drawn
 
     annotated, asked = now.scribbles.annotated, requests.asked_by(now.root)
     painted = paintings.of_set(now.root, now.scribble_file.stem, annotated, now.frame_files, asked)
-    return Drawn(now.scribble_file, now.scribbles, now.objects, now.frame_files, painted)
+    return Drawn(now.scribble_file, now.scribbles, objects, now.frame_files, painted)
 
 
 def declined_in(now: SequenceSnapshot) -> tuple[int, ...]:
     """The frames that nobody is to be asked for, ascending; not those that were annotated all the same."""
     declined = requests.declined_frames(now.root, now.request_terms)
-    return tuple(sorted(declined.difference(drawn_in(now).annotated, now.painted)))
+    return tuple(sorted(declined.difference(now.annotated, now.painted)))
+
+
+def _warnings(fault: str) -> list[str]:
+    return [f"warning: {fault}"] if fault else []
 
 
 def _of_frame(drawn: "Drawn", scribbles: ScribbleSet, index: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ case only: editors and optimisers write our palette shorter and in another order
 
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from stages.core.palette import IGNORE, davis_palette
 from stages.core.types import LabelMap
 from stages.formats import files
 from stages.formats.pictures import encoded, load_picture
+
+_OFF: Final = 3
+"""How far colour management moves a colour, in each channel; two of ours are 32 apart."""
 
 
 def write_mask(path: Path, label_map: LabelMap) -> None:
@@ -62,8 +66,9 @@ def read_mask(path: Path) -> LabelMap:
     """Read a label map from an indexed PNG, whatever its palette: by its numbers.
 
     If every colour in it is one of ours, each once, and some have another number, the palette was put in another order:
-    then it is read by its colours. Grey pictures are read too: with values 0 and 255 only they are masks of a single
-    object (DAVIS-2016), 255 becomes 1; other grey values below 255 are ids as they stand.
+    then it is read by its colours, which colour management may have moved a little. A palette of all greys in their
+    order shows the numbers themselves. Grey pictures are read too: with values 0 and 255 only they are masks of a
+    single object (DAVIS-2016), 255 becomes 1; other grey values below 255 are ids as they stand.
 
     Returns:
         (H, W) uint8 object ids; 255 in an indexed PNG stays what it is (`IGNORE`).
@@ -96,11 +101,14 @@ def read_mask(path: Path) -> LabelMap:
 def _by_our_palette(path: Path, values: LabelMap, palette: list[int]) -> LabelMap:
     """The ids that numbers stand for: the numbers themselves, unless the palette is ours in another order."""
     colours = [tuple(palette[start : start + 3]) for start in range(0, len(palette), 3)]
-    if colours == _our_colours()[: len(colours)]:
+    greys = [(value, value, value) for value in range(256)]
+    if colours in (_our_colours()[: len(colours)], greys[: len(colours)]):
         return values
-    ours = {colour: object_id for object_id, colour in enumerate(_our_colours())}
     numbers = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-    ids = [ours.get(colours[number]) if number < len(colours) else None for number in numbers.tolist()]
+    used = [colours[number] if number < len(colours) else None for number in numbers.tolist()]
+    ids, nearly = ([_id_of(colour, off) for colour in used] for off in (0, _OFF))
+    if None not in nearly and len({*nearly}) == len(nearly):
+        ids = nearly
     moved = [(number, each) for number, each in zip(numbers.tolist(), ids, strict=True) if each not in (None, number)]
     if not moved:
         return values
@@ -114,6 +122,14 @@ def _by_our_palette(path: Path, values: LabelMap, palette: list[int]) -> LabelMa
     table = np.zeros(256, np.uint8)
     table[numbers] = np.array(ids, np.uint8)
     return table[values]
+
+
+def _id_of(colour: tuple[int, ...] | None, off: int) -> int | None:
+    """The id whose colour it is, up to so much in each channel; None if it is none of ours."""
+    if colour is None:
+        return None
+    differences = np.abs(davis_palette().astype(int) - colour).max(axis=1)
+    return int(differences.argmin()) if differences.min() <= off else None
 
 
 @cache

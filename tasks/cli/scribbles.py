@@ -85,7 +85,7 @@ def show_(asked: _Asked) -> int:
     print_table(("frame", "is", "objects", ""), sorted(rows, key=lambda row: int(row[0])))
     listed = ", ".join(_on_frames(each) for each in found["objects"])
     drawn = f"; a person drew for {found['drawn_s']} s" if found["drawn_s"] else ""
-    sys.stdout.write(f"{found['file']}: {listed or 'no object'}{drawn}\n")
+    sys.stdout.write("\n".join([f"{found['file']}: {listed or 'no object'}{drawn}", *found["warnings"]]) + "\n")
     return 0
 
 

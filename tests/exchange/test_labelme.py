@@ -47,6 +47,7 @@ def test_masks_and_outlines_come_back_in_every_pixel(make, shape, tmp_path):
     sample = make()
     folder = export(LabelMe(), {"train": [sample]}, tmp_path / "out", Terms(shape=shape), pictures=True)
     assert READER.recognises(folder)
+    assert all(Path(each.name).stem == Path(each.lies_in).stem for each in READER.pictures(folder))
     names = [f"{sample.sequence.name}/{frame.name}" for frame in sample.frames() if frame.is_kept]
     reading.check_equal(reading.maps(READER, folder), names, sample.kept)
 

@@ -107,3 +107,13 @@ def test_a_frames_own_name_goes_before_what_servers_add() -> None:
 def test_names_are_compared_however_unicode_spells_them() -> None:
     frames = FrameNames("M\u00fcll", ("e\u0301 1.jpg",))
     assert found(["Mu\u0308ll/\u00e9 1.jpg"], frames) == {0: "Mu\u0308ll/\u00e9 1.jpg"}
+
+
+@pytest.mark.parametrize(("file", "refused"), [("00004.json", True), ("00003.json", False), ("my_4.json", False)])
+def test_a_file_called_as_another_frame_than_its_own_is_refused(file: str, refused: bool) -> None:
+    picture = Picture("dog/00003.jpg", f"back/{file}", lambda: np.zeros((1, 1), np.uint8), lies_in=file)
+    if not refused:
+        assert [*match([picture], DOG).pictures] == [3]
+        return
+    with pytest.raises(InputError, match=r"back/00004\.json: found .*'dog/00003\.jpg' .* called '00004\.json', which"):
+        match([picture], DOG)

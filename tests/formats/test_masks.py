@@ -116,6 +116,20 @@ def test_our_palette_in_another_order_is_read_by_its_colours(tmp_path: Path, ord
     assert not (np.array(Image.open(tmp_path / "a.png")) == OBJECTS).all()
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0)])
+def test_colours_that_colour_management_has_moved_are_ours(tmp_path: Path, order: tuple[int, ...]) -> None:
+    numbers = np.argsort(order).astype(np.uint8)[OBJECTS]
+    moved = [((0, 1, 3), (126, 3, 1), (2, 131, 0))[object_id] for object_id in order]
+    write_indexed(tmp_path / "a.png", numbers, moved)
+    assert (read_mask(tmp_path / "a.png") == OBJECTS).all()
+
+
+@pytest.mark.parametrize("number", [1, 2, 127, 128])
+def test_a_palette_of_greys_shows_the_numbers(tmp_path: Path, number: int) -> None:
+    write_indexed(tmp_path / "a.png", np.uint8(number) * (OBJECTS > 0), [(value,) * 3 for value in range(256)])
+    assert (read_mask(tmp_path / "a.png") == number * (OBJECTS > 0)).all()
+
+
 def test_two_bits_and_a_transparent_background_change_nothing(tmp_path: Path) -> None:
     write_indexed(tmp_path / "a.png", OBJECTS, [BLACK, RED, GREEN], bits=2, transparency=0)
     assert (read_mask(tmp_path / "a.png") == OBJECTS).all()

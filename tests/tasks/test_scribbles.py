@@ -63,6 +63,21 @@ def test_everything_that_was_said_is_listed(project: Project) -> None:
     assert "absent: object 2" in shown
 
 
+def test_bad_names_are_told_and_hide_nothing_that_needs_none(project: Project) -> None:
+    project.scribble(2)
+    (project.scribble_file.parent / "objects.json").write_text("{")
+    told = "objects.json: "
+    said = listed(project)
+    assert [each["name"] for each in said["objects"]] == ["object 1", "object 2"]
+    assert [told in line and line.startswith("warning: ") for line in said["warnings"]] == [True]
+    assert told in call(project, "show")
+    assert told in call(project, "decline", "--frame", "5")
+    assert listed(project)["declined"] == [5]
+    assert told in call(project, "decline", "--ask-again")
+    with pytest.raises(LisError, match=r"objects\.json"):
+        call(project, "rename", "--object", "1", "--to", "9")
+
+
 def test_a_frame_that_was_taken_back_leaves_the_plan_and_only_what_depends_on_it_is_made_again(
     finished: Project,
 ) -> None:

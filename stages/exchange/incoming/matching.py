@@ -103,7 +103,8 @@ def match(pictures: Iterable[Picture], frames: FrameNames, name_prefix: str = ""
 
     Raises:
         InputError: names are no frames', two mean one frame, several folders have pictures of the same names, or the
-            numbers show that they are counted otherwise than the frames.
+            numbers show that they are counted otherwise than the frames; or a file is called as another frame than
+            the one that it is about.
     """
     everything = [apart for picture in pictures if (apart := _taken_apart(picture, name_prefix)) is not None]
     named = [one for one, fits in everything if fits]
@@ -125,6 +126,7 @@ def match(pictures: Iterable[Picture], frames: FrameNames, name_prefix: str = ""
     unknown = []
     for each in named:
         index = frames.frame_of(each.base)
+        _check_file(each, index, frames)
         if index is None:
             unknown.append(each)
         elif index not in found or (frames.seq in each.folders and frames.seq not in found[index].folders):
@@ -141,6 +143,17 @@ def match(pictures: Iterable[Picture], frames: FrameNames, name_prefix: str = ""
             f"{frames.span}, in their order"
         )
     return Matched({index: each.picture for index, each in sorted(found.items())}, tuple(said))
+
+
+def _check_file(named: _Named, index: int | None, frames: FrameNames) -> None:
+    """A file that is called as one frame, and says that it is about another, was copied or renamed."""
+    picture = named.picture
+    called = frames.frame_of(picture.lies_in) if picture.lies_in else None
+    if None not in (called, index) and called != index:
+        raise InputError(
+            f"{picture.where}: found the picture {_said(picture.name)} in a file called {_said(picture.lies_in)}, "
+            f"which are two frames of {frames.seq!r}, expected one; rename the file, or correct the name in it"
+        )
 
 
 def _taken_apart(picture: Picture, prefix: str) -> tuple[_Named, bool] | None:

@@ -59,6 +59,9 @@ class Picture:
     """
     size_wh: tuple[int, int] | None = None
     """Width and height in pixels as the file says them; None where only decoding tells."""
+    lies_in: str = ""
+    """Where each picture has a file of its own, and that names the picture: the file's name, as an editor may have
+    copied it for another frame. Where both are frames', they must be one."""
 
 
 class Reader(Protocol):

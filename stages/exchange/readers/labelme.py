@@ -90,7 +90,7 @@ def _picture(path: Path, folder: str) -> Picture:
     name = posixpath.normpath(posixpath.join(folder, name))
     said = [(f"shape {number}", each) for number, each in enumerate(document.shapes, 1)]
     ids = [object_of(each.group_id, f"{where}, {place}") for place, each in said]
-    return Picture(name, where, partial(_content, said, ids, size_wh, where), size_wh)
+    return Picture(name, where, partial(_content, said, ids, size_wh, where), size_wh, path.name)
 
 
 def _content(
