@@ -64,7 +64,7 @@ def standing(task: RefineSequence, failure: str | None = None) -> Standing:
         failure: why a run that has just ended failed; "" if it did not; None: as the sequence's folder says.
     """
     try:
-        if task.complete():
+        if read_manifest(task.target()) and task.complete():  # the whole graph is asked only where there is a result
             return Standing(State.DONE)
         if other := _finished_otherwise(task):
             return Standing(State.DONE, f"with other options than now: {other}")
