@@ -1,4 +1,7 @@
+import base64
 import errno
+import io
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +19,7 @@ from stages.exchange.incoming.composing import Objects
 from stages.exchange.incoming.formats import guess
 from stages.exchange.incoming.importing import Findings, Target, Wishes, counts, give, listing, look, outcome
 from stages.exchange.incoming.matching import FrameNames
+from stages.exchange.readers.labelme import READER as LABELME
 from stages.exchange.readers.png import READER
 from stages.formats import files
 from stages.formats.given_for import check_given_for
@@ -168,6 +172,48 @@ def test_what_was_given_before_is_kept_and_the_same_is_not_given_twice(target: T
     give(found, target, VIDEO)
     kept = [*(target.scribble_file.parent / "removed").rglob("*.png")]
     assert [path.read_bytes() for path in kept] == [former]
+
+
+def test_a_new_object_without_an_id_is_the_same_when_it_comes_in_again(target: Target, tmp_path: Path) -> None:
+    folder = tmp_path / "labelme"
+    folder.mkdir()
+    for index in (2, 5):
+        shapes = [_shape("dog", truth(index) == 1, 1), _shape("", truth(index) == 2, 2), _shape("cat", CAT, None)]
+        document = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": f"{index:05d}.jpg"}
+        size = {"imageData": None, "imageHeight": SIZE_WH[1], "imageWidth": SIZE_WH[0]}
+        (folder / f"{index:05d}.json").write_text(json.dumps({**document, **size}))
+
+    def found() -> tuple[Findings, Target]:
+        given = (read_mask(path) for path in given_frames(target.scribble_file).values())
+        known = frozenset({1, 2}.union(*(np.unique(each).tolist() for each in given)) - {0})
+        now = replace(target, objects=Objects(known, takes_new=True))
+        return look(LABELME, folder, now, Wishes()), now
+
+    first, now = found()
+    assert (frames_of(first), "new: object 3 (cat)" in first.said) == ([2, 5], True)
+    give(first, now, VIDEO)
+    again, _ = found()
+    assert (frames_of(again), again.given) == ([], [2, 5])
+    assert not [line for line in again.said if line.startswith("new")]
+    write_mask(masks_folder(target.scribble_file) / "00002.png", truth(2))
+    other, _ = found()
+    assert (frames_of(other), other.arrivals[0].object_ids) == ([2, 5], (1, 2, 4)), "another one than was given"
+
+
+CAT = np.zeros(SIZE_WH[::-1], bool)
+CAT[17:22, 9:20] = True
+"""Over a part of object 2."""
+
+
+def _shape(label: str, mask: np.ndarray, group: int | None) -> dict[str, object]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    png = io.BytesIO()
+    Image.fromarray(box.astype(np.uint8) * 255).save(png, "PNG")
+    corners = [[int(columns[0]), int(rows[0])], [int(columns[-1]), int(rows[-1])]]
+    packed = base64.b64encode(png.getvalue()).decode()
+    said = {"label": label, "points": corners, "group_id": group, "shape_type": "mask", "mask": packed}
+    return {**said, "description": "", "flags": {}}
 
 
 def test_the_result_itself_is_no_source_since_nothing_differs_from_itself(target: Target) -> None:

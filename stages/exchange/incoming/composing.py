@@ -13,7 +13,7 @@ from stages.core.palette import MAX_OBJECT_ID
 from stages.core.types import LabelMap
 from stages.exchange.incoming.protocol import BACKGROUND, UNKNOWN, Picture, Shape
 from stages.formats.names import normal, shown
-from stages.formats.object_ids import check_ids, expected_ids
+from stages.formats.object_ids import check_ids, expected_ids, ids_of
 
 _BACKGROUND_LABELS: Final = frozenset({"background", "_background_"})
 _UNKNOWN_LABELS: Final = frozenset({"unknown", "__ignore__"})
@@ -72,6 +72,21 @@ class Objects:
             return UNKNOWN
         return self._new(label, place, where, picture)
 
+    def recognise(self, labels: LabelMap, given: LabelMap, picture: str) -> None:
+        """Objects that have got a new id on this picture, and came in with another one before, keep that one.
+
+        Args:
+            labels: (H, W) uint8 of the picture; changed in place.
+            given: (H, W) uint8 that came in for its frame before.
+            picture: see `id_of`.
+        """
+        for key in [key for key, first in self._met_on.items() if first == picture]:
+            region = labels == self.new[key]
+            former = int(given[region][0]) if region.any() else BACKGROUND
+            others = {BACKGROUND, *ids_of(labels), *self.new.values(), *self._numbered}
+            if former not in others and np.array_equal(region, given == former):
+                labels[region] = self.new[key] = former
+
     def _new(self, label: str, place: int, where: str, picture: str) -> int:
         if not self.takes_new:
             raise InputError(
@@ -110,7 +125,9 @@ class Composed:
     """Pixels of which nobody knew what they are, with the nearest other value now."""
 
 
-def compose(picture: Picture, objects: Objects, size_wh: tuple[int, int], frame_name: str) -> Composed | None:
+def compose(
+    picture: Picture, objects: Objects, size_wh: tuple[int, int], frame_name: str, given: LabelMap | None = None
+) -> Composed | None:
     """Decode a picture, and see that it is a label map of this sequence; None if nothing is said of it.
 
     Args:
@@ -118,6 +135,7 @@ def compose(picture: Picture, objects: Objects, size_wh: tuple[int, int], frame_
         objects: the sequence's; new ones are added.
         size_wh: width and height of the frames in pixels.
         frame_name: the file name of its frame, for messages.
+        given: (H, W) uint8 that came in for this frame before: new objects are recognised in it.
 
     Raises:
         InputError: it is damaged, has another size, or ids without meaning.
@@ -136,7 +154,10 @@ def compose(picture: Picture, objects: Objects, size_wh: tuple[int, int], frame_
     if not objects.takes_new:
         check_ids(picture.where, labels, objects.known, objects.listed_in)
     unknown = labels == UNKNOWN
-    return Composed(_filled(picture, labels, unknown), claimed, cut, int(np.count_nonzero(unknown)))
+    labels = _filled(picture, labels, unknown)
+    if given is not None:
+        objects.recognise(labels, given, picture.where)
+    return Composed(labels, claimed, cut, int(np.count_nonzero(unknown)))
 
 
 def _from_shapes(

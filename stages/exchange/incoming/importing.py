@@ -157,7 +157,8 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes, progress:
     wanted = [*filter(wishes.has, pictures)]
     for frame in progress(wanted, len(wanted)):
         found.looked_at += 1
-        labels, shown = _read(pictures[frame], frame, target, found), _shown(target, frame)
+        given = read_given(before[frame], target.size_wh) if frame in before else None
+        labels, shown = _read(pictures[frame], frame, target, found, given), _shown(target, frame)
         if labels is None:
             if not wishes.takes_equal:
                 found.silent += [frame] * (shown is None or bool(shown.any()))
@@ -167,7 +168,7 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes, progress:
         found.differing += changed > 0
         if not changed and shown is not None and not wishes.takes_equal:
             continue
-        if frame in before and (read_given(before[frame], target.size_wh) == labels).all():
+        if given is not None and (given == labels).all():
             found.given.append(frame)
             continue
         if not wishes.takes_equal and digest_of(labels) in target.handed_out.get(frame, ()):
@@ -247,8 +248,8 @@ def counts(found: Findings, imported: int) -> dict[str, dict[str, int]]:
     return {"frames": frames, "pixels": {what: found.pixels[what] for what in _DONE_TO_PIXELS}}
 
 
-def _read(picture: Picture, frame: int, target: Target, found: Findings) -> LabelMap | None:
-    composed = compose(picture, target.objects, target.size_wh, target.frames.names[frame])
+def _read(picture: Picture, frame: int, target: Target, found: Findings, given: LabelMap | None) -> LabelMap | None:
+    composed = compose(picture, target.objects, target.size_wh, target.frames.names[frame], given)
     if composed is None:
         return None
     found.pixels += Counter(
@@ -327,7 +328,8 @@ def _tell(found: Findings, target: Target) -> None:
         ids = sorted({each for arrival in found.arrivals for each in arrival.object_ids})
         found.said.append(f"objects that come in, of which nobody has said what they are: {_list(ids) or 'none'}")
     for (label, _), object_id in target.objects.new.items():
-        found.said.append(f"new: object {object_id}" + f" ({label})" * bool(label))
+        is_known = object_id in target.objects.known
+        found.said += [f"new: object {object_id}" + f" ({label})" * bool(label)] * (not is_known)
 
 
 def _list(frames: list[int]) -> str:
