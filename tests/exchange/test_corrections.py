@@ -1,11 +1,13 @@
 """Masks go out to a tool, one is corrected there, and comes back."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stages.core.errors import InputError
 from stages.exchange.incoming.composing import Objects
 from stages.exchange.incoming.formats import guess, reader_of
 from stages.exchange.incoming.importing import Target, Wishes, give, look
@@ -143,3 +145,33 @@ def test_pictures_that_label_studio_renamed_are_found_also_where_its_prefix_is_a
     assert [(each.frame, each.changed_px) for each in found.arrivals] == [
         (index, int((labels > 0).sum())) for index, labels in enumerate(sample.kept)
     ]
+
+
+@pytest.mark.parametrize("tool", ["cvat", "labelme", "labelstudio"])
+def test_a_document_decides_whatever_pictures_lie_beside_it(tool: str, tmp_path: Path) -> None:
+    sample = adversarial.two_objects()
+    folder = export(formats.find(tool), {"train": [sample]}, tmp_path / "out", Terms(), pictures=True)
+    for path in [*folder.rglob("*.jpg")]:
+        path.rename(path.with_suffix(".png"))
+    for source in (folder, folder / sample.sequence.name):
+        assert guess(source).name == tool
+        names = [picture.name for picture in guess(source).pictures(source)]
+        assert len(names) == 5
+    (folder / "0007").mkdir()
+    write_mask(folder / "0007" / "00000.png", sample.kept[0])
+    assert guess(folder).name == tool
+
+
+def test_what_label_studio_has_exported_goes_before_the_tasks_that_it_was_given(tmp_path: Path) -> None:
+    sample = adversarial.two_objects()
+    folder = export(formats.find("labelstudio"), {"train": [sample]}, tmp_path / "out") / sample.sequence.name
+    tasks = (folder / "label_studio.json").read_text("utf-8")
+    (folder / "project-1.json").write_text(json.dumps(json.loads(tasks)[:2]), "utf-8")
+    reader = reader_of("labelstudio")
+    assert [picture.where for picture in reader.pictures(folder)] == [
+        "project-1.json, task 1",
+        "project-1.json, task 2",
+    ]
+    (folder / "project-2.json").write_text(tasks, "utf-8")
+    with pytest.raises(InputError, match=r"found several exports \(project-1\.json, project-2\.json\), expected one"):
+        [*reader.pictures(folder)]

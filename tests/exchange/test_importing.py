@@ -4,6 +4,7 @@ import io
 import json
 import multiprocessing
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -296,6 +297,20 @@ def test_what_no_reader_takes_for_its_own_is_said(tmp_path: Path, name: str, wor
         guess(tmp_path / "in")
     with pytest.raises(InputError, match="nowhere: found no such file or folder, expected masks; check the path"):
         guess(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["back.json", "back.zip"])
+def test_a_file_that_was_cut_off_is_called_damaged(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith(".json"):
+        path.write_text('{"version": "5.4.1", "shapes": [{"label": "x"')
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("annotations.xml", "<annotations>" * 100)
+        path.write_bytes(path.read_bytes()[:-40])
+    for source in (path, tmp_path):
+        with pytest.raises(InputError, match=rf"{name}: found it damaged \(.*\), expected masks; export it again"):
+            guess(source)
 
 
 Damage = Callable[[Path], object]

@@ -1,4 +1,4 @@
-"""Folders of masks, a picture a frame, as other programs and people leave them."""
+"""Folders of masks, a picture a frame, or documents, as other programs and people leave them."""
 
 from pathlib import Path
 from typing import Final
@@ -40,6 +40,23 @@ def has_pngs(folder: Path) -> bool:
         return False
 
 
+def documents_in(source: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names fit, or, if there are none, those of the folders in it, sorted; no hidden ones.
+
+    An export has a folder for each sequence, and people name either. A file stands for itself.
+    """
+    if not source.is_dir():
+        return [source]
+    for deep in (pattern, f"*/{pattern}"):
+        found = [path for path in sorted(source.glob(deep)) if path.is_file() and not _is_hidden(path, source)]
+        if found:
+            return found
+    return []
+
+
 def _is_picture(path: Path, source: Path) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(source).parts)
-    return not hidden and path.suffix.lower() in _PICTURES and path.is_file()
+    return not _is_hidden(path, source) and path.suffix.lower() in _PICTURES and path.is_file()
+
+
+def _is_hidden(path: Path, source: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(source).parts)

@@ -1,12 +1,14 @@
 """The formats that masks come in, by the name that `--format` has for each."""
 
+import zipfile
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError
-from stages.exchange.incoming.folders import pictures_in
+from stages.exchange.incoming.folders import documents_in, pictures_in
 from stages.exchange.incoming.protocol import Reader
+from stages.formats.json_files import read_json
 from stages.formats.names import shown
 
 READERS: Final[dict[str, str]] = {
@@ -18,6 +20,9 @@ READERS: Final[dict[str, str]] = {
     "labelstudio": "label_studio",
 }
 """Name -> module of `stages.exchange.readers`, whose `READER` it is: listing the names imports none of them."""
+
+_PICTURES: Final = ("png", "binary")
+"""Those that no document describes."""
 
 
 def reader_of(name: str) -> Reader:
@@ -35,13 +40,16 @@ def reader_of(name: str) -> Reader:
 def guess(source: Path) -> Reader:
     """The reader that takes a source for its own, where exactly one does.
 
+    A document decides: pictures that lie beside it are those that people draw on.
+
     Raises:
         InputError: none does, or several do.
     """
-    found = [reader for name in READERS if (reader := reader_of(name)).recognises(source)]
+    takers = [name for name in READERS if reader_of(name).recognises(source)]
+    found = [name for name in takers if name not in _PICTURES] or takers
     if len(found) == 1:
-        return found[0]
-    which = " and ".join(reader.name for reader in found) or _what_is_there(source)
+        return reader_of(found[0])
+    which = " and ".join(found) or _what_is_there(source)
     raise InputError(f"{source}: found {which}, expected masks of one format; give --format {'|'.join(READERS)}")
 
 
@@ -49,9 +57,12 @@ def _what_is_there(source: Path) -> str:
     """What is known of a source that no reader takes for its own.
 
     Raises:
-        InputError: it is missing, or cannot be listed.
+        InputError: it is missing, or cannot be listed, or a document is damaged.
     """
     pictures = pictures_in(source)
+    for path in [source] if source.is_file() else [*documents_in(source, "*.json"), *documents_in(source, "*.zip")]:
+        if fault := _damage(path):
+            raise InputError(f"{path}: found it damaged ({fault}), expected masks; export it again")
     if not source.is_dir() or not pictures:
         return "no format that is known"
     if pictures[0].suffix.lower() != ".png":
@@ -61,3 +72,16 @@ def _what_is_there(source: Path) -> str:
         return "no format that is known"
     names = ", ".join(map(shown, folders[:3])) + ", ..." * (len(folders) > 3)
     return f"PNGs in the folders {names}, which may be objects (binary) or cameras (png)"
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with a file of JSON, or with an archive; nothing if it is whole, or neither."""
+    try:
+        if path.suffix.lower() == ".json":
+            read_json(path)
+        elif path.suffix.lower() == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                archive.infolist()
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return str(getattr(error, "strerror", None) or error).partition("\n")[0]
+    return ""

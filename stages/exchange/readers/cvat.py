@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.exchange.encodings.outlines import filled
+from stages.exchange.incoming.folders import documents_in
 from stages.exchange.incoming.foreign import MOST_BYTES, object_of, placed, ring_of, too_large, whole
 from stages.exchange.incoming.protocol import Picture, Shape
 from stages.exchange.writers.cvat import OBJECT_ID
@@ -67,18 +68,21 @@ class CvatReader:
         """An XML file of annotations, or what holds one of that name."""
         with suppress(Exception):
             if source.is_dir():
-                return (source / ANNOTATIONS).is_file()
+                return bool(documents_in(source, ANNOTATIONS))
             if zipfile.is_zipfile(source):
                 with zipfile.ZipFile(source) as archive:
                     return bool(_entries(archive))
             with source.open("rb") as file:
-                return b"<annotations" in file.read(4096)
+                head = file.read(4096)
+            return b"<annotations" in head and not head.startswith(b"PK")  # an archive that was cut off
         return False
 
     def pictures(self, source: Path) -> Iterator[Picture]:
         """The images of the file, or of all files in the zip, in their order."""
         if source.is_dir():
-            source /= ANNOTATIONS
+            for path in documents_in(source, ANNOTATIONS) or [source / ANNOTATIONS]:
+                yield from self.pictures(path)
+            return
         with _bad_archive_is_told(source):
             stat_of_file(source)
             if not zipfile.is_zipfile(source):

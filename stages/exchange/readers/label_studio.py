@@ -18,8 +18,10 @@ from pydantic import BaseModel, Field, RootModel
 
 from stages.core.errors import InputError
 from stages.exchange.encodings import brush
+from stages.exchange.incoming.folders import documents_in
 from stages.exchange.incoming.foreign import object_of, parsed, read_bounded, split_label
 from stages.exchange.incoming.protocol import Picture, Shape
+from stages.formats.names import shown
 
 _TASKS: Final = "label_studio.json"
 _PICTURE: Final = re.compile(r".+\.(jpe?g|png|bmp|tiff?|webp|gif|avif)\b.*", re.IGNORECASE | re.DOTALL)
@@ -64,30 +66,44 @@ class LabelStudioReader:
     """See the module."""
 
     name = "labelstudio"
-    source = "Label Studio's export in the format JSON"
+    source = "Label Studio's export in the format JSON, or a folder with it"
 
     def recognises(self, source: Path) -> bool:
-        """Whether a JSON file names the keys of tasks."""
+        """Whether a JSON file names the keys of tasks, or one does that lies in the folder."""
         with suppress(Exception):
-            content = read_bounded(_file(source))
-            return content.lstrip()[:1] == b"[" and b'"data"' in content and b'"result"' in content
+            return any(map(_has_tasks, documents_in(source, "*.json")))
         return False
 
     def pictures(self, source: Path) -> Iterator[Picture]:
         """The tasks that have an answer, in their order."""
-        path = _file(source)
-        for number, task in enumerate(parsed(_Tasks, read_bounded(path), str(path)).root, 1):
-            where = f"{path.name}, task {number}"
-            answer = _answer(task, where)
-            if answer is not None:
-                yield _picture(_name(task.data, where), answer.result, where)
+        for path in _files(source):
+            for number, task in enumerate(parsed(_Tasks, read_bounded(path), str(path)).root, 1):
+                where = f"{path.name}, task {number}"
+                answer = _answer(task, where)
+                if answer is not None:
+                    yield _picture(_name(task.data, where), answer.result, where)
 
 
 READER: Final = LabelStudioReader()
 
 
-def _file(source: Path) -> Path:
-    return source / _TASKS if source.is_dir() else source
+def _files(source: Path) -> list[Path]:
+    """What Label Studio has exported; where nothing of that lies beside them, the tasks that it was given."""
+    if not source.is_dir():
+        return [source]
+    found = [path for path in documents_in(source, "*.json") if _has_tasks(path)]
+    exported = [path for path in found if path.name != _TASKS]
+    if len(exported) > 1:
+        names = ", ".join(shown(path.name) for path in exported[:3])
+        raise InputError(f"{source}: found several exports ({names}), expected one; give --source the file that counts")
+    if not found:
+        raise InputError(f"{source}: found no JSON file of tasks, expected {READER.source}; correct --source")
+    return exported or found
+
+
+def _has_tasks(path: Path) -> bool:
+    content = read_bounded(path)
+    return content.lstrip()[:1] == b"[" and b'"data"' in content and b'"result"' in content
 
 
 def _answer(task: _Task, where: str) -> _Answer | None:
