@@ -288,8 +288,9 @@ class ExportTask(AnyExport, PublishedTask):
         elif [each.id for each in self.class_list] != [*range(1, len(self.class_list) + 1)]:
             yield (f"classes: {numbered}, as classes.json has them; yolo and mots close the gaps")
         if self.for_correction:
-            called = shlex.quote(self.parts[0].seq) if len(self.parts) == 1 else "SEQ"
-            yield f"for correction: `lis import-masks {called} FOLDER` takes back what was corrected in this folder"
+            seq = self.parts[0].seq if len(self.parts) == 1 else "SEQ"
+            command = shlex.join(["lis", "import-masks", *["--"] * seq.startswith("-"), seq, "FOLDER"])
+            yield f"for correction: `{command}` takes back what was corrected in this folder"
 
     def known_digest(self, path: Path) -> str | None:
         """Of a linked picture, as the results were made from it."""
