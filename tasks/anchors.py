@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import luigi
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, LisError
 from stages.formats import results
 from stages.formats.files import delete, sha256, write
 from stages.formats.given_for import check_given_for
@@ -83,7 +83,10 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
     @property
     def needs_engine(self) -> bool:
         """Not where a person has said it all."""
-        return self.snapshot.needs_segmenter(self.frame)
+        try:
+            return self.snapshot.needs_segmenter(self.frame)
+        except LisError:
+            return True  # what is wrong is told when the task runs
 
     def uses(self) -> Json:
         """This frame's picture, and its mask, if one was given; else the strokes, what they correct, and the engine."""

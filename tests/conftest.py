@@ -131,11 +131,14 @@ class Project:
         return sorted(line.split()[2] for line in new if " done in " in line)
 
     def snapshot(self) -> dict[str, bytes]:
-        """Every result file's bytes; manifests without the block that tells how the run went."""
+        """Every result file's bytes; manifests without the block that tells how the run went.
+
+        The report is left out, and with it the pictures of the frames that it suggests, which lie among the requests.
+        """
         files = {}
         for path in sorted(self.root.rglob("*")):
             name = path.relative_to(self.root).as_posix()
-            if path.is_file() and not name.startswith((".", "log.txt", "report/")):
+            if path.is_file() and not name.startswith((".", "log.txt", "report/", "requests")):
                 content = path.read_bytes()
                 if path.name == "manifest.json":
                     content = json.dumps({**json.loads(content), "run": None}).encode()

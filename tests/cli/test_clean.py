@@ -64,6 +64,7 @@ def test_what_needs_soft_masks_has_them_made_again_and_no_more_of_them(finished:
     }
 
 
+@pytest.mark.slow
 def test_another_refiner_has_every_soft_mask_made_again(finished: Project) -> None:
     soft = soft_masks(finished)
     cleaned(finished, "--yes")

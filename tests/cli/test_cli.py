@@ -172,6 +172,7 @@ def test_an_import_of_what_is_there_says_so(project: Project) -> None:
     assert run(project, *words).stderr == "again: nothing to do, these frames are there already\n"
 
 
+@pytest.mark.slow
 def test_several_sources_are_called_as_they_are_and_one_that_fails_keeps_none_of_the_others(project: Project) -> None:
     many = project.folder / "many"
     for name, first in (("a", 0), ("b.c", 3), ("empty", None), (".hidden", 2)):

@@ -169,6 +169,7 @@ def test_every_form_of_storage_gives_the_same_network(form: str, zipped: bool, t
         assert torch.equal(value, stored), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "form"),
     [

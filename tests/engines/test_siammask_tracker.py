@@ -86,7 +86,7 @@ def assert_same(left: TrackResult, right: TrackResult) -> None:
 # -- one network, many trackers ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("exact", [True, False], ids=["exact", "default"])
+@pytest.mark.parametrize("exact", [pytest.param(True, marks=pytest.mark.slow), False], ids=["exact", "default"])
 def test_trackers_that_share_a_network_do_not_disturb_each_other(sharp: SiamMask, exact: bool) -> None:
     make = siammask(sharp, exact=exact, minimum_score=None)
     alone = follow(make(), FRAMES[1:3])

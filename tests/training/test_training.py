@@ -152,6 +152,7 @@ def test_the_learning_rate_rises_falls_and_rises_again():
     assert (shorter.steps, shorter.restarts) == (30, (10,))
 
 
+@pytest.mark.slow
 def test_what_is_trained_and_what_is_not(pictures, tmp_path):
     trunk = published_trunk()
     before = Short().build(trunk).state_dict()
@@ -295,6 +296,7 @@ def test_a_damaged_checkpoint_is_said(pictures, tmp_path):
         train(Short(), published_trunk(), pictures, tmp_path, seed=3)
 
 
+@pytest.mark.slow
 def test_nothing_held_out_is_no_crash(pictures, tmp_path):
     outcome = train(Short(), published_trunk(), (pictures[0], []), tmp_path, seed=3)
     assert outcome.figures == {}

@@ -183,7 +183,9 @@ def test_an_engine_that_ends_too_early_is_found_out(toy: Path, project: Project)
     assert "ended before frame 4" in output and "Traceback" not in output
 
 
-@pytest.mark.parametrize("name", ["workers", "seq", "requests", "guard_iou"])
+@pytest.mark.parametrize(
+    "name", ["requests", *(pytest.param(each, marks=pytest.mark.slow) for each in ("workers", "seq", "guard_iou"))]
+)
 def test_an_option_whose_name_is_taken_harms_nobody(toy: Path, project: Project, name: str) -> None:
     (toy / "__init__.py").write_text(SPEC.replace("toy_shift", name))
     project.scribble(2, 5, 8, 11)
