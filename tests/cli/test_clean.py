@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stages.steps.clean import SOFT_MASKS
 from tests.cli.test_cli import run
 from tests.conftest import Project, add_sequence_without_home
