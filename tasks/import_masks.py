@@ -17,7 +17,7 @@ from stages.formats.objects_json import OBJECTS_JSON
 from tasks.export import EXPORTS
 from tasks.runtime import luigi_hooks
 from tasks.runtime.luigi_hooks import logger
-from tasks.runtime.options import ChoiceParameter
+from tasks.runtime.options import ChoiceParameter, setting
 from tasks.runtime.sequence import ScribbledTask
 
 if TYPE_CHECKING:
@@ -70,6 +70,12 @@ class ImportMasks(ScribbledTask):
         """Whether it changes nothing: then it may run beside others."""
         return bool(self.list)
 
+    @property
+    def next_step(self) -> str:
+        """The command that makes the result from what came in."""
+        other_set = ["--scribbles", self.scribbles] * (self.scribbles != setting("scribbles"))
+        return shlex.join(["lis", "refine", *other_set, *["--"] * self.seq.startswith("-"), self.seq])
+
     def modules(self) -> tuple[str, ...]:
         """The work."""
         return ("stages.exchange.incoming.importing",)
@@ -80,7 +86,7 @@ class ImportMasks(ScribbledTask):
 
     def run(self) -> None:
         """Read the source, and write what comes in beside the scribble set."""
-        from stages.exchange.incoming.importing import counts, give, listing, look, outcome
+        from stages.exchange.incoming.importing import for_programs, give, listing, look, outcome
 
         luigi_hooks.end_with_parent()
         self.enter()
@@ -98,9 +104,8 @@ class ImportMasks(ScribbledTask):
             logger.info("%s: %s (--list: nothing was changed)", self.seq, outcome(found))
         else:
             give(found, target, self.snapshot.video, self.progress)
-            next_step = shlex.join(["lis", "refine", *["--"] * self.seq.startswith("-"), self.seq])
-            self.note(outcome(found) + f"; run `{next_step}`" * bool(found.arrivals or found.given))
-        luigi_hooks.tell_command(counts(found, 0 if self.list else len(found.arrivals)))
+            self.note(outcome(found) + f"; run `{self.next_step}`" * bool(found.arrivals or found.given))
+        luigi_hooks.tell_command(for_programs(found, target, 0 if self.list else len(found.arrivals)))
         self._is_done = True
 
     def _target(self) -> "Target":

@@ -49,7 +49,7 @@ def in_order(folder: Path, paths: Sequence[Path]) -> Order:
             f"{counted[at].name}, by counters after it; expected an order that is certain; write as many digits "
             "behind each point (0.50, 0.75), or number the frames anew"
         )
-    return Order(counted, "" if values else _gap(counted))
+    return Order(counted, "" if values else gap_in(counted))
 
 
 class _Number(NamedTuple):
@@ -165,8 +165,10 @@ def _look_like_counters(numbers: Sequence[_Number]) -> bool:
     return bool(together) and all(other - one == 1 for one, other in together)
 
 
-def _gap(paths: Sequence[Path]) -> str:
-    """What is missing among numbered names; nothing in videos sampled at every fifth frame, or if they are no counters.
+def gap_in(paths: Sequence[Path]) -> str:
+    """What is missing among numbered names in their order.
+
+    Nothing in videos sampled at every fifth frame, or if they are no counters.
 
     Raises:
         InputError: two have one number.

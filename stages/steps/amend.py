@@ -232,7 +232,8 @@ def _renumbered(
         if any(each in moved for each in scribbles.absent.get(index, ())):
             found.append("the mark that it is absent")
         if found:
-            said[index] = f"frame {index}: {' and '.join(found)} of {_change(drawn, new_ids)}"
+            is_one = len(found) == 1 and count < 2
+            said[index] = f"frame {index}: {' and '.join(found)} of {_change(drawn, new_ids, is_one=is_one)}"
         if index in scribbles.frames:
             scribbles = _with_ids(scribbles, index, new_ids)
     return Amendment(scribbles, tuple(said.values()), tuple(said), masks=masks, seen=seen_masks)
@@ -336,9 +337,10 @@ def _called(drawn: Drawn, object_id: int) -> str:
     return drawn.objects.of(object_id).name if object_id else "background"
 
 
-def _change(drawn: Drawn, new_ids: Mapping[int, int | None]) -> str:
+def _change(drawn: Drawn, new_ids: Mapping[int, int | None], *, is_one: bool) -> str:
+    goes, becomes = ("goes", "becomes that") if is_one else ("go", "become those")
     return ", ".join(
-        f"{_called(drawn, old)} {'go' if new is None else f'become those of object {new}'}"
+        f"{_called(drawn, old)} {goes if new is None else f'{becomes} of object {new}'}"
         for old, new in new_ids.items()
         if old != new
     )

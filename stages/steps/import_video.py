@@ -15,6 +15,7 @@ from stages.core.excerpt import Excerpt, Taking
 from stages.formats import files
 from stages.formats.belongings import Belongings
 from stages.formats.files import opened, publishing, sha256, sweep_beside
+from stages.formats.frame_names import gap_in
 from stages.formats.frames import Frames, pictures_in
 from stages.formats.import_record import source_digest
 from stages.formats.manifest import Json, Manifest, publish, read_manifest
@@ -221,6 +222,8 @@ def import_images(source: Path, target: Path, short_side: int | None = None, *, 
             files.copy(path, target / path.name)
         else:
             _save(scaled, target / (path.name if path.suffix.lower() in JPEG_SUFFIXES else f"{path.stem}.png"))
+    # What is missing before the part that was taken, or behind it, is none of its gaps.
+    gap = gap and gap_in(paths[taking.taken[0] : taking.taken[-1] + 1])
     remarks = [f"{gap}: taken in the order of their numbers, and called as they are"] if gap else []
     return Imported(taking.taken, frames.size_wh, len(paths), len(paths), remarks)
 

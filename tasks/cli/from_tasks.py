@@ -26,11 +26,11 @@ from tasks.cli.output import print_json
 from tasks.export import ExportDataset
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
-from tasks.runtime import locks, luigi_hooks
+from tasks.runtime import locks, luigi_hooks, runs
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option, setting
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
-from tasks.status import emptiness, estimate, standing, unfinished
+from tasks.status import emptiness, estimate, standing, standing_of_last_run, unfinished
 
 Task = type[luigi.Task]
 _RUN: Final = "run"
@@ -225,6 +225,7 @@ def carry_out(task: Task, options: Mapping[str, Any], *, verbose: bool) -> dict[
     started = time.time()
     _refuse_if_busy(luigi_hooks.task_of(words))
     outcome = luigi_hooks.run_command(words)
+    runs.leave_all()  # what is said of the sequence from here on is what anybody would say who looks at it
     return _outcome(words, outcome, started)
 
 
@@ -275,7 +276,10 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
         if isinstance(task, SequenceTask):
             failed = outcome.exit_code == State.FAILED.exit_code
             refine = task.clone(RefineSequence)
-            found = standing(refine, "; ".join(outcome.errors) or "failed" if failed else "")
+            if outcome.exit_code:
+                found = standing(refine, "; ".join(outcome.errors) or "failed" if failed else "")
+            else:
+                found = standing_of_last_run(refine)
             meanwhile = refine.provisional_result()  # also beside a result that was made with other options
             made = Counter(manifest.stage for manifest in results.published_since(task.root, started))
             said |= {

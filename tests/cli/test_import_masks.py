@@ -3,7 +3,7 @@ import rich_click as click
 
 from stages.core.errors import InputError
 from tasks.cli.working import import_masks
-from tasks.import_masks import frames_named
+from tasks.import_masks import ImportMasks, frames_named
 
 
 @pytest.mark.parametrize("words", [["toy"], ["--seq", "toy"], ["--source", "back"], []])
@@ -23,3 +23,15 @@ def test_frames_are_named_one_by_one_or_from_one_to_another() -> None:
 def test_what_names_no_frames_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="expected numbers of frames, from 0: 12,40 or 12-20"):
         frames_named(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "step"),
+    [
+        ({}, "lis refine toy"),
+        ({"scribbles": "002"}, "lis refine --scribbles 002 toy"),
+        ({"seq": "-x"}, "lis refine -- -x"),
+    ],
+)
+def test_the_next_step_is_for_the_set_that_masks_came_into(options: dict[str, str], step: str) -> None:
+    assert ImportMasks(**{"seq": "toy", "source": "back", **options}).next_step == step

@@ -18,7 +18,7 @@ from stages.core.errors import InputError, StageError
 from stages.core.palette import davis_palette
 from stages.exchange.incoming.composing import Objects
 from stages.exchange.incoming.formats import guess
-from stages.exchange.incoming.importing import Findings, Target, Wishes, counts, give, listing, look, outcome
+from stages.exchange.incoming.importing import Findings, Target, Wishes, for_programs, give, listing, look, outcome
 from stages.exchange.incoming.matching import FrameNames
 from stages.exchange.readers.labelme import READER as LABELME
 from stages.exchange.readers.png import READER
@@ -138,12 +138,17 @@ def test_what_came_of_it_is_counted_and_how_far_it_is_is_told(target: Target, so
     found = look(READER, source, target, Wishes(), progress)
     give(found, target, VIDEO, progress)
     assert passed == [COUNT, 2]
-    assert counts(found, 2) == {
+    assert for_programs(found, target, 2) == {
         "frames": {
             "looked_at": 8, "differing": 2, "imported": 2, "given_before": 0, "untouched": 0, "silent": 0
         },
         "pixels": {"claimed_twice": 0, "cut_off": 0, "unknown": 64},
+        "masks": [
+            {"frame": each.frame, "name": f"{each.frame:05d}.jpg", "changed_px": each.changed_px, "objects": [1, 2]}
+            for each in found.arrivals
+        ],
     }  # fmt: skip
+    assert [each.frame for each in found.arrivals] == [2, 5]
 
 
 def test_frames_and_all_take_what_does_not_differ(target: Target, source: Path) -> None:

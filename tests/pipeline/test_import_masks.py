@@ -47,6 +47,10 @@ def test_what_was_corrected_comes_back_and_is_said(finished: Project) -> None:
     assert "toy: taken for the format png" in listed
     assert "toy: frame 3 (00003.png): 64 pixels differ, objects: 1, 2" in listed
     assert not given_frames(finished.scribble_file)
+    in_json = lis(finished, "import-masks", "toy", "back", "--list", "--json")
+    said = json.loads(in_json[in_json.index("{") :])
+    assert [(each["frame"], each["changed_px"]) for each in said["masks"]] == [(3, 64), (7, 64)]
+    assert said["state"] == "done"
     came = finished.run("ImportMasks", "--source", "back", "--format", "png")
     assert "toy: 2 of 12 frames differ, 2 anchors; run `lis refine toy`" in came
     given = given_frames(finished.scribble_file)
@@ -60,6 +64,8 @@ def test_what_was_corrected_comes_back_and_is_said(finished: Project) -> None:
         "looked_at": 12, "differing": 2, "imported": 1, "given_before": 1, "untouched": 0, "silent": 0
     }  # fmt: skip
     assert said["pixels"] == {"claimed_twice": 0, "cut_off": 0, "unknown": 0}
+    assert said["masks"] == [{"frame": 7, "name": "00007.png", "changed_px": 64, "objects": [1, 2]}]
+    assert said["state"] == json.loads(lis(finished, "status", "toy", "--json"))[0]["state"] == "stale"
 
 
 @pytest.mark.slow

@@ -291,3 +291,12 @@ def test_masks_with_other_ids_are_for_the_same_pictures(scene: Scene) -> None:
     assert given_for(scene.file) == {3: "a" * 64}
     scene.do(remove_frames(scene.drawn(), [3]))
     assert given_for(scene.file) == {}
+
+
+def test_what_goes_is_one_thing_or_several(scene: Scene) -> None:
+    said = {line.partition(":")[0]: line for line in remove_object(scene.drawn(), 2).said}
+    assert said["frame 3"] == "frame 3: the given mask of object 2 goes"
+    assert rename(scene.drawn(), 2, 9).said[-1] == "frame 3: the given mask of object 2 becomes that of object 9"
+    assert all(
+        line.endswith((" go", " goes")) and ("strokes" not in line or line.endswith(" go")) for line in said.values()
+    )

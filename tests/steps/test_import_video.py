@@ -560,6 +560,16 @@ def test_pictures_with_gaps_are_taken_in_order_under_their_names_and_the_gap_is_
     assert [path.name for path in list_frames(folder)] == names
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [(0, 2, []), (2, 4, []), (0, 4, ["f_10.png is missing after f_9.png (1 missing in all)"])],
+)
+def test_only_gaps_of_the_part_that_is_taken_are_told(tmp_path: Path, start: int, end: int, told: list[str]) -> None:
+    source = pictures(tmp_path / "in", ["f_8.png", "f_9.png", "f_11.png", "f_12.png", "f_20.png"])
+    done = import_sequence(source, tmp_path / "data" / "gym", None, excerpt=Excerpt(start=start, end=end))
+    assert [remark.startswith(words) for remark, words in zip(done.remarks, told, strict=True)] == [True] * len(told)
+
+
 def test_a_frame_that_is_lost_after_the_import_is_missed(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "gym"
     import_sequence(pictures(tmp_path / "in", [f"{index}.png" for index in range(5)]), folder, None)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -236,16 +236,26 @@ def outcome(found: Findings) -> str:
     return f"{count} of {looked_at} {what}, {count} anchor{'s' * (count > 1)}{more}"
 
 
-def counts(found: Findings, imported: int) -> dict[str, dict[str, int]]:
-    """What came of it for programs: frames, and pixels that were not as the source has them.
+def for_programs(found: Findings, target: Target, imported: int) -> dict[str, Any]:
+    """What came of it: frames, pixels that were not as the source has them, and each mask that comes in.
 
     Args:
         found: what there is.
+        target: the sequence.
         imported: how many frames were given.
     """
     frames = {"looked_at": found.looked_at, "differing": found.differing, "imported": imported}
     frames |= {"given_before": len(found.given), "untouched": len(found.untouched), "silent": len(found.silent)}
-    return {"frames": frames, "pixels": {what: found.pixels[what] for what in _DONE_TO_PIXELS}}
+    masks = [
+        {
+            "frame": each.frame,
+            "name": target.frames.names[each.frame],
+            "changed_px": each.changed_px,
+            "objects": list(each.object_ids),
+        }
+        for each in found.arrivals
+    ]
+    return {"frames": frames, "pixels": {what: found.pixels[what] for what in _DONE_TO_PIXELS}, "masks": masks}
 
 
 def _read(picture: Picture, frame: int, target: Target, found: Findings, given: LabelMap | None) -> LabelMap | None:
