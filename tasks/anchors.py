@@ -1,15 +1,12 @@
 """From scribbles to masks on the anchor frames."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import luigi
 
 from stages.core.errors import InputError, LisError
 from stages.formats import results
-from stages.formats.files import delete, sha256, write
 from stages.formats.given_for import check_given_for
 from stages.formats.given_masks import read_given, read_seen
 from stages.formats.manifest import Json
@@ -18,9 +15,6 @@ from tasks.inputs import Frames, ImportScribbles, Scribbles
 from tasks.runtime import options
 from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
 from tasks.runtime.snapshot import GivenMask
-
-if TYPE_CHECKING:
-    from stages.core.types import LabelMap
 
 
 class SelectAnchors(ScribbledTask, StageTask):
@@ -107,15 +101,6 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         if self.needs_engine:
             yield self._as_recorded({**self._said(), **self.former_engine_key()})
 
-    def scheduled(self) -> None:
-        """A mask that is given is read now: what is put in its place from now on waits for the next run."""
-        super().scheduled()
-        given = self.given
-        if given is not None and _given_bytes.get(given.path, ("", b""))[0] != given.digest:
-            content = given.path.read_bytes()
-            if hashlib.sha256(content).hexdigest() == given.digest:
-                _given_bytes[given.path] = given.digest, content
-
     def former_engine_key(self) -> Json:
         """What `engine_key` was in the first version, which named the spacing of clicks whether it was used or not."""
         spacing = self.click_spacing_px  # type: ignore[attr-defined]  # an option of f-BRS
@@ -135,8 +120,9 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         if self.given is not None:
             if scribbles.lines:
                 self.note(f"frame {self.frame}: the given mask holds, the strokes on it are kept and not used")
-            check_given_for(now.scribble_file, now.paths.name, now.video, [self.frame])
-            return take_given(folder, self._given_labels(folder, self.given))
+            check_given_for(now.read_from, now.paths.name, now.video, [self.frame])
+            name = now.frame_files[self.frame].name
+            return take_given(folder, read_given(self.given.path, now.video.size_wh, self.note, frame=name))
         check_video(now.scribble_file, now.scribbles, now.video, [self.frame])
         if self.frame not in now.scribbles.corrects:
             return segment_anchor(folder, frame, scribbles, self.engine())
@@ -144,19 +130,3 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         seen = read_seen(now.scribble_file, self.frame, digest, now.video.size_wh)
         segmenter = self.engine() if self.needs_engine else None
         return correct_anchor(folder, frame, scribbles, seen, absent, segmenter)
-
-    def _given_labels(self, folder: Path, given: GivenMask) -> "LabelMap":
-        """The mask as it was when the run began."""
-        size_wh, path, frame = self.snapshot.video.size_wh, given.path, self.snapshot.frame_files[self.frame].name
-        digest, content = _given_bytes.get(path, ("", b""))
-        if digest != given.digest or (path.is_file() and sha256(path) == digest):
-            return read_given(path, size_wh, self.note, frame=frame)
-        copy = folder / path.name
-        write(copy, content)
-        labels = read_given(copy, size_wh, self.note, frame=frame)
-        delete(copy)
-        return labels
-
-
-_given_bytes: dict[Path, tuple[str, bytes]] = {}
-"""The given masks that a run is about to take: file -> digest and content."""

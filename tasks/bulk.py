@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, MutableSequence, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tasks.night import begun_night, close_killed_nights, outcome_of
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks, options, runs
+from tasks.runtime.freezing import news
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.mistakes import disk_refuses
 from tasks.runtime.on_finish import call_on_finish
@@ -99,19 +101,20 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
         tasks = {one: self.wanted(one) for one in chosen if not one.refused}
         open_tasks = [task for task in tasks.values() if not task.complete()]
         started, failures = time.time(), luigi_hooks.Failures()
-        if open_tasks:
-            try:
+        try:
+            if open_tasks:
                 failures = luigi_hooks.schedule([*open_tasks])
-            finally:
-                runs.leave_all()
-        return [
-            Outcome(one.name, State.FAILED, one.refused)
-            if one.refused
-            else self._outcome(one, failures.get((one.dataset, one.seq), ""), started)
-            if tasks[one] in open_tasks
-            else outcome_of(one.name, self.refine(one), Standing(State.DONE), None)
-            for one in chosen
-        ]
+                runs.end_all()
+            return [  # while the sequences are held: what people said meanwhile makes nothing unfinished
+                Outcome(one.name, State.FAILED, one.refused)
+                if one.refused
+                else self._outcome(one, failures.get((one.dataset, one.seq), ""), started)
+                if tasks[one] in open_tasks
+                else outcome_of(one.name, self.refine(one), Standing(State.DONE), None)
+                for one in chosen
+            ]
+        finally:
+            runs.leave_all()
 
     def _outcome(self, one: Chosen, failure: str, started: float) -> Outcome:
         found = standing(self.refine(one), failure)
@@ -119,6 +122,9 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
             found = Standing(
                 State.FAILED, f"the masks are done, the report is not: {failure or 'run the command again'}"
             )
+        if found.state == State.DONE:
+            task = self.refine(one)
+            found = replace(found, reason="; ".join(filter(None, [found.reason, news(task.place, task.terms)])))
         return outcome_of(one.name, self.refine(one), found, started)
 
 

@@ -76,12 +76,12 @@ def _frames(task: RefineSequence) -> str:
 
 
 def look_at_strokes(task: RefineSequence) -> "Reading":
-    """Read the scribble set, the masks beside it and what people painted, as the next run would, and keep nothing.
+    """Read the scribble set, the masks beside it and what waits to be merged, as the next run would, and keep nothing.
 
     Raises:
         InputError: something of it cannot be used.
     """
-    from stages.steps.ask import look_at_painted
+    from stages.steps.promote import look_at_waiting
 
     now = task.snapshot
     check_names(task.root, now.frame_count)
@@ -92,11 +92,11 @@ def look_at_strokes(task: RefineSequence) -> "Reading":
     for index, digest in now.scribbles.corrects.items():
         if index not in now.given:
             read_seen(now.scribble_file, index, digest, now.video.size_wh)
-    read = look_at_painted(task.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
-    if now.painted and not takes_files(followed(now.scribble_file).parent):
+    read = look_at_waiting(task.root, now.scribble_file, now.scribbles, now.waiting, now.frame_files)
+    if now.waiting and not takes_files(followed(now.scribble_file).parent):
         raise InputError(
-            f"{now.scribble_file}: painted pictures wait to be read into it, found a folder that cannot be written; "
-            "allow it, or keep scribbles in another folder: --scribbles-root"
+            f"{now.scribble_file}: what was painted or drawn waits to be read into it, found a folder that cannot be "
+            "written; allow it, or keep scribbles in another folder: --scribbles-root"
         )
     return replace(read, masks={**given, **read.masks})
 
@@ -117,8 +117,11 @@ def _scribbles(task: RefineSequence) -> str:
         found += f"; masks given for the frames {', '.join(str(index) for index in now.given)}"
     if waiting:
         found += f"; waiting for {len(waiting)} frames: {', '.join(str(index) for index in waiting)} (exit code 20)"
-    if now.painted:
-        found += f"; painted, to be read by the next run: {'; '.join(painted.said)}"
+    if now.waiting:
+        kinds = " and ".join(
+            ["painted"] * bool(now.painted) + ["drawn"] * bool(now.waiting.drafts or now.waiting.contrary)
+        )
+        found += f"; {kinds}, to be read by the next run: {'; '.join(painted.said)}"
     if fault:
         found += f"; warning: {fault}"
     return found

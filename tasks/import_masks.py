@@ -64,6 +64,7 @@ class ImportMasks(ScribbledTask):
     )
 
     _is_done = False
+    reads_frozen = False
 
     @property
     def only_looks(self) -> bool:

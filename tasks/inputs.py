@@ -152,9 +152,9 @@ class ImportScribbles(ScribbledTask):
         return ("stages.steps.ask",)
 
     def is_complete(self) -> bool:
-        """Whether no painted picture waits to be read, and none lies there under a name that nobody reads."""
+        """Whether nothing waits to be merged, and no picture lies there under a name that nobody reads."""
         now = self.snapshot
-        if not now.is_held:
+        if now.frozen is None:
             paintings.check_names(self.root, now.frame_count)
         if (self.root, self.scribbles) not in _told_of_others and now.of_other_sets:
             _told_of_others.add((self.root, self.scribbles))
@@ -163,33 +163,47 @@ class ImportScribbles(ScribbledTask):
                     f"passed over {', '.join(pictures)} of {self.root / paintings.FOLDER}: "
                     f"painted for the scribble set {name} (--scribbles {name})"
                 )
-        return not now.painted
+        return not now.waiting
 
     def run(self) -> None:
-        """Read every painted picture that has changed since it was last read."""
-        from stages.steps.ask import read_painted
+        """Read every painted picture that has changed since it was last read, and every draft that is ready."""
+        from stages.steps.promote import digest_of_set, promote
 
         luigi_hooks.end_with_parent()
         self.enter()
         now = self.snapshot
-        paintings.check_names(self.root, now.frame_count)
-        found = read_painted(self.root, now.scribble_file, now.scribbles, now.painted, now.frame_files)
+        with self.telling_of_originals():
+            if now.frozen is None:
+                paintings.check_names(self.root, now.frame_count)
+            noted = None if now.frozen else digest_of_set(now.scribble_file)
+            found = promote(
+                self.root,
+                now.scribble_file,
+                now.scribbles,
+                now.waiting,
+                now.frame_files,
+                frozen=now.frozen,
+                noted=noted,
+            )
         for line in found.said:
             self.note(line)
-        self.note(f"{len(now.painted)} painted frame{'s' * (len(now.painted) > 1)} merged into {now.scribble_file}")
+        for kind, frames in (("painted", now.painted.keys()), ("drawn", now.waiting.drafts.keys() - now.painted)):
+            if frames:
+                self.note(f"{len(frames)} {kind} frame{'s' * (len(frames) > 1)} merged into {now.scribble_file}")
 
 
 _told_of_others: set[tuple[Path, str]] = set()
 
 
-class Scribbles(luigi.ExternalTask, ScribbledTask):
+class Scribbles(luigi.ExternalTask, ScribbledTask):  # type: ignore[misc]  # Luigi gives external tasks no `run`
     """Scribbles on one frame: external, a person draws them."""
 
     frame = luigi.IntParameter(description="frame index")
 
     def is_complete(self) -> bool:
         """Whether the frame is annotated: it has a line, a mask was given, or it was declared to hold nothing."""
-        return self.frame in self.snapshot.annotated or self.frame in self.snapshot.painted
+        now = self.snapshot
+        return self.frame in {*now.annotated, *now.painted, *now.waiting.drafts}
 
 
 @Scribbles.event_handler(luigi.Event.DEPENDENCY_MISSING)

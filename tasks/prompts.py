@@ -16,6 +16,7 @@ class ImportPrompts(ScribbledTask):
     source = luigi.Parameter(description="a JSON file of clicks and boxes", significant=False)
 
     _is_done = False
+    reads_frozen = False
 
     def modules(self) -> tuple[str, ...]:
         """The work."""

@@ -81,7 +81,7 @@ def decline(place: Place, terms: Terms, frames: Collection[int], *, dry_run: boo
         drawn = drawn_in(now, known)
         for index in frames:
             _check_frame(now, index)
-            if index in drawn.annotated or index in drawn.painted:
+            if index in drawn.annotated or index in drawn.painted or index in now.waiting.drafts:
                 raise InputError(
                     f"frame {index}: found that it is annotated or painted on, expected a frame that nobody has drawn "
                     f"on; to take that back: lis scribbles remove --frame {index}"
@@ -127,7 +127,7 @@ def ask_again(place: Place, terms: Terms, frames: Collection[int] = (), *, dry_r
         if again.frames:
             as_if_annotated = place_anchors.plan(
                 before.frame_count,
-                sorted({*before.annotated, *before.painted, *again.frames}),
+                sorted({*before.annotated, *before.painted, *before.waiting.drafts, *again.frames}),
                 terms.requests,
                 terms.placement,
                 requests.issued_anchors(root, before.request_terms),
@@ -169,7 +169,7 @@ def show(place: Place, terms: Terms) -> dict[str, Any]:
         ],
         "frames": [_of_frame(drawn, scribbles, index) for index in annotated],
         "painted": {str(i): [path.name for path in paths] for i, paths in now.painted.items() if i not in annotated},
-        "waiting": sorted(waiting.difference(annotated, now.painted)),
+        "waiting": sorted(waiting.difference(annotated, now.painted, now.waiting.drafts)),
         "declined": list(declined),
         "suggested": sorted(suggested.difference(annotated, waiting)),
         "warnings": _warnings(fault),
@@ -188,7 +188,7 @@ def drawn_in(now: SequenceSnapshot, objects: Objects) -> "Drawn":
 def declined_in(now: SequenceSnapshot) -> tuple[int, ...]:
     """The frames that nobody is to be asked for, ascending; not those that were annotated all the same."""
     declined = requests.declined_frames(now.root, now.request_terms)
-    return tuple(sorted(declined.difference(now.annotated, now.painted)))
+    return tuple(sorted(declined.difference(now.annotated, now.painted, now.waiting.drafts)))
 
 
 def _warnings(fault: str) -> list[str]:

@@ -14,7 +14,7 @@ import re
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -78,8 +78,16 @@ def write(path: Path, content: Bytes | str) -> None:
         _write_all(descriptor, content)
 
 
-def replace(path: Path, content: Bytes | str) -> None:
+def replace(path: Path, content: Bytes | str, only_if: Callable[[], bool] = lambda: True) -> bool:
     """Write a file by one rename: readers see the old one or the new one, after a power loss, too. A link is followed.
+
+    Args:
+        path: the file.
+        content: all of it.
+        only_if: asked at the last moment; if it says no, the old one stays.
+
+    Returns:
+        Whether the new one is there.
 
     Raises:
         OSError: the disk refuses; the old one is still there.
@@ -90,12 +98,16 @@ def replace(path: Path, content: Bytes | str) -> None:
         with opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
             _write_all(descriptor, content)
             disk.fsync(descriptor)
+        if not only_if():
+            delete(temporary)
+            return False
         disk.rename(temporary, path)
     except BaseException:
         with suppress(OSError):
             delete(temporary)
         raise
     sync(path.parent)
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -21,7 +21,7 @@ import hashlib
 import json
 import math
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -195,8 +195,16 @@ def check_video(path: Path, scribbles: ScribbleSet, video: Sequence[Frame], fram
         )
 
 
-def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
+def write_scribbles(path: Path, scribbles: ScribbleSet, only_if: Callable[[], bool] = lambda: True) -> bool:
     """Write a scribble file, one stroke a row, into a folder that is made; a reader sees the old file or the new one.
+
+    Args:
+        path: the file.
+        scribbles: what it is to say.
+        only_if: asked at the last moment; if it says no, the old one stays.
+
+    Returns:
+        Whether the new one is there.
 
     Raises:
         StageError: the file cannot be written (no room, no permission).
@@ -229,7 +237,7 @@ def write_scribbles(path: Path, scribbles: ScribbleSet) -> None:
     text = f'{{{head},"scribbles":[\n' + ",\n".join(rows) + "\n]}\n"
     try:
         files.make_folder(path.parent)
-        files.replace(path, text)
+        return files.replace(path, text, only_if)
     except OSError as error:
         raise StageError(
             f"{path}: the scribbles cannot be written: {error.strerror}; make room or allow it, or keep scribbles in "

@@ -1,7 +1,7 @@
 """Asking people for scribbles, and reading what they painted."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,27 +11,23 @@ from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
-from stages.formats import files
 from stages.formats.frames import Frames, pixel_digest, read_frame
-from stages.formats.given_for import note_given_for
-from stages.formats.given_masks import keep_seen, read_given, write_given
+from stages.formats.given_masks import read_given
 from stages.formats.manifest import Json
 from stages.formats.object_ids import check_ids, ids_in_use, ids_of
 from stages.formats.objects_json import OBJECTS_JSON, NamedObject, read_objects
 from stages.formats.paintings import (
     clear_away,
     contradiction,
-    digests_of,
     is_declared_empty,
     is_mask,
     lay_out,
     lay_out_legend,
-    note_read,
     of_set,
 )
 from stages.formats.pictures import encoded
 from stages.formats.requests import asked_by, note_requests, note_suggestions, suggested_frames
-from stages.formats.scribbles import ScribbleSet, check_video, merge, read_scribbles, write_scribbles
+from stages.formats.scribbles import ScribbleSet, check_video, merge
 from stages.formats.strokes import strokes_from_png
 from stages.steps.legend import draw_legend
 from stages.steps.seen import A_CORRECTION, seen_in
@@ -108,6 +104,7 @@ def look_at_painted(
     scribbles: ScribbleSet,
     painted: Mapping[int, Sequence[Path]],
     frames: Sequence[Path],
+    beside: Mapping[int, Sequence[Path]] | None = None,
 ) -> Reading:
     """Read every painted picture that waits, and change nothing; its strokes replace the frame's former ones.
 
@@ -120,6 +117,7 @@ def look_at_painted(
         scribbles: the set as it is.
         painted: frame index -> its painted pictures, the one that counts first.
         frames: the video's pictures, in order.
+        beside: frame index -> all that was painted for the set; None: as it lies there now.
 
     Raises:
         InputError: a picture cannot be read (see `stages.formats.strokes` and `read_given`), has ids without meaning,
@@ -131,7 +129,7 @@ def look_at_painted(
     before = scribbles.annotated
     check_video(scribble_file, scribbles, Frames(frames), [index for index in before if index not in painted])
     name = scribble_file.stem
-    everything = of_set(root, name, before, frames, asked_by(root))
+    everything = of_set(root, name, before, frames, asked_by(root)) if beside is None else beside
     seen = seen_in(root, name, [path.name for path in frames])
     for index, (path, *others) in painted.items():
         if index >= len(frames):
@@ -142,7 +140,7 @@ def look_at_painted(
                 "Delete one of them."
             )
         if is_mask(path):
-            masks[index] = _mask(path, scribble_file, scribbles, Frames(frames), said)
+            masks[index] = read_mask_of(index, path, scribble_file, scribbles, Frames(frames), said.append)
             said += [
                 f"frame {index}: {other.name} is there, too: the mask goes before it; it is kept, and not read"
                 for other in others
@@ -152,7 +150,7 @@ def look_at_painted(
         corrects = seen.corrected_by(scribbles, index) if lines else ""
         scribbles = merge(scribbles, index, lines, pixel_digest(read_frame(frames[index])), corrects)
         said.append(
-            f"frame {index}: {_listed(scribbles.frame(index))}, from {path.name}" + f"; {A_CORRECTION}" * bool(corrects)
+            f"frame {index}: {listed(scribbles.frame(index))}, from {path.name}" + f"; {A_CORRECTION}" * bool(corrects)
         )
         said += [
             f"frame {index}: {other.name} was painted, too, but not saved last: it is kept, and not read"
@@ -162,55 +160,32 @@ def look_at_painted(
     return Reading(scribbles, masks, tuple(said))
 
 
-def read_painted(
-    root: Path,
-    scribble_file: Path,
-    scribbles: ScribbleSet,
-    painted: Mapping[int, Sequence[Path]],
-    frames: Sequence[Path],
-) -> Reading:
-    """Merge every painted picture that waits into the scribble set; arguments and errors as of `look_at_painted`.
+def read_mask_of(
+    index: int, path: Path, scribble_file: Path, scribbles: ScribbleSet, video: Frames, tell: Callable[[str], object]
+) -> LabelMap:
+    """A frame's mask, whose ids mean something.
 
-    A copy of every mask that is corrected is kept beside the set. If one picture cannot be read, none is merged. What
-    is saved meanwhile, in a picture or in the set, is not lost: the picture is read by the next run, and the frames are
-    merged into the set as it is then.
+    Args:
+        index: the frame.
+        path: the mask.
+        scribble_file: the file of the set; beside it, objects.json says which objects there are.
+        scribbles: what the set says.
+        video: the pictures.
+        tell: is told what the mask holds, in a line.
+
+    Raises:
+        InputError: it cannot be used, see `read_given` and `check_ids`.
     """
-    digests = digests_of(path for paths in painted.values() for path in paths)
-    found = look_at_painted(root, scribble_file, scribbles, painted, frames)
-    merged, seen = scribbles, seen_in(root, scribble_file.stem, [path.name for path in frames])
-    if scribble_file.exists():
-        merged = read_scribbles(scribble_file, scribbles.sequence, len(frames))
-    stroked = painted.keys() - found.masks
-    for index in sorted(stroked):
-        corrects = found.scribbles.corrects.get(index, "")
-        if corrects:
-            keep_seen(scribble_file, index, seen.content(index), corrects)
-        lines = found.scribbles.frame(index).lines
-        merged = merge(merged, index, lines, found.scribbles.frame_digests[index], corrects)
-    files.sweep_beside(scribble_file)
-    for index, labels in found.masks.items():
-        write_given(scribble_file, index, labels)
-    if found.masks:
-        note_given_for(scribble_file, {index: pixel_digest(read_frame(frames[index])) for index in found.masks})
-    if stroked:
-        write_scribbles(scribble_file, merged)
-    note_read(root, scribble_file.stem, digests)
-    return Reading(merged, found.masks, found.said)
-
-
-def _mask(path: Path, scribble_file: Path, scribbles: ScribbleSet, video: Frames, said: list[str]) -> LabelMap:
-    """A frame's mask, whose ids mean something; what it holds is told."""
-    index = int(path.name.partition(".")[0])
-    labels = read_given(path, video.size_wh, said.append, frame=video.paths[index].name)
-    listed = read_objects(scribble_file.parent, scribbles.sequence, scribbles.frame_count).listed
-    check_ids(path, labels, ids_in_use(scribble_file, scribbles, listed))
+    labels = read_given(path, video.size_wh, tell, frame=video.paths[index].name)
+    known = read_objects(scribble_file.parent, scribbles.sequence, scribbles.frame_count).listed
+    check_ids(path, labels, ids_in_use(scribble_file, scribbles, known))
     ids = [str(each) for each in ids_of(labels) if each]
     what = f"object{'s' * (len(ids) > 1)} {', '.join(ids)}" if ids else "nothing is there"
-    said.append(f"frame {index}: {what}, a whole mask, from {path.name}")
+    tell(f"frame {index}: {what}, a whole mask, from {path.name}")
     return labels
 
 
-def _listed(drawn: FrameScribbles) -> str:
+def listed(drawn: FrameScribbles) -> str:
     """`object 1 (2 strokes), background (1 stroke)`."""
     counts = sorted(Counter(line.object_id for line in drawn.lines).items(), key=lambda item: (item[0] == 0, item[0]))
     named = [

@@ -12,10 +12,12 @@ from typing import IO, Final
 from stages.core.errors import StageError
 from stages.formats import files
 from stages.formats.files import sweep
+from stages.formats.frozen import thaw
 from stages.formats.progress import begin_anew
 
 LOCK: Final = ".lock"
 _locks: dict[Path, int | None] = {}
+_shared: set[Path] = set()
 _PATIENCE_S: Final = 3.0  # a run that was killed a moment ago may have children that are just ending
 
 
@@ -46,6 +48,7 @@ def claim(root: Path, *, shared: bool) -> bool:
                 return False
             time.sleep(0.1)
         _locks[root] = file
+        _shared.update([root] if shared else [])
     return True
 
 
@@ -92,20 +95,30 @@ def is_taken(root: Path) -> bool:
     return False
 
 
+def thaw_if_alone(root: Path) -> None:
+    """Delete what was frozen of a sequence whose lock this run has, unless others share it."""
+    file = _locks.get(root)
+    if file is not None and _flock(file, fcntl.LOCK_EX):
+        thaw(root)
+        if root in _shared:
+            _flock(file, fcntl.LOCK_SH)
+
+
 def release_all() -> None:
     """Give back every lock of this run, whose tasks have ended."""
     for root, file in _locks.items():
         if file is not None:
             if _flock(file, fcntl.LOCK_EX):
-                sweep(root)
+                _sweep(root)
             os.close(file)
     _locks.clear()
+    _shared.clear()
 
 
 def _enter(file: int, root: Path, shared: bool) -> bool:
     holder = f"process {os.getpid()} on {platform.node()}{', worker of a central scheduler' if shared else ''}\n"
     if first := _flock(file, fcntl.LOCK_EX):
-        sweep(root)
+        _sweep(root)
         begin_anew(root)
         os.ftruncate(file, 0)
     # Making an exclusive lock a shared one lets it go for a moment: whoever is faster has it, and we try again.
@@ -114,6 +127,11 @@ def _enter(file: int, root: Path, shared: bool) -> bool:
     with suppress(OSError):  # a full disk: the lock holds all the same
         files.disk.write(file, holder.encode())
     return True
+
+
+def _sweep(root: Path) -> None:
+    sweep(root)
+    thaw(root)
 
 
 def _flock(file: IO[str] | int, kind: int) -> bool:

@@ -38,7 +38,7 @@ from luigi.scheduler import Scheduler
 
 from stages.core.errors import LisError
 from stages.formats import files
-from tasks.runtime import machine, runs
+from tasks.runtime import freezing, machine, runs
 from tasks.runtime.mailbox import Mailbox
 from tasks.runtime.mistakes import explain, one_line
 
@@ -107,9 +107,10 @@ def end_with_parent() -> None:
 
 
 def _with_mailbox(make: Callable[..., None]) -> Callable[..., None]:
-    """Luigi's worker, but what its tasks tell it cannot be held up by one that is killed."""
+    """Luigi's worker, but what its tasks tell it cannot be held up by one that is killed; each begins a run."""
 
     def init(self: luigi.worker.Worker, *args: Any, **kwargs: Any) -> None:
+        freezing.begin_anew()
         make(self, *args, **kwargs)
         self._task_result_queue = Mailbox()  # type: ignore[assignment]
 
@@ -209,13 +210,12 @@ class HookedTask(luigi.Task):
     def deps(self) -> list[luigi.Task]:
         """Luigi asks incomplete tasks, when it schedules them; a mistake that is met here is told by run()."""
         prepare()
-        try:
-            required = list(super().deps())
-        except (LisError, OSError):
-            required = []
         with suppress(LisError, OSError):
-            self.scheduled()
-        return required
+            self.scheduled()  # before anything is asked: what is required depends on what was found then
+        try:
+            return list(super().deps())
+        except (LisError, OSError):
+            return []
 
     @property
     def resources(self) -> dict[str, int]:  # type: ignore[override]

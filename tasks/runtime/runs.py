@@ -15,7 +15,7 @@ from typing import Any
 from stages.core.states import State
 from stages.formats import progress
 from stages.formats.progress import Event
-from tasks.runtime import locks
+from tasks.runtime import freezing, locks
 
 _INTERRUPTED = 130
 
@@ -75,12 +75,20 @@ def tell(root: Path, task: str, event: Event, **more: Any) -> None:
         progress.say_event(root, _runs[root].name, task, event, **more)
 
 
-def leave_all() -> None:
-    """Say how this run, whose tasks have ended, ends for each of its sequences, and give back their locks."""
+def end_all() -> None:
+    """Say how this run, whose tasks have ended, ends for each of its sequences; it still has their locks."""
     tell_plans()
     for root, run in _runs.items():
         progress.say_end(root, run.name, _exit_code(root, run))
+        if any(run.planned.values()):
+            freezing.tell_news(root)
     _runs.clear()
+
+
+def leave_all() -> None:
+    """End, and give back the locks; what people said is read as it is from now on."""
+    end_all()
+    freezing.let_go()
     locks.release_all()
 
 

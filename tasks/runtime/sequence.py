@@ -2,8 +2,9 @@
 
 import multiprocessing
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -22,11 +23,12 @@ from stages.formats.log import BEGINS, FAILED, write_log
 from stages.formats.manifest import Json
 from stages.formats.progress import Event
 from tasks.runtime import locks, luigi_hooks, runs
+from tasks.runtime.freezing import freeze
 from tasks.runtime.luigi_hooks import abstract, logger
 from tasks.runtime.mistakes import explain
 from tasks.runtime.options import ENGINE_OPTIONS, NameParameter, PlanOptions
 from tasks.runtime.published import LisTask, PublishedTask, once_a_question
-from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, hold_still, home_of, paths_of, root_of, snapshot_of
+from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, home_of, paths_of, root_of, snapshot_of
 
 _SECONDS_BETWEEN_PARTS: Final = 1.0
 
@@ -47,10 +49,16 @@ class SequenceTask(LisTask):
         """What anchors are chosen from; None for tasks that know nothing of scribbles."""
         return None
 
+    reads_frozen: ClassVar[bool] = True
+    """Whether it works with what people said when the run began; not what changes that itself."""
+
     @property
     def snapshot(self) -> SequenceSnapshot:
-        """The sequence as its files are now."""
-        return once_a_question(("snapshot", self.place, self.terms), lambda: snapshot_of(self.place, self.terms))
+        """The sequence as its files are now, and as people spoke of it when the run began."""
+        live = not self.reads_frozen
+        return once_a_question(
+            ("snapshot", self.place, self.terms, live), lambda: snapshot_of(self.place, self.terms, live=live)
+        )
 
     @cached_property
     def root(self) -> Path:
@@ -123,9 +131,25 @@ class ScribbledTask(PlanOptions, SequenceTask):
         return Terms(self.scribbles, self.scribbles_root, self.requests, self.placement, self.new_set)
 
     def scheduled(self) -> None:
-        """What is painted from now on waits for the next run."""
+        """What people say from now on waits for the next run."""
         super().scheduled()
-        hold_still(self.place, self.terms)
+        if self.reads_frozen:
+            freeze(self.place, self.terms)
+
+    def run(self) -> None:
+        """Luigi's; a mistake in what people said is told of their files, not of the copies."""
+        with self.telling_of_originals():
+            super().run()
+
+    @contextmanager
+    def telling_of_originals(self) -> Iterator[None]:
+        """Mistakes are told of the files that people made, not of the run's copies."""
+        try:
+            yield
+        except LisError as error:
+            if frozen := self.snapshot.frozen:
+                error.args = (frozen.told(str(error)), *error.args[1:])
+            raise
 
     @property
     def plan(self) -> Plan:

@@ -4,9 +4,8 @@ A snapshot is made once, and once more whenever a file that it was made from has
 stamps. Its parts are found when they are asked for, since not every task needs all of them.
 """
 
-import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,8 +16,10 @@ from stages.core.plan import Plan
 from stages.formats import paintings, requests
 from stages.formats.classes_json import CLASSES_JSON, read_classes
 from stages.formats.digests import Stamp
+from stages.formats.drafts import DraftKind, draft_file, draft_frames, drafts_folder, mask_of_draft, read_drafts
 from stages.formats.files import sha256
 from stages.formats.frames import Frames, list_frames
+from stages.formats.frozen import Frozen, Waiting
 from stages.formats.given_masks import given_frames, masks_folder
 from stages.formats.layout import SequencePaths, find_sequence
 from stages.formats.links import broken_link
@@ -27,7 +28,9 @@ from stages.formats.names import check_name, in_folder
 from stages.formats.objects_json import NAMELESS, OBJECTS_JSON, Objects, read_objects
 from stages.formats.scribble_sets import NO_SETS, sets_in
 from stages.formats.scribbles import ScribbleSet, read_scribbles
+from stages.steps.drafts import sift
 from stages.steps.place_anchors import plan
+from tasks.runtime import locks
 from tasks.runtime.home import Home, find_home
 
 
@@ -76,8 +79,12 @@ class SequenceSnapshot:
     """None for tasks that know nothing of scribbles."""
     fingerprint: tuple[Any, ...]
     """Of the files that it was made from."""
-    is_held: bool = False
-    """Whether it is that of a run's task, and pictures or masks have changed since the run began: see `hold_still`."""
+    frozen: Frozen | None = None
+    """What people said when the run began, for its tasks; None: what they say now counts."""
+
+    def as_it_is_now(self) -> tuple[Any, ...]:
+        """The same of the files as they are now; another one: something has changed."""
+        return _fingerprint(self.place, self.terms, self.frozen)
 
     @cached_property
     def paths(self) -> SequencePaths:
@@ -112,10 +119,16 @@ class SequenceSnapshot:
     @cached_property
     def scribbles(self) -> ScribbleSet:
         """The scribbles drawn so far; none if there is no file yet."""
-        if not self.scribble_file.exists():
-            self._check_founding()
+        if not self.read_from.exists():
+            if self.frozen is None:
+                self._check_founding()
             return ScribbleSet(self.paths.name, self.frame_count, {})
-        return read_scribbles(self.scribble_file, self.paths.name, self.frame_count)
+        return read_scribbles(self.read_from, self.paths.name, self.frame_count)
+
+    @property
+    def read_from(self) -> Path:
+        """The file that says what the set says: the set's, or the run's copy of it."""
+        return self.frozen.copy_of_set if self.frozen else self.scribble_file
 
     @cached_property
     def objects(self) -> Objects:
@@ -137,7 +150,7 @@ class SequenceSnapshot:
         for path in (file, *file.parents):
             if broken := broken_link(path):
                 raise InputError(f"{path}: found {broken}, expected scribbles; mend or remove the link")
-        if self.given:
+        if self.given or draft_frames(file):
             return
         others = sets_in(file.parent)
         if others and not terms.new_set and not requests.has_asked_for(self.root, terms.scribbles):
@@ -147,42 +160,41 @@ class SequenceSnapshot:
             )
 
     @cached_property
-    def painted(self) -> Mapping[int, tuple[Path, ...]]:
-        """Painted pictures that are still to be read into the scribble set: frame index -> the one that counts first.
+    def waiting(self) -> Waiting:
+        """What people said that is still to be merged into the set: painted pictures, and drafts that are ready."""
+        if self.frozen is not None:
+            return self.frozen.waiting()
+        name = self._terms.scribbles
+        painted = paintings.pending(self.root, name, self.annotated, self.frame_files, self._asked_by)
+        drafts = read_drafts(self.scribble_file)
+        digests = {index: mask.digest for index, mask in self.given.items()} if drafts else {}
+        sifted = sift(drafts, self.scribbles, digests, lambda index: sha256(mask_of_draft(self.scribble_file, index)))
+        saved_last = {index for index in sifted.waiting if not self._is_older_than(index, painted.get(index, ()))}
+        older = {index: draft for index, draft in sifted.waiting.items() if index not in saved_last}
+        drafts = {index: sifted.waiting[index] for index in saved_last}
+        return Waiting(painted, drafts, sifted.settled, {**sifted.contrary, **older})
 
-        For the tasks of a run, those that lay there when it began: what is painted meanwhile waits for the next run.
-        """
-        annotated = self.annotated
-        found = paintings.pending(self.root, self._terms.scribbles, annotated, self.frame_files, self._asked_by)
-        if not self.is_held:
-            return found
-        held = _held[self.place, self._terms].painted
-        kept = {
-            index: tuple(
-                path
-                for path in paths
-                if path.name in held
-                and (
-                    index not in (self.given if paintings.is_mask(path) else annotated)
-                    or _seen(path) == held[path.name]
-                )
-            )
-            for index, paths in found.items()
-        }
-        return {index: paths for index, paths in kept.items() if paths}
+    def _is_older_than(self, index: int, pictures: Sequence[Path]) -> bool:
+        drawn = draft_file(self.scribble_file, index).stat().st_mtime_ns
+        return any(picture.stat().st_mtime_ns > drawn for picture in pictures)
+
+    @property
+    def painted(self) -> Mapping[int, tuple[Path, ...]]:
+        """Painted pictures that are still to be read into the set: frame index -> the one that counts first."""
+        return self.waiting.painted
+
+    @cached_property
+    def beside(self) -> Mapping[int, Sequence[Path]]:
+        """Everything that was painted for the set, read or not, by frame."""
+        if self.frozen is not None:
+            return self.frozen.beside
+        name, annotated = self._terms.scribbles, self.scribbles.annotated
+        return paintings.of_set(self.root, name, annotated, self.frame_files, self._asked_by)
 
     @cached_property
     def given(self) -> Mapping[int, GivenMask]:
-        """The masks that were given with the scribble set: frame index -> mask.
-
-        For the tasks of a run, those that lay there when it began, and those that were read from `requests/` since.
-        """
-        if self.is_held:
-            began_with = _held[self.place, self._terms]
-            read = [int(name.partition(".")[0]) for name in began_with.painted if paintings.is_mask(Path(name))]
-            paths = {index: masks_folder(self.scribble_file) / f"{index:05d}.png" for index in read}
-            return {**began_with.given, **{i: _given_mask(path) for i, path in paths.items() if path.is_file()}}
-        found = given_frames(self.scribble_file)
+        """The masks that were given with the scribble set: frame index -> mask."""
+        found = given_frames(self.read_from)
         if outside := [path for index, path in found.items() if index >= self.frame_count]:
             raise InputError(
                 f"{outside[0]}: found a mask of a frame that does not exist, expected frames in "
@@ -195,6 +207,8 @@ class SequenceSnapshot:
 
         Not where its mask is given or waits to be read, or where all that was said of one is which objects are absent.
         """
+        if draft := self.waiting.drafts.get(index):
+            return draft.kind != DraftKind.MASK and bool(draft.lines or not draft.corrects)
         waiting = self.painted.get(index, ())
         if index in self.given or any(map(paintings.is_mask, waiting)):
             return False
@@ -209,6 +223,8 @@ class SequenceSnapshot:
     @cached_property
     def of_other_sets(self) -> Mapping[str, list[str]]:
         """Paintings that are for other scribble sets, and are passed over: set -> their names."""
+        if self.frozen is not None:
+            return self.frozen.of_other_sets
         found: dict[str, list[str]] = {}
         for index, paths in paintings.painted_pictures(self.root, self.scribbles.annotated, self.frame_files).items():
             for path in paths:
@@ -225,8 +241,8 @@ class SequenceSnapshot:
     def plan(self) -> Plan:
         """The anchors: a pure function of what is annotated, and of what was asked for before."""
         issued = requests.issued_anchors(self.root, self.request_terms)
-        painted = {index for index in self.painted if index < self.frame_count}
-        annotated = tuple(sorted({*self.annotated, *painted}))
+        waiting = {index for index in {*self.painted, *self.waiting.drafts} if index < self.frame_count}
+        annotated = tuple(sorted({*self.annotated, *waiting}))
         terms, declined = self._terms, requests.declined_frames(self.root, self.request_terms)
         return plan(self.frame_count, annotated, terms.requests, terms.placement, issued, declined)
 
@@ -279,43 +295,28 @@ def home_of(place: Place) -> Home:
     return find_home(Path(place.data_root), Path(place.outputs_root), paths_of(place))
 
 
-def snapshot_of(place: Place, terms: Terms | None) -> SequenceSnapshot:
-    """The view of a sequence as its files are now.
+def snapshot_of(place: Place, terms: Terms | None, *, live: bool = False) -> SequenceSnapshot:
+    """The view of a sequence as its files are now; of what people said, as it was when this run began.
+
+    Args:
+        place: the sequence's.
+        terms: what anchors are chosen from.
+        live: whether what people say now counts in any case.
 
     Raises:
         InputError: see `paths_of`.
     """
-    fingerprint = _fingerprint(place, terms)
-    began_with = _held.get((place, terms)) if multiprocessing.parent_process() is not None else None
-    return _snapshot(place, terms, fingerprint, began_with is not None and began_with.saw != fingerprint[-2:])
+    frozen = None
+    if frozen_sets and not live and terms is not None:
+        root = root_of(place)
+        frozen = frozen_sets.get((root, terms.scribbles)) if locks.holds(root) else None
+    return _snapshot(place, terms, _fingerprint(place, terms, frozen), frozen)
 
 
 _snapshot = lru_cache(maxsize=1024)(SequenceSnapshot)
 
-
-def hold_still(place: Place, terms: Terms) -> None:
-    """Note which paintings wait and which masks are given now, so that processes forked from this one see no others.
-
-    Raises:
-        LisError: see `SequenceSnapshot`.
-    """
-    if multiprocessing.parent_process() is None or (place, terms) not in _held:
-        now = snapshot_of(place, terms)
-        pictures = [path for paths in now.painted.values() for path in paths]
-        painted = {path.name: _seen(path) for path in pictures}
-        _held[place, terms] = _BeganWith(now.fingerprint[-2:], painted, now.given)
-
-
-class _BeganWith(NamedTuple):
-    saw: tuple[Any, ...]
-    """The stamps of everything in the folders of requests and of given masks."""
-    painted: Mapping[str, Stamp | None]
-    """The paintings that wait, by name."""
-    given: Mapping[int, GivenMask]
-
-
-_held: dict[tuple[Place, Terms | None], _BeganWith] = {}
-"""What a run began with."""
+frozen_sets: dict[tuple[Path, str], Frozen] = {}
+"""What this run, or the one that it was forked from, has frozen: the sequence's folder and the set -> its copy."""
 
 
 def _given_mask(path: Path) -> GivenMask:
@@ -341,7 +342,7 @@ def _scribble_file(place: Place, terms: Terms) -> Path:
     return in_folder(folder, f"{name}.json")
 
 
-def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:
+def _fingerprint(place: Place, terms: Terms | None, frozen: Frozen | None) -> tuple[Any, ...]:
     """The stamps of everything that a snapshot is made from."""
     frames = paths_of(place).frames
     if terms is None:
@@ -349,8 +350,10 @@ def _fingerprint(place: Place, terms: Terms | None) -> tuple[Any, ...]:
     root = root_of(place)
     scribble_file = _scribble_file(place, terms)
     names = scribble_file.parent / OBJECTS_JSON, paths_of(place).dataset_folder / CLASSES_JSON
-    seen = [_seen(each) for each in (frames, scribble_file, *names, root / paintings.REQUESTS_JSON)]
-    return *seen, _inside(root / paintings.FOLDER), _inside(masks_folder(scribble_file))
+    read_from = frozen.copy_of_set if frozen else scribble_file
+    painted = (frozen.folder if frozen else root) / paintings.FOLDER
+    seen = [_seen(each) for each in (frames, read_from, *names, root / paintings.REQUESTS_JSON)]
+    return *seen, *(_inside(each) for each in (painted, masks_folder(read_from), drafts_folder(read_from)))
 
 
 def _inside(folder: Path) -> tuple[tuple[str, Stamp | None], ...]:

@@ -17,6 +17,7 @@ from stages.core.strokes import FrameScribbles, Line
 from stages.formats import manifest
 from stages.formats.files import publishing, sha256
 from stages.formats.frames import pixel_digest, read_frame
+from stages.formats.frozen import Waiting
 from stages.formats.given_for import given_for
 from stages.formats.given_masks import given_frames, read_given, read_seen
 from stages.formats.manifest import publish
@@ -24,7 +25,8 @@ from stages.formats.masks import write_mask
 from stages.formats.paintings import pending, picture_to_paint_on
 from stages.formats.scribbles import ScribbleSet, merge, read_scribbles, write_scribbles
 from stages.formats.strokes import strokes_from_png
-from stages.steps.ask import Reading, ask, lay_out_suggested, look_at_painted, read_painted
+from stages.steps.ask import Reading, ask, lay_out_suggested, look_at_painted
+from stages.steps.promote import digest_of_set, promote
 
 TERMS = {"scribbles": "001", "requests": 2, "placement": "eq1", "frame_count": 4}
 HEIGHT, WIDTH = 24, 32
@@ -59,9 +61,15 @@ def read(root: Path, frames: list[Path], file: Path) -> Callable[[], Reading]:
 
     def act() -> Reading:
         now = read_scribbles(file, "toy", 4) if file.exists() else DRAWN
-        return read_painted(root, file, now, pending(root, "001", now.annotated, frames), frames)
+        return promoted(root, file, now, frames)
 
     return act
+
+
+def promoted(root: Path, file: Path, now: ScribbleSet, frames: list[Path]) -> Reading:
+    """Everything that waits is merged into the set."""
+    waiting = Waiting(pending(root, "001", now.annotated, frames))
+    return promote(root, file, now, waiting, frames, noted=digest_of_set(file))
 
 
 def paint(
@@ -241,7 +249,7 @@ def test_a_frame_that_is_painted_again_has_the_new_strokes_alone(
 
 
 def test_what_is_saved_while_pictures_are_read_is_not_lost(
-    root: Path, frames: list[Path], file: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, frames: list[Path], file: Path, read: Callable[[], Reading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An editor saves the set, and a person paints the picture anew, both before the strokes are merged."""
     file.parent.mkdir(parents=True)
@@ -256,11 +264,17 @@ def test_what_is_saved_while_pictures_are_read_is_not_lost(
         return lines
 
     monkeypatch.setattr("stages.steps.ask.strokes_from_png", meanwhile)
-    read_painted(root, file, DRAWN, pending(root, "001", DRAWN.annotated, frames), frames)
+    found = promoted(root, file, DRAWN, frames)
+    assert found.scribbles.annotated == (0, 3), "the run goes on with what it has read"
+    assert found.said[-1] == "001.json was edited while this run began; what waited for it waits for the next run"
+    monkeypatch.undo()
+    now = read_scribbles(file, "toy", 4)
+    assert now.annotated == (0, 2)
+    read()
     now = read_scribbles(file, "toy", 4)
     assert now.annotated == (0, 2, 3)
     assert now.frame(2).lines == (edited,)
-    assert list(pending(root, "001", now.annotated, frames)) == [3]
+    assert list(pending(root, "001", now.annotated, frames)) == []
 
 
 def test_looking_changes_nothing(root: Path, frames: list[Path], file: Path) -> None:
@@ -379,7 +393,7 @@ def test_masks_alone_make_no_scribble_file_and_one_object_may_be_white(
     path = root / "requests" / "00003.MASK.png"
     Image.fromarray(labels(1) * np.uint8(255)).save(path)
     nothing = ScribbleSet("toy", 4, {})
-    read_painted(root, file, nothing, pending(root, "001", (), frames), frames)
+    promoted(root, file, nothing, frames)
     assert not file.exists()
     np.testing.assert_array_equal(read_given(given_frames(file)[3], (WIDTH, HEIGHT)), labels(1))
 

@@ -3,20 +3,29 @@
 import multiprocessing
 import os
 import shutil
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stages.core.errors import InputError, LisError
+from stages.core.strokes import Line
+from stages.formats.drafts import NEW, Draft, DraftState, draft_file, set_state, write_draft
 from stages.formats.files import sha256, write_json
 from stages.formats.given_masks import write_given
 from stages.formats.paintings import digests_of, note_read
+from stages.formats.pictures import encoded
 from stages.formats.requests import note_requests
 from tasks import AnchorMask
-from tasks.runtime.snapshot import GivenMask, Place, SequenceSnapshot, Terms, hold_still, root_of, snapshot_of
+from tasks.runtime import locks
+from tasks.runtime.freezing import begin_anew, freeze, news
+from tasks.runtime.runs import leave_all
+from tasks.runtime.snapshot import GivenMask, Place, SequenceSnapshot, Terms, root_of, snapshot_of
 from tests.conftest import Project
 
 TERMS = Terms("001", "", 3, "eq1")
@@ -137,29 +146,74 @@ def test_what_lies_beside_the_sets_is_none(project: Project, name: str) -> None:
         _ = look(project, Terms(name, "", 3, "eq1")).scribbles
 
 
-def test_what_is_painted_while_a_run_works_waits_for_the_next(project: Project) -> None:
-    """In the processes of its tasks; whoever looks from outside sees it at once."""
+@pytest.fixture
+def run(project: Project) -> Iterator[Callable[[], None]]:
+    """Begin a run: the sequence's lock is taken, and what people said is frozen."""
+
+    def begin() -> None:
+        leave_all()
+        locks.claim(root_of(place(project)), shared=False)
+        freeze(place(project), TERMS)
+
+    yield begin
+    leave_all()
+    assert not (project.root / ".frozen").exists()
+
+
+def test_what_is_painted_while_a_run_works_waits_for_the_next(project: Project, run: Callable[[], None]) -> None:
+    """In its processes; whoever looks from outside sees it at once."""
     project.scribble(5)
     first = paint(project, "00002.strokes.png")
-    hold_still(place(project), TERMS)
+    os.utime(first, (1, 1))
+    run()
     paint(project, "00008.strokes.png")
-    assert sorted(look(project).painted) == [2, 8]
+    project.scribble(5, 11)
+    assert sorted(snapshot_of(place(project), TERMS, live=True).painted) == [2, 8]
 
-    def seen_by_a_task() -> list[int]:
+    def seen_by_a_task() -> tuple[list[int], tuple[int, ...]]:
         with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
-            return pool.submit(_painted_frames, project).result()
+            return pool.submit(_painted_and_drawn, project).result()
 
-    assert seen_by_a_task() == [2]
+    assert seen_by_a_task() == ([2], (5,)) == _painted_and_drawn(project)
     first.write_text("another stroke")
-    assert seen_by_a_task() == [2], "as long as it was not read"
-    project.scribble(2, 5)
-    assert seen_by_a_task() == []
-    hold_still(place(project), TERMS)
-    assert seen_by_a_task() == [2, 8]
+    assert next(iter(look(project).painted[2])).read_text() == "a stroke"
+    assert news(place(project), TERMS) == (
+        "3 frames were scribbled on while this run worked (2, 8, 11); run the command again"
+    )
+    for path in (first, first.with_name("00008.strokes.png")):
+        os.utime(path, (1, 1))
+    run()
+    assert seen_by_a_task() == ([2, 8], (5, 11))
+    assert news(place(project), TERMS) == ""
 
 
-def _painted_frames(project: Project) -> list[int]:
-    return sorted(look(project).painted)
+def test_a_second_schedule_in_one_program_sees_what_was_said_in_between(
+    project: Project, run: Callable[[], None]
+) -> None:
+    project.scribble(5)
+    run()
+    project.scribble(5, 8)
+    assert look(project).annotated == (5,)
+    begin_anew()
+    freeze(place(project), TERMS)
+    assert look(project).annotated == (5, 8)
+
+
+def test_a_picture_that_is_half_saved_is_waited_for(project: Project, run: Callable[[], None]) -> None:
+    project.scribble(5)
+    picture = paint(project, "00002.strokes.png")
+    content = encoded(Image.new("RGB", (128, 96)), "PNG")
+    picture.write_bytes(content[:60])
+    saving = threading.Timer(0.2, lambda: picture.write_bytes(content))
+    saving.start()
+    run()
+    saving.join()
+    assert look(project).painted[2][0].read_bytes() == content
+
+
+def _painted_and_drawn(project: Project) -> tuple[list[int], tuple[int, ...]]:
+    now = look(project)
+    return sorted(now.painted), now.scribbles.annotated
 
 
 def test_scribbles_may_lie_elsewhere(project: Project) -> None:
@@ -228,18 +282,18 @@ def test_masks_found_a_set_and_are_one_of_those_that_are_there(project: Project)
     assert look(project, Terms("002", "", 3, "eq1")).annotated == (8,)
 
 
-def test_what_is_given_while_a_run_works_waits_for_the_next(project: Project) -> None:
-    """In the processes of its tasks: they see the masks that lay there when it began, as they were."""
+def test_what_is_given_while_a_run_works_waits_for_the_next(project: Project, run: Callable[[], None]) -> None:
+    """In its processes: they see the masks that lay there when it began, as they were."""
     path = give(project, 5)
     former = sha256(path)
+    run()
     task = project.task(AnchorMask, frame=5)
-    hold_still(task.place, task.terms)
-    task.scheduled()
     give(project, 5, value=2)
     give(project, 8)
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
         seen, taken = pool.submit(_given, task, project.folder).result()
         assert (seen, taken) == ({5: former}, [1])
+    leave_all()
     assert {index: mask.digest for index, mask in task.snapshot.given.items()} == {
         5: sha256(path), 8: sha256(path.with_name("00008.png"))
     }  # fmt: skip
@@ -248,3 +302,37 @@ def test_what_is_given_while_a_run_works_waits_for_the_next(project: Project) ->
 def _given(task: AnchorMask, folder: Path) -> tuple[dict[int, str], list[int]]:
     (folder / "anchor").mkdir()
     return {index: mask.digest for index, mask in task.snapshot.given.items()}, task.work(folder / "anchor")
+
+
+# --- drafts ----------------------------------------------------------------------------------------------------------
+
+
+def draw(project: Project, index: int, state: DraftState = DraftState.READY, base: str | None = None) -> Draft:
+    line = Line(1, ((0.25, 0.5), (0.75, 0.5)))
+    draft = Draft("toy", "001", index, lines=(line,), state=state, base=base, author="anna")
+    return write_draft(project.scribble_file, draft, NEW)
+
+
+def test_a_draft_counts_as_annotated_as_soon_as_it_is_ready(project: Project) -> None:
+    project.scribble(5, 8)
+    drawn = draw(project, 2, DraftState.DRAFT)
+    assert (look(project).plan.requested, bool(look(project).waiting)) == ((2, 11), False)
+    ready = set_state(project.scribble_file, 2, DraftState.READY, drawn.tag)
+    assert (look(project).plan.requested, look(project).waiting.drafts) == ((11,), {2: ready})
+    contrary = draw(project, 8)
+    now = look(project).waiting
+    assert (now.drafts, now.contrary) == ({2: ready}, {8: contrary}), "it was drawn on a frame without strokes"
+    draw(project, 12)
+    with pytest.raises(InputError, match=r"found a draft of frame 12 of 'toy', expected frames in 0\.\.11"):
+        _ = look(project).plan
+
+
+def test_of_a_draft_and_a_picture_what_was_saved_last_counts(project: Project) -> None:
+    project.scribble(5)
+    picture, drawn = paint(project, "00002.strokes.png"), draw(project, 2)
+    os.utime(picture, (1, 1))
+    now = look(project).waiting
+    assert (now.drafts, now.contrary, [*now.painted]) == ({2: drawn}, {}, [2])
+    os.utime(draft_file(project.scribble_file, 2), (0, 0))
+    now = look(project).waiting
+    assert (now.drafts, now.contrary, [*now.painted]) == ({}, {2: drawn}, [2])
