@@ -1,7 +1,8 @@
 """`outputs/<seq>/requests.json`: which frames wait for scribbles, and what was asked under which terms.
 
     waiting     a row for each frame that the last run waits for
-    issued      anchors by the terms under which they were asked for, the last first, and which of them still wait
+    issued      anchors by the terms under which they were planned, the last first; which of them were asked for, since
+                others had been annotated unasked, and which still wait
     declined    frames by scribble set and length of the video that nobody is to be asked for
     suggested   frames that the report suggests: pictures of them are laid out, and nothing waits for them
 
@@ -78,7 +79,7 @@ def frames_asked_for(root: Path, scribble_set: str) -> frozenset[int]:
         StageError: see `issued_anchors`.
     """
     issued = _read(root).issued
-    ours = (issue["anchors"] for issue in issued if issue["terms"].get("scribbles") == scribble_set)
+    ours = (issue["asked"] for issue in issued if issue["terms"].get("scribbles") == scribble_set)
     return frozenset().union(*ours)
 
 
@@ -143,7 +144,9 @@ def note_requests(
         for issue in said.issued
         if issue["terms"] != terms
     ]
-    issue = {"terms": terms, "anchors": plan.anchors, "waiting": plan.requested}
+    former = next((issue["asked"] for issue in said.issued if issue["terms"] == terms), ())
+    asked = sorted({*former, *plan.requested})
+    issue = {"terms": terms, "anchors": plan.anchors, "asked": asked, "waiting": plan.requested}
     painted = [
         {"id": each.id, "name": each.name, "class": each.class_name, "paint_in": colour_of(each.id)} for each in objects
     ]
@@ -178,7 +181,7 @@ def decline(root: Path, terms: Json, frames: Collection[int]) -> None:
         return [index for index in indices if index not in frames]
 
     issued = [
-        {**issue, "anchors": without(issue["anchors"]), "waiting": without(issue["waiting"])}
+        {**issue, **{name: without(issue[name]) for name in ("anchors", "asked", "waiting")}}
         if _concerns(issue["terms"], terms)
         else issue
         for issue in said.issued
@@ -206,9 +209,11 @@ def ask_again(root: Path, terms: Json, frames: Collection[int], plan: Plan) -> N
     said = _read(root)
     issued = list(said.issued)
     if all(issue["terms"] != terms for issue in issued):
-        issued.append({"terms": terms, "anchors": plan.anchors, "waiting": []})
+        issued.append({"terms": terms, "anchors": plan.anchors, "asked": [], "waiting": []})
     issued = [
-        {**issue, "anchors": sorted({*issue["anchors"], *frames})} if _concerns(issue["terms"], terms) else issue
+        {**issue, **{name: sorted({*issue[name], *frames}) for name in ("anchors", "asked")}}
+        if _concerns(issue["terms"], terms)
+        else issue
         for issue in issued
     ]
     declined = _with_declined(said, terms, declined_frames(root, terms).difference(frames))
@@ -274,6 +279,8 @@ def _read(root: Path) -> _Said:
             {
                 "terms": dict(issue["terms"]),
                 "anchors": [int(index) for index in issue["anchors"]],
+                # Former files do not say which of the anchors were asked for.
+                "asked": [int(index) for index in issue.get("asked", issue["anchors"])],
                 "waiting": [int(index) for index in issue.get("waiting", [] if number else last_waits)],
             }
             for number, issue in enumerate(fields["issued"])

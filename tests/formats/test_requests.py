@@ -15,6 +15,7 @@ from stages.formats.requests import (
     asked_by,
     decline,
     declined_frames,
+    frames_asked_for,
     has_asked_for,
     issued_anchors,
     note_requests,
@@ -47,7 +48,7 @@ def test_a_request_says_which_frame_where_to_paint_and_how_to_save(tmp_path: Pat
                 "or_the_mask_itself": "requests/00005.mask.png",
             }
         ],
-        "issued": [{"terms": TERMS, "anchors": [2, 5, 11], "waiting": [5]}],
+        "issued": [{"terms": TERMS, "anchors": [2, 5, 11], "asked": [5], "waiting": [5]}],
     }
 
 
@@ -202,3 +203,15 @@ def test_what_was_declined_or_suggested_can_be_damaged_too(tmp_path: Path, key: 
     (tmp_path / "requests.json").write_text(json.dumps({"issued": [], key: [{"frames": ["x"]}]}))
     with pytest.raises(StageError, match=r"requests\.json: found no readable list"):
         declined_frames(tmp_path, TERMS)
+
+
+def test_anchors_that_were_annotated_unasked_are_none_that_were_asked_for(tmp_path: Path) -> None:
+    note_requests(tmp_path, TERMS, Plan(12, (2, 5, 11), (5, 11)), NAMES)
+    note_requests(tmp_path, TERMS, Plan(12, (2, 5, 6, 11), (11,)), NAMES)
+    note_requests(tmp_path, OTHER, Plan(12, (1, 6), (1,)), NAMES)
+    assert frames_asked_for(tmp_path, "001") == {1, 5, 11}
+    settle_requests(tmp_path, "001")
+    decline(tmp_path, TERMS, [11])
+    assert frames_asked_for(tmp_path, "001") == {1, 5}
+    (tmp_path / "requests.json").write_text(json.dumps({"waiting": [], "issued": [{"terms": TERMS, "anchors": [4]}]}))
+    assert frames_asked_for(tmp_path, "001") == {4}, "former files do not tell"

@@ -89,3 +89,32 @@ def test_what_people_were_asked_for_is_no_correction(finished: Project) -> None:
     paint(finished, asked[0])
     finished.run("RefineSequence", "--requests", "5", expect=20)
     assert "corrects" not in scribbles(finished)
+
+
+@pytest.mark.slow
+def test_a_click_on_a_frame_of_the_result_corrects_it(finished: Project) -> None:
+    before = mask(finished)
+    prompt = {"id": 1, "points": [[55 / 128, 21 / 96, 1]]}
+    content = {"schema": 1, "sequence": "toy", "frames": [{"frame": FRAME, "objects": [prompt]}]}
+    (finished.folder / "clicks.json").write_text(json.dumps(content))
+    output = finished.run("ImportPrompts", "--source", "clicks.json")
+    assert "a correction: objects without a stroke keep the masks that they have" in output
+    finished.run()
+    assert np.array_equal(mask(finished) == 2, before == 2) and (before == 2).any()
+    assert finished.run("ImportPrompts", "--source", "clicks.json").count("nothing to do, all of it is drawn already")
+
+
+@pytest.mark.slow
+def test_a_stroke_on_provisional_masks_corrects_them(project: Project) -> None:
+    project.scribble(5, 8)
+    project.run(expect=20)
+    before = read_mask(project.root / "provisional" / f"{FRAME:05d}.png")
+    correct(project, (128, 0, 0), slice(20, 23), slice(40, 70))
+    assert "a correction: objects without a stroke keep" in project.run(expect=20)
+    after = read_mask(project.root / "provisional" / f"{FRAME:05d}.png")
+    assert np.array_equal(after == 2, before == 2) and (before == 2).any()
+    assert (after[21, 42:68] == 1).all()
+    shutil.rmtree(project.root)
+    project.run(expect=20)
+    again = read_mask(project.root / "provisional" / f"{FRAME:05d}.png")
+    assert np.array_equal(again, after), "what was seen lies beside the set"

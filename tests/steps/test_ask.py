@@ -161,7 +161,7 @@ def test_strokes_on_a_frame_of_the_result_correct_it(
 def test_strokes_correct_provisional_masks_where_nobody_was_asked(
     root: Path, frames: list[Path], file: Path, read: Callable[[], Reading]
 ) -> None:
-    ask(root, TERMS, Plan(4, (0, 3), (3,)), frames)
+    ask(root, TERMS, Plan(4, (0, 1, 3), (3,)), frames)  # a run that finds frame 1 painted plans it, and asks nobody
     published(root, frames)
     write_mask(root / "masks" / "00001.png", np.zeros((HEIGHT, WIDTH), np.uint8))
     published(root, frames, "provisional")
