@@ -47,19 +47,21 @@ class Night:
         self.rounds.append([task.seq for task in tasks])
         failures: luigi_hooks.Failures = {}
         for task in tasks:
-            project = Project(self.folder, Clip(), seq=task.seq)
             if self.fate[task.seq] == "to do":
-                folder = project.root / "masks"
-                folder.mkdir(parents=True)
-                (folder / "00000.png").write_text("a mask")
-                manifest = {"schema": 1, "stage": "masks", "key": {}, "content": "", "weights": {}, "objects": []}
-                files = {"count": 1, "bytes": 6, "sha256": {"00000.png": ""}}
-                text = json.dumps({**manifest, "files": files, "run": {"seconds": 2.5}})
-                (folder / "manifest.json").write_text(text)
+                self.publish(task.seq)
                 self.fate[task.seq] = "done"
             elif self.fate[task.seq].startswith("fails"):
                 failures[task.dataset, task.seq] = f"Frames: {self.fate[task.seq]}"
         return failures
+
+    def publish(self, seq: str) -> None:
+        """A result of one mask."""
+        folder = Project(self.folder, Clip(), seq=seq).root / "masks"
+        folder.mkdir(parents=True)
+        (folder / "00000.png").write_text("a mask")
+        manifest = {"schema": 1, "stage": "masks", "key": {}, "content": "", "weights": {}, "objects": []}
+        files = {"count": 1, "bytes": 6, "sha256": {"00000.png": ""}}
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "files": files, "run": {"seconds": 2.5}}))
 
     def run(self) -> list[object]:
         """What it still owes in the end."""
@@ -260,6 +262,7 @@ def test_a_night_makes_reports_and_one_that_cannot_be_made_fails_its_sequence(
 ) -> None:
     night = Night(folder, monkeypatch, {"one": "done", "two": "done"})
     night.task = night.task.clone(reports=True)
+    night.publish("two")
     asked: list[type] = []
     monkeypatch.setattr(ReportSequence, "complete", lambda task: task.seq == "one")
     monkeypatch.setattr(luigi_hooks, "schedule", lambda tasks: asked.extend(map(type, tasks)) or {})
