@@ -288,16 +288,21 @@ def put_in_place(temporary: Path, folder: Path) -> None:
         OSError: the disk refused; nothing was published.
     """
     folder = followed(folder)
-    for name in files_below(temporary):
-        if not (temporary / name).is_symlink():  # what it leads to is somebody else's
-            sync(temporary / name)
-    for name, _, _ in os.walk(temporary):
-        sync(Path(name))
+    sync_below(temporary)
     # The old folder goes first: a kill in between costs one recomputation, and leaves no litter behind a success.
     remove(folder)
     while not _renamed(temporary, folder):
         remove(folder)  # a worker that was taken for dead has just published the same
     sync(folder.parent)
+
+
+def sync_below(folder: Path) -> None:
+    """Make everything in a folder durable, and itself."""
+    for name in files_below(folder):
+        if not (folder / name).is_symlink():  # what it leads to is somebody else's
+            sync(folder / name)
+    for name, _, _ in os.walk(folder):
+        sync(Path(name))
 
 
 def files_below(folder: Path) -> Iterator[str]:

@@ -169,7 +169,9 @@ def freeze(root: Path, live: Live, is_still: Callable[[], bool]) -> Frozen | Non
         if not is_still():
             files.delete_tree(place)
             return None
+        files.sync_below(place)
         files.disk.rename(place, frozen.folder)
+        files.sync(frozen.folder.parent)
     except OSError:
         files.delete_tree(place)
         if not frozen.folder.is_dir():

@@ -17,7 +17,10 @@ from stages.formats.progress import begin_anew
 
 LOCK: Final = ".lock"
 _locks: dict[Path, int | None] = {}
+_taken_by: dict[Path, int] = {}
+"""The process that took a lock: its children hold it, too, and must not sweep what their parent works with."""
 _shared: set[Path] = set()
+_MOMENT_S: Final = 0.01
 _PATIENCE_S: Final = 3.0  # a run that was killed a moment ago may have children that are just ending
 
 
@@ -48,6 +51,7 @@ def claim(root: Path, *, shared: bool) -> bool:
                 return False
             time.sleep(0.1)
         _locks[root] = file
+        _taken_by[root] = os.getpid()
         _shared.update([root] if shared else [])
     return True
 
@@ -98,20 +102,24 @@ def is_taken(root: Path) -> bool:
 def thaw_if_alone(root: Path) -> None:
     """Delete what was frozen of a sequence whose lock this run has, unless others share it."""
     file = _locks.get(root)
-    if file is not None and _flock(file, fcntl.LOCK_EX):
+    if file is None or not _is_ours(root):
+        return
+    if _flock(file, fcntl.LOCK_EX):
         thaw(root)
-        if root in _shared:
-            _flock(file, fcntl.LOCK_SH)
+    while root in _shared and not _flock(file, fcntl.LOCK_SH):  # who asks for more and is refused has nothing any more
+        time.sleep(_MOMENT_S)
 
 
 def release_all() -> None:
     """Give back every lock of this run, whose tasks have ended."""
     for root, file in _locks.items():
         if file is not None:
-            if _flock(file, fcntl.LOCK_EX):
-                _sweep(root)
+            if _is_ours(root) and _flock(file, fcntl.LOCK_EX):
+                with suppress(OSError):  # the next to come sweeps again, or is told that it cannot
+                    _sweep(root)
             os.close(file)
     _locks.clear()
+    _taken_by.clear()
     _shared.clear()
 
 
@@ -127,6 +135,10 @@ def _enter(file: int, root: Path, shared: bool) -> bool:
     with suppress(OSError):  # a full disk: the lock holds all the same
         files.disk.write(file, holder.encode())
     return True
+
+
+def _is_ours(root: Path) -> bool:
+    return _taken_by.get(root) == os.getpid()
 
 
 def _sweep(root: Path) -> None:
