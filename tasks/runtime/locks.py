@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from stages.core.errors import StageError
 from stages.formats import files
@@ -16,9 +16,22 @@ from stages.formats.frozen import thaw
 from stages.formats.progress import begin_anew
 
 LOCK: Final = ".lock"
-_locks: dict[Path, int | None] = {}
-_taken_by: dict[Path, int] = {}
-"""The process that took a lock: its children hold it, too, and must not sweep what their parent works with."""
+
+
+class _Held(NamedTuple):
+    """A lock that this run has."""
+
+    file: int
+    taken_by: int
+    """The process: its children hold the lock, too, and must not sweep what their parent works with."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this very process took it."""
+        return self.taken_by == os.getpid()
+
+
+_locks: dict[Path, _Held | None] = {}
 _shared: set[Path] = set()
 _MOMENT_S: Final = 0.01
 _PATIENCE_S: Final = 3.0  # a run that was killed a moment ago may have children that are just ending
@@ -50,8 +63,7 @@ def claim(root: Path, *, shared: bool) -> bool:
                 _locks[root] = None
                 return False
             time.sleep(0.1)
-        _locks[root] = file
-        _taken_by[root] = os.getpid()
+        _locks[root] = _Held(file, os.getpid())
         _shared.update([root] if shared else [])
     return True
 
@@ -101,25 +113,26 @@ def is_taken(root: Path) -> bool:
 
 def thaw_if_alone(root: Path) -> None:
     """Delete what was frozen of a sequence whose lock this run has, unless others share it."""
-    file = _locks.get(root)
-    if file is None or not _is_ours(root):
+    lock = _locks.get(root)
+    if lock is None or not lock.is_ours:
         return
-    if _flock(file, fcntl.LOCK_EX):
+    if _flock(lock.file, fcntl.LOCK_EX):
         thaw(root)
-    while root in _shared and not _flock(file, fcntl.LOCK_SH):  # who asks for more and is refused has nothing any more
+    while root in _shared and not _flock(
+        held.file, fcntl.LOCK_SH
+    ):  # who asks for more and is refused has nothing any more
         time.sleep(_MOMENT_S)
 
 
 def release_all() -> None:
     """Give back every lock of this run, whose tasks have ended."""
-    for root, file in _locks.items():
-        if file is not None:
-            if _is_ours(root) and _flock(file, fcntl.LOCK_EX):
+    for root, lock in _locks.items():
+        if lock is not None:
+            if lock.is_ours and _flock(lock.file, fcntl.LOCK_EX):
                 with suppress(OSError):  # the next to come sweeps again, or is told that it cannot
                     _sweep(root)
-            os.close(file)
+            os.close(lock.file)
     _locks.clear()
-    _taken_by.clear()
     _shared.clear()
 
 
@@ -135,10 +148,6 @@ def _enter(file: int, root: Path, shared: bool) -> bool:
     with suppress(OSError):  # a full disk: the lock holds all the same
         files.disk.write(file, holder.encode())
     return True
-
-
-def _is_ours(root: Path) -> bool:
-    return _taken_by.get(root) == os.getpid()
 
 
 def _sweep(root: Path) -> None:
