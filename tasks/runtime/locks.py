@@ -118,9 +118,7 @@ def thaw_if_alone(root: Path) -> None:
         return
     if _flock(lock.file, fcntl.LOCK_EX):
         thaw(root)
-    while root in _shared and not _flock(
-        held.file, fcntl.LOCK_SH
-    ):  # who asks for more and is refused has nothing any more
+    while root in _shared and not _flock(lock.file, fcntl.LOCK_SH):  # who is refused more has lost its share, too
         time.sleep(_MOMENT_S)
 
 

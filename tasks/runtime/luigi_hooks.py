@@ -73,12 +73,20 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that are not UTF-8 are said all the same
-    atexit.register(runs.leave_all)
+    atexit.register(_leave)
     logging.getLogger("luigi-interface").addFilter(_quiet)
     lines = logging.StreamHandler()
     lines.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(lines)
     logger.setLevel(logging.INFO)
+
+
+def _leave() -> None:
+    """The run is over: whoever tells it to stop from now on has what was asked for."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+    runs.leave_all()
 
 
 def settle_settings() -> None:
@@ -254,6 +262,8 @@ def import_before_fork(modules: tuple[str, ...]) -> None:
             _imported.add(module)
             with suppress(Exception):
                 importlib.import_module(module)
+    atexit.unregister(_leave)
+    atexit.register(_leave)  # before what they do at exit: what was registered last comes first
 
 
 def build_before_fork(build: Callable[[], object], device: str) -> None:
