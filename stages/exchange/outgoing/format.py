@@ -149,10 +149,10 @@ class Format(Protocol):
     summary: str
     loss: Loss
     unknown: str
-    options: frozenset[str]
-    wants_jpg: bool
-    copies_pictures: bool
-    has_pictures: bool
+    options: frozenset[str] = frozenset()
+    wants_jpg: bool = False
+    copies_pictures: bool = False
+    has_pictures: bool = True
     version: int = 1
 
     def check(self, terms: Terms) -> None:
@@ -180,8 +180,11 @@ class Format(Protocol):
         return 8_000
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
-        """Where a kept frame's picture lies in the export: relative, with `/`; `SPLIT` stands for the split."""
-        ...
+        """Where a kept frame's picture lies in the export: relative, with `/`; `SPLIT` stands for the split.
+
+        Formats without pictures leave it as it is.
+        """
+        return ""
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms

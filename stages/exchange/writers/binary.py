@@ -19,14 +19,7 @@ class Binary(Format):
     summary = "a PNG an object and frame, 0 and 255"
     loss = Loss(exact="yes", objects_apart="yes", identity="yes", holes="yes", unknown="no", scores="no")
     unknown = ""
-    options: frozenset[str] = frozenset()
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = False
-
-    def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
-        """There are no pictures: a folder of them among the objects' would be taken for one."""
-        return ""
+    has_pictures = False  # a folder of them among the objects' would be taken for one
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms

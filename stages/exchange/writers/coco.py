@@ -48,9 +48,6 @@ class Coco(Format):
     )
     unknown = "crowd"
     options = frozenset({"segmentation", "tolerance", "unknown"})
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = True
 
     def check(self, terms: Terms) -> None:
         """A crowd is for evaluation, since trainers drop it; only polygons can be simplified."""

@@ -63,14 +63,7 @@ class CsvTables(Format):
     summary = "CSV: a box an object and frame, and a line a track; no masks"
     loss = Loss(exact="boxes only", objects_apart="yes", identity="yes", holes="no", unknown="no", scores="yes")
     unknown = ""
-    options: frozenset[str] = frozenset()
-    wants_jpg = False
-    copies_pictures = False
     has_pictures = False
-
-    def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
-        """There are no pictures."""
-        return ""
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms

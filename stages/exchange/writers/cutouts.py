@@ -30,14 +30,7 @@ class Cutouts(Format):
     summary = "cut-outs: a PNG with transparency an object and frame, cropped to it"
     loss = Loss(exact="yes", objects_apart="yes", identity="yes", holes="yes", unknown="no", scores="no")
     unknown = ""
-    options: frozenset[str] = frozenset()
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = False
-
-    def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
-        """The pictures' colours are in the files."""
-        return ""
+    has_pictures = False  # their colours are in the files
 
     def encode(
         self, sequence: ExportedSequence, frames: Iterator[ExportedFrame], part: PartWriter, terms: Terms

@@ -52,9 +52,6 @@ class Cvat(Format):
     )
     unknown = f"label {UNKNOWN_LABEL}"
     options = frozenset({"shape", "tolerance"})
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = True
 
     def check(self, terms: Terms) -> None:
         """A tolerance is one of outlines; tracks have no way to say that nobody knows."""

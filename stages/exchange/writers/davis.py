@@ -22,8 +22,6 @@ class Davis(Format):
     unknown = "255"
     options = frozenset({"renumber", "resolution_name", "unknown"})
     wants_jpg = True
-    copies_pictures = False
-    has_pictures = True
 
     def check(self, terms: Terms) -> None:
         """Crowds are COCO's; the resolution's name is a folder's."""

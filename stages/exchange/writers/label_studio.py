@@ -49,9 +49,6 @@ class LabelStudio(Format):
     )
     unknown = f"label {UNKNOWN_LABEL}"
     options = frozenset({"tasks_as", "url_prefix"})
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = True
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Under the source's name."""

@@ -48,9 +48,6 @@ class LabelMe(Format):
     loss = Loss(exact="masks", objects_apart="yes", identity="group_id", holes="yes", unknown="as a label", scores="no")
     unknown = f"label {IGNORED}"
     options = frozenset({"shape", "tolerance"})
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = True
 
     def check(self, terms: Terms) -> None:
         """A tolerance is one of outlines."""

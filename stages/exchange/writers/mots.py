@@ -46,8 +46,6 @@ class Mots(Format):
     unknown = "class 10"
     options = frozenset({"mots_class", "unknown"})
     wants_jpg = True
-    copies_pictures = False
-    has_pictures = True
     version = 2
     """1 had the lines of a frame in the order of the objects' ids, whatever their classes."""
 

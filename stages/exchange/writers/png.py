@@ -24,9 +24,6 @@ class Png(Format):
     loss = Loss(exact="yes", objects_apart="yes", identity="yes", holes="yes", unknown="255", scores="no")
     unknown = "255"
     options = frozenset({"unknown"})
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = True
 
     def mask_bytes(self, terms: Terms) -> int:
         """Small."""

@@ -25,10 +25,7 @@ class SaV(Format):
     summary = "SA-V, one JSON a sequence: for training SAM 2"
     loss = Loss(exact="yes", objects_apart="yes", identity="yes", holes="yes", unknown=WHOLE_FRAME, scores="no")
     unknown = WHOLE_FRAME
-    options: frozenset[str] = frozenset()
     wants_jpg = True
-    copies_pictures = False
-    has_pictures = True
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """By its place in the video, which is its place in the list: dropped frames have no picture."""

@@ -32,9 +32,7 @@ class Yolo(Format):
     loss = Loss(exact="no", objects_apart="yes", identity="lost", holes="by bridge", unknown="no", scores="no")
     unknown = ""
     options = frozenset({"tolerance"})
-    wants_jpg = False
     copies_pictures = True  # its trainer writes into pictures, and a cache beside the labels
-    has_pictures = True
 
     def notes(self, splits: Sequence[str]) -> Sequence[str]:
         """A split that stands for another one."""

@@ -37,9 +37,6 @@ class YoutubeVis(Format):
     )
     unknown = WHOLE_FRAME
     options = frozenset({"results"})
-    wants_jpg = False
-    copies_pictures = False
-    has_pictures = True
 
     def picture_path(self, sequence: ExportedSequence, frame: ExportedFrame, terms: Terms) -> str:
         """Under the source's name."""

@@ -19,8 +19,6 @@ class YoutubeVos(Format):
     unknown = "255"
     options = frozenset({"renumber", "unknown"})
     wants_jpg = True
-    copies_pictures = False
-    has_pictures = True
 
     def check(self, terms: Terms) -> None:
         """Crowds are COCO's."""
