@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 from tornado.httpclient import HTTPResponse
 from tornado.testing import AsyncHTTPTestCase
 
+from tasks.page import server
 from tasks.page.handlers import Page
 from tasks.page.security import Access
+from tasks.page.sequences import Sequences
+from tests.conftest import CHEAP, Project
 
 TOKEN = "a token of more than thirty-two characters"
 
@@ -64,3 +67,22 @@ def unpacked(response: HTTPResponse) -> bytes:
     """A body as a browser hands it to the page."""
     packed = response.headers.get("Content-Encoding") == "gzip" and response.body[:2] == b"\x1f\x8b"
     return gzip.decompress(response.body) if packed else response.body
+
+
+class ProjectPage(PageCase):
+    """The page as it is served, over the project that a fixture of the test sets."""
+
+    project: Project
+
+    def get_app(self) -> Page:
+        super().get_app()
+        self.page = server.page_of(self.access, sequences_of(self.project))
+        return self.page
+
+    def handlers(self) -> list[Any]:
+        return []
+
+
+def sequences_of(project: Project) -> Sequences:
+    roots = {f"{name}_root": str(project.folder / name) for name in ("data", "outputs")}
+    return Sequences({**roots, "weights_root": str(project.folder / "data" / "weights"), **CHEAP})

@@ -12,33 +12,22 @@ from stages.formats import files
 from stages.formats.drafts import draft_file, read_draft
 from stages.formats.masks import read_mask
 from stages.steps.page.masks import packed
-from tasks.page import server
 from tasks.page.handlers import Page
 from tests.conftest import Project
-from tests.page.asking import PageCase, unpacked
-from tests.page.test_reading import TRAVERSALS, sequences_of
+from tests.page.asking import ProjectPage, unpacked
+from tests.page.test_reading import TRAVERSALS
 
 LINE = {"object_id": 1, "path": [[0.25, 0.5], [0.5, 0.5]], "start_time": 0, "end_time": 900}
 NEW = {"If_None_Match": "*"}
 DRAFT = "/api/seq/toy/set/001/draft/3"
 
 
-class Draws(PageCase):
+class Draws(ProjectPage):
     """A page over a toy clip that nobody has labelled."""
-
-    project: Project
 
     @pytest.fixture(autouse=True)
     def _clip(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         self.project, self.monkeypatch = project, monkeypatch
-
-    def get_app(self) -> Page:
-        super().get_app()
-        self.page = server.page_of(self.access, sequences_of(self.project))
-        return self.page
-
-    def handlers(self) -> list[Any]:
-        return []
 
     def put(self, body: Any, path: str = DRAFT, **headers: str) -> dict[str, Any]:
         answer = self.ask(path, "PUT", body, **headers)

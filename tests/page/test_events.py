@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import json
-from typing import Any
 
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -12,13 +11,10 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from stages.formats import progress
 from stages.formats.drafts import Draft, DraftKind, write_draft
 from stages.formats.progress import Event
-from tasks.page import server
 from tasks.page.following import Follower, Watched
-from tasks.page.handlers import Page
 from tasks.runtime import locks
 from tests.conftest import Project
-from tests.page.asking import PageCase
-from tests.page.test_reading import sequences_of
+from tests.page.asking import ProjectPage, sequences_of
 
 TOY = Watched("toy", "set", "001")
 WATCH = json.dumps({"watch": [{"sequence": "toy", "dataset": "set", "set": "001"}]})
@@ -65,20 +61,10 @@ def test_what_others_write_is_told_at_every_fourth_look(project: Project) -> Non
     assert changed == {"event": "changed", "sequence": "toy", "dataset": "set", "set": "001", "what": ["drafts", "set"]}
 
 
-class TestEvents(PageCase):
-    project: Project
-
+class TestEvents(ProjectPage):
     @pytest.fixture(autouse=True)
     def _clip(self, project: Project) -> None:
         self.project = project
-
-    def get_app(self) -> Page:
-        super().get_app()
-        self.page = server.page_of(self.access, sequences_of(self.project))
-        return self.page
-
-    def handlers(self) -> list[Any]:
-        return []
 
     async def listen(self, **headers: str | None) -> WebSocketClientConnection:
         said = {"Cookie": self.cookie, "Origin": self.origin, **headers}

@@ -13,11 +13,9 @@ from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError
 
 from stages.steps.page.masks import packed
-from tasks.page import server
-from tasks.page.handlers import Page
 from tests.conftest import Project, copy_of
-from tests.page.asking import TOKEN, PageCase
-from tests.page.test_reading import TRAVERSALS, sequences_of
+from tests.page.asking import TOKEN, ProjectPage
+from tests.page.test_reading import TRAVERSALS
 
 METHODS = ("GET", "GET", "PUT", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE", "X")
 PATHS = (
@@ -95,22 +93,12 @@ KEYS = ("token", "state", "kind", "lines", "base", "corrects", "absent", "from_b
 KEYS += ("objects", "id", "name", "class", "path", "object_id", "start_time", "end_time", "watch", "mask", "revision")
 
 
-class Fuzz(PageCase):
+class Fuzz(ProjectPage):
     """A page over a labelled clip, and a dice."""
-
-    project: Project
 
     @pytest.fixture(autouse=True)
     def _labelled(self, labelled_once: Project, tmp_path: Path) -> None:
         self.project = copy_of(labelled_once, tmp_path / "project")
-
-    def get_app(self) -> Page:
-        super().get_app()
-        self.page = server.page_of(self.access, sequences_of(self.project))
-        return self.page
-
-    def handlers(self) -> list[Any]:
-        return []
 
     def value(self, dice: random.Random, depth: int = 0) -> Any:
         kind = dice.random()

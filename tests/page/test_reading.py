@@ -18,11 +18,9 @@ from tornado.httpclient import HTTPResponse
 
 from stages.formats.masks import read_mask
 from stages.formats.pictures import as_browsers_take_it
-from tasks.page import server
-from tasks.page.handlers import Page
 from tasks.page.sequences import Sequences
-from tests.conftest import CHEAP, REPOSITORY, Project, copy_of
-from tests.page.asking import PageCase, unpacked
+from tests.conftest import REPOSITORY, Project, copy_of
+from tests.page.asking import ProjectPage, sequences_of, unpacked
 
 TRAVERSALS = (
     "..",
@@ -40,32 +38,17 @@ TRAVERSALS = (
 )
 
 
-class Reads(PageCase):
+class Reads(ProjectPage):
     """A page over the labelled toy clip."""
-
-    project: Project
 
     @pytest.fixture(autouse=True)
     def _labelled(self, labelled_once: Project) -> None:
         self.project = labelled_once
 
-    def get_app(self) -> Page:
-        super().get_app()
-        self.page = server.page_of(self.access, sequences_of(self.project))
-        return self.page
-
-    def handlers(self) -> list[Any]:
-        return []
-
     def found(self, path: str, **headers: str | None) -> Any:
         answer = self.ask(path, **headers)
         assert answer.code == 200, answer.body
         return json.loads(answer.body)
-
-
-def sequences_of(project: Project) -> Sequences:
-    roots = {f"{name}_root": str(project.folder / name) for name in ("data", "outputs")}
-    return Sequences({**roots, "weights_root": str(project.folder / "data" / "weights"), **CHEAP})
 
 
 class TestReading(Reads):
