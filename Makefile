@@ -4,8 +4,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 READERS ?= .readers
+TYPESCRIPT := typescript@7.0.2
 
-.PHONY: demo test slow readers faults check docs davisinteractive clean
+.PHONY: demo test slow readers faults check page docs davisinteractive clean
 
 ## set up, bring in the demo clip, and label it
 demo: $(INSTALLED)
@@ -32,11 +33,16 @@ faults: $(INSTALLED)
 	for part in room held two clock; do $(BIN)/python -m tests.faults $$part --count 20 || exit 1; done
 
 ## linting, types, the contract between the layers
-check: $(INSTALLED)
+check: $(INSTALLED) page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+## the types of what runs in a browser
+page:
+	@if command -v npx > /dev/null; then npx --yes --package $(TYPESCRIPT) tsc --project tasks/page; \
+	else echo "NOT CHECKED for want of npx (Node.js): the types of tasks/page/static" >&2; fi
 
 ## what is made from the options themselves
 docs: $(INSTALLED)

@@ -22,6 +22,14 @@ REPOSITORY = Path(__file__).parents[1]
 CHEAP = {"segmenter": "grabcut", "propagator": "flow", "refiner": "guided"}
 """Engines that cost a test little."""
 LUIGI = Path(sys.executable).with_name("luigi")
+NO_BROWSER = "no chromium here (apt-get install chromium): whether the page works in a browser is NOT tried"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say aloud what nobody tried for want of a browser."""
+    untried = [report for report in terminalreporter.getreports("skipped") if NO_BROWSER in str(report.longrepr)]
+    if untried:
+        terminalreporter.write_line(f"{len(untried)} tests skipped: {NO_BROWSER}", red=True, bold=True)
 
 
 @dataclass

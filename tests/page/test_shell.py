@@ -1,18 +1,11 @@
-"""The files of the page itself, and, where a browser is, that they get along with what the server forbids."""
+"""The files of the page itself: who gets them, and that they obey what the server forbids a browser to do."""
 
 import re
-import shutil
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tasks.page import shell
 from tasks.page.handlers import Handler
-from tests.conftest import REPOSITORY, Project
+from tests.conftest import REPOSITORY
 from tests.page.asking import PageCase
 from tests.page.test_reading import TRAVERSALS
 
@@ -44,35 +37,10 @@ class TestShell(PageCase):
 
 def test_nothing_is_put_in_as_markup_and_nothing_comes_from_outside() -> None:
     forbidden = re.compile(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|style=|<script>|https?://(?!www\.w3\.org)"
+        r"(inner|outer)HTML|insertAdjacentHTML|setHTML|createContextualFragment|DOMParser|document\.write|\beval\(|"
+        r"new Function|javascript:|\bstyle=|\son\w+=|[\"']style[\"'],|<script(?![^>]* src=)|<style|"
+        r"https?://(?!www\.w3\.org)"
     )
     for path in STATIC.iterdir():
-        assert not forbidden.search(path.read_text()), path
-
-
-@pytest.mark.slow
-def test_a_browser_opens_the_inbox(project: Project) -> None:
-    chromium = shutil.which("chromium")
-    if not chromium:
-        pytest.skip("no chromium here: whether a browser gets along with the page is NOT tried")
-    port, log = "8797", project.folder / "said.txt"
-    with log.open("w") as said:
-        command = [sys.executable, "-m", "tasks", "annotate", "--port", port]
-        serving = subprocess.Popen(command, cwd=project.folder, stderr=said)
-    try:
-        address = _printed(log)
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=5000"]
-        look = [chromium, *flags, f"--user-data-dir={project.folder / 'profile'}", address]
-        seen = subprocess.run(look, capture_output=True, text=True, timeout=60, check=True).stdout
-    finally:
-        serving.terminate()
-        assert serving.wait(20) == 0
-    assert ">1 sequence<" in seen and "<strong>toy</strong>" in seen and "scribbles on 8 frames" in seen
-
-
-def _printed(log: Path) -> str:
-    for _ in range(200):
-        if "#" in (text := log.read_text()):
-            return text.split()[-1]
-        time.sleep(0.1)
-    raise AssertionError("it does not say where it is")
+        found = forbidden.search(path.read_text())
+        assert not found, f"{path}: {found.group()}"
