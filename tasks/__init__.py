@@ -3,7 +3,7 @@
 import logging
 
 import tasks.runtime.config_files  # noqa: F401 - before anything imports Luigi
-from tasks.anchors import AnchorMask, SelectAnchors
+from tasks.anchors import AnchorMask, SegmentAnchors, SelectAnchors
 from tasks.bulk import BulkRefine
 from tasks.evaluate import EvaluateSequence, GroundTruth
 from tasks.export import ExportDataset, ExportSequence
@@ -39,6 +39,7 @@ __all__ = [
     "RefineSequence",
     "ReportSequence",
     "Scribbles",
+    "SegmentAnchors",
     "SelectAnchors",
     "TrackSegment",
     "TrainNetwork",

@@ -130,3 +130,15 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         seen = read_seen(now.scribble_file, self.frame, digest, now.video.size_wh)
         segmenter = self.engine() if self.needs_engine else None
         return correct_anchor(folder, frame, scribbles, seen, absent, segmenter)
+
+
+class SegmentAnchors(options.AnchorOptions, ScribbledTask):
+    """The masks on every frame that is annotated so far, and nothing that rests on them."""
+
+    def requires(self) -> list[luigi.Task]:
+        """One task for each; frames that people were asked for, and that wait, are passed over."""
+        return [self.clone(AnchorMask, frame=index) for index in self.plan.annotated]
+
+    def is_complete(self) -> bool:
+        """It has no result of its own."""
+        return True

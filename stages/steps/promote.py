@@ -124,7 +124,8 @@ def promote(
         _take_masks_back(frozen.copy_of_set, superseded)
         noted = frozen.set_digest
     if is_in := _merge_if(scribble_file, noted, drawn if stroked else None, masks, superseded, frames):
-        note_read(root, scribble_file.stem, digests)
+        if digests:
+            note_read(root, scribble_file.stem, digests)
         _settle(scribble_file, _read_from(scribble_file, frozen), drawn, waiting)
     if frozen is not None:
         frozen.nothing_waits()

@@ -16,6 +16,7 @@ from tasks.cli.looking import doctor, engines, options, version, weights
 from tasks.cli.scribbles import scribbles
 from tasks.cli.status import status
 from tasks.cli.working import (
+    anchors,
     bulk,
     demo,
     evaluate,
@@ -33,7 +34,7 @@ from tasks.runtime.mistakes import explain
 from tasks.runtime.settings import check_settings, unknown_settings
 
 _PANELS = {
-    "Labelling": ("import", "refine", "bulk", "submit", "report", "evaluate", "demo"),
+    "Labelling": ("import", "anchors", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
     "In and out": ("import-masks", "import-prompts", "scribbles", "export"),
     "Keeping": ("verify", "clean"),
@@ -58,7 +59,7 @@ def lis() -> None:
 
 
 for _command in (
-    *(import_, annotate, refine, bulk, submit_, report, evaluate, demo),
+    *(import_, annotate, anchors, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
     *(import_masks, import_prompts, scribbles, export),
     *(verify, clean, train),

@@ -21,6 +21,7 @@ from stages.engines import registry
 from stages.formats import paintings, results
 from stages.formats.layout import list_datasets, list_sequences
 from stages.formats.night import summary_of_command
+from tasks.anchors import SegmentAnchors
 from tasks.bulk import BulkRefine
 from tasks.cli.output import print_json
 from tasks.export import ExportDataset
@@ -209,7 +210,7 @@ def run(task: Task, argument: str, values: dict[str, Any]) -> int:
     said = carry_out(task, options, verbose=verbose)
     if as_json:
         print_json(said)
-    elif said.get("sequence") and issubclass(task, PublishedTask):  # others have said it themselves
+    elif said.get("sequence") and issubclass(task, PublishedTask | SegmentAnchors):  # others have said it themselves
         _say(said)
     elif said.get("export"):
         _say_export(said)
@@ -312,7 +313,7 @@ def _say(said: Mapping[str, Any]) -> None:
         sys.stderr.write(f"  {said['empty']}\n")
     if said["result"]:
         sys.stderr.write(f"  the result: {said['result']}\n")
-    elif said["requests"]:
+    elif said["requests"] and code:
         sys.stderr.write(f"  paint on {said['requests']}/*.png, then give the same command again\n")
 
 

@@ -14,6 +14,7 @@ from stages.formats import files
 from stages.formats.import_record import names_of, sources_in
 from stages.formats.layout import sequence_paths
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
+from tasks.anchors import SegmentAnchors
 from tasks.bulk import BulkRefine
 from tasks.cli.from_tasks import carry_out, command, luigi_options, luigi_words, run
 from tasks.cli.output import print_json
@@ -30,6 +31,7 @@ from tasks.runtime.snapshot import Place, root_of
 from tasks.submit import JOB, Night, submission_folder, submit
 from tasks.train import InstallNetwork
 
+anchors = command("anchors", SegmentAnchors, foresees=False)
 refine = command("refine", RefineSequence)
 report = command("report", ReportSequence)
 evaluate = command("evaluate", EvaluateSequence)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.core.strokes import Line
+from stages.formats.drafts import NEW, Draft, DraftState, write_draft
 from stages.formats.frames import pixel_digest
 from tests.conftest import Project
 
@@ -209,3 +211,14 @@ def test_a_frame_that_is_no_anchor_is_refused(project: Project) -> None:
     output = project.run("AnchorMask", "--frame", "4", expect=30)
     assert "2, 5, 8, 11" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_anchor_masks_alone_of_what_is_annotated_so_far(project: Project) -> None:
+    project.scribble(5)
+    ready = Draft("toy", "001", 8, lines=(Line(1, ((0.42, 0.35),)),), state=DraftState.READY)
+    write_draft(project.scribble_file, ready, NEW)
+    project.run("SegmentAnchors")
+    assert project.ran() == ["anchor_masks/00005", "anchor_masks/00008", "frames"]
+    assert json.loads(project.scribble_file.read_text())["annotated_frames"] == [5, 8], "it was ready"
+    assert not (project.root / "requests.json").exists(), "nobody is asked for anything"
