@@ -1,6 +1,7 @@
 """`lis status`: every sequence, and how far it is."""
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -137,10 +138,14 @@ def _as_json(one: Chosen, seen: Overview) -> dict[str, Any]:
 
 
 def _print(found: Sequence[tuple[Chosen, Overview]]) -> None:
+    if not found:
+        sys.stdout.write(
+            "no sequences, expected <dataset>/JPEGImages/480p/<sequence>/; lis import VIDEO brings one in\n"
+        )
+        return
     rows = [_row(one, seen) for one, seen in found]
-    filled = [number for number in range(len(_COLUMNS)) if any(row[number] for row in rows)]
-    if len({row[1] for row in rows}) < 2:
-        filled.remove(1)
+    several = len({row[1] for row in rows}) > 1
+    filled = [n for n in range(len(_COLUMNS)) if any(row[n] for row in rows) and (_COLUMNS[n] != "dataset" or several)]
     print_table([_COLUMNS[number] for number in filled], [tuple(row[number] for number in filled) for row in rows])
 
 

@@ -173,10 +173,18 @@ class NotFound(Handler):
 
 
 class Session(Handler):
-    """`POST /api/session`: the token for the cookie."""
+    """`/api/session`: the token for the cookie, and whether that is good still."""
 
-    wants_cookie = False
     most_bytes = 4096
+
+    @property
+    def wants_cookie(self) -> bool:  # type: ignore[override]
+        """Who brings the token has no cookie yet."""
+        return self.request.method != "POST"
+
+    def get(self) -> None:
+        """What the server allows."""
+        self.say({"read_only": self.application.access.read_only})
 
     def post(self) -> None:
         """`{"token": "..."}`."""

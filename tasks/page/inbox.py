@@ -9,7 +9,7 @@ from stages.core.errors import LisError
 from stages.core.states import State
 from stages.formats import results
 from stages.formats.digests import Stamp
-from stages.formats.drafts import DraftState, drafts_folder, read_drafts
+from stages.formats.drafts import drafts_folder, read_drafts
 from stages.formats.manifest import MANIFEST
 from stages.formats.progress import PROGRESS
 from stages.formats.report_data import Suggestion
@@ -17,7 +17,7 @@ from stages.steps.page.doubt import doubts_of
 from stages.steps.page.inbox import Line, in_order
 from tasks.choice import Chosen
 from tasks.overview import glance_at
-from tasks.page.sequences import Sequences
+from tasks.page.sequences import Sequences, head_of
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.status import as_last_run, standing_of_last_run
@@ -76,7 +76,7 @@ def as_json(line: Line) -> dict[str, Any]:
         "why": line.why.partition("\n")[0],
         "frame_count": line.frame_count,
         "waiting_for": line.waiting_for,
-        "drafts": [{"frame": frame, "state": str(state), "author": author} for frame, state, author in line.drafts],
+        "drafts": [*map(head_of, line.drafts)],
         "doubt": asdict(line.doubt) if line.doubt else None,
         "suggestion": {"frame": gains.frame, "expected_gain": gains.gain} if gains else None,
     }
@@ -92,7 +92,7 @@ def _look_at(task: RefineSequence) -> Line:
         found.reason,
         snapshot.frame_count,
         found.waiting_for,
-        _drafts(snapshot.scribble_file),
+        tuple(read_drafts(snapshot.scribble_file).values()),
         glance.doubt if glance else None,
         _best_next(task.root / results.MASKS) if found.state == State.DONE else None,
     )
@@ -103,10 +103,6 @@ def _best_next(masks: Path) -> Suggestion | None:
         doubts = doubts_of(masks)
         return doubts.best_next() if doubts else None
     return None
-
-
-def _drafts(scribble_file: Path) -> tuple[tuple[int, DraftState, str], ...]:
-    return tuple((frame, draft.state, draft.author) for frame, draft in read_drafts(scribble_file).items())
 
 
 def _stamps(task: RefineSequence) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,23 +68,24 @@ class AboutSequences(Handler):
 
 
 class InboxLines(AboutSequences):
-    """`GET /api/inbox?page=0&dataset=D&name=N`."""
+    """`GET /api/inbox?page=0&dataset=D&name=N&author=A`."""
 
     async def get(self) -> None:
         """A page of all sequences."""
-        page, name = self.number("page", 0, 10**6) or 0, self.get_query_argument("name", "")
-        await self.say_found(_a_page, await self.application.look(), self.dataset, name, page)
+        page = self.number("page", 0, 10**6) or 0
+        name, author = (self.get_query_argument(each, "") for each in ("name", "author"))
+        await self.say_found(_a_page, await self.application.look(), self.dataset, name, author, page)
 
 
 class OneSequence(AboutSequences):
-    """`GET /api/seq/S`."""
+    """`GET /api/seq/S?set=001`."""
 
     async def get(self, seq: str) -> None:
-        """What is to be known before a frame is shown."""
-        await self.say_found(self._found, seq, self.dataset)
+        """What is to be known before a frame is shown; without `set`, that of the last run."""
+        await self.say_found(self._found, seq, self.dataset, self.get_query_argument("set", ""))
 
-    def _found(self, seq: str, dataset: str) -> dict[str, Any]:
-        return described(self.sequences.task(seq, dataset))
+    def _found(self, seq: str, dataset: str, scribble_set: str) -> dict[str, Any]:
+        return described(self.sequences.task(seq, dataset), scribble_set)
 
 
 class OneFrame(AboutSequences):
@@ -162,10 +163,24 @@ class DoubtOfFrames(AboutSequences):
         return found
 
 
-def _a_page(lines: Iterable[Line], dataset: str, name: str, page: int) -> dict[str, Any]:
-    wanted = [line for line in lines if dataset in ("", line.dataset) and name in line.sequence]
-    shown = wanted[page * A_PAGE :][:A_PAGE]
-    return {"total": len(wanted), "page": page, "of_a_page": A_PAGE, "lines": [as_json(line) for line in shown]}
+def _a_page(lines: Collection[Line], dataset: str, name: str, author: str, page: int) -> dict[str, Any]:
+    wanted = [
+        line
+        for line in lines
+        if dataset in ("", line.dataset) and name in line.sequence and author in ("", *_authors(line))
+    ]
+    return {
+        "total": len(wanted),
+        "page": page,
+        "of_a_page": A_PAGE,
+        "datasets": sorted({line.dataset for line in lines}),
+        "authors": sorted({each for line in lines for each in _authors(line) if each}),
+        "lines": [as_json(line) for line in wanted[page * A_PAGE :][:A_PAGE]],
+    }
+
+
+def _authors(line: Line) -> Iterable[str]:
+    return (draft.author for draft in line.drafts)
 
 
 def _packed(path: Path) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.core.errors import InputError
 from stages.formats import results
+from stages.formats.drafts import Draft, read_drafts
 from stages.formats.files import takes_files
 from stages.formats.layout import datasets_in, find_sequence
 from stages.formats.manifest import read_manifest
@@ -89,13 +90,19 @@ def frame_of(snapshot: SequenceSnapshot, index: int) -> Path:
     return snapshot.frame_files[index]
 
 
-def described(task: RefineSequence) -> dict[str, Any]:
+def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
     """What the page has to know of a sequence before it shows a frame, with the options of its last run.
+
+    Args:
+        task: the sequence's.
+        scribble_set: which set is meant; empty: that of the last run.
 
     Raises:
         InputError: frames or scribbles cannot be used.
     """
     task = as_last_run(task)
+    if scribble_set:
+        task = task.clone(scribbles=scribble_set)
     snapshot, found = task.snapshot, standing_of_last_run(task)
     known, fault = snapshot.names
     plan, root = snapshot.plan, task.root
@@ -112,6 +119,7 @@ def described(task: RefineSequence) -> dict[str, Any]:
         "requested": plan.requested,
         "annotated": snapshot.annotated,
         "given": [*snapshot.given],
+        "drafts": [*map(head_of, read_drafts(snapshot.scribble_file).values())],
         "set": task.scribbles,
         "sets": sets_in(snapshot.scribble_file.parent),
         "objects": [as_json(each) for each in known.listed.values()],
@@ -120,6 +128,11 @@ def described(task: RefineSequence) -> dict[str, Any]:
         "holder": locks.holder(root) if locks.is_taken(root) else "",
         "contents": _contents(root, plan.anchors),
     }
+
+
+def head_of(draft: Draft) -> dict[str, Any]:
+    """What lists say of a draft."""
+    return {"frame": draft.frame, "state": str(draft.state), "author": draft.author}
 
 
 def _contents(root: Path, anchors: Sequence[int]) -> dict[str, str]:

@@ -28,7 +28,7 @@ def over(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_the_page_opens_with_the_token_and_keeps_it_out_of_the_address(tab: Page, served: Served) -> None:
     expect(tab.get_by_role("heading", level=1)).to_be_visible()
-    expect(tab.locator("body")).to_contain_text("scribbles on 8 frames")
+    expect(tab.locator("body")).to_contain_text("8 frames wait for scribbles")
     assert tab.url.rstrip("/") == served.origin
     check_looks(tab, "inbox")
 

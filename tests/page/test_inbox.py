@@ -1,7 +1,7 @@
 """The order of the inbox."""
 
 from stages.core.states import State
-from stages.formats.drafts import DraftState
+from stages.formats.drafts import Draft, DraftState
 from stages.formats.report_data import Suggestion
 from stages.steps.page.inbox import Line, Need, in_order
 
@@ -11,8 +11,8 @@ def line(name: str, state: State, frame_count: int = 10, gain: float = 0.0, **mo
     return Line(name, "set", state, frame_count=frame_count, suggestion=suggestion, **more)  # type: ignore[arg-type]
 
 
-def draft(state: DraftState) -> tuple[tuple[int, DraftState, str], ...]:
-    return ((4, state, "anna"),)
+def draft(state: DraftState) -> tuple[Draft, ...]:
+    return (Draft("a", "001", 4, state=state, author="anna"),)
 
 
 def test_what_a_minute_brings_most_for_comes_first() -> None:

@@ -10,6 +10,7 @@ from tests.page.asking import PageCase
 from tests.page.test_reading import TRAVERSALS
 
 STATIC = REPOSITORY / "tasks" / "page" / "static"
+SERVED = [path for path in STATIC.iterdir() if not path.name.endswith(".d.ts")]
 
 
 class TestShell(PageCase):
@@ -17,7 +18,7 @@ class TestShell(PageCase):
         return [*shell.HANDLERS, ("/api/x", Handler)]
 
     def test_the_files_are_served_without_a_cookie(self) -> None:
-        for path in STATIC.iterdir():
+        for path in SERVED:
             answer = self.ask(f"/static/{path.name}", Cookie=None)
             assert answer.body == path.read_bytes()
             assert self.ask(f"/static/{path.name}", If_None_Match=answer.headers["ETag"]).code == 304
@@ -27,7 +28,7 @@ class TestShell(PageCase):
         assert self.ask("/favicon.ico").headers["Content-Type"] == "image/svg+xml"
 
     def test_no_other_file_is(self) -> None:
-        for name in (*TRAVERSALS, "", "index.html/", "..%2fserver.py", "__init__.py", "%2e%2e/shell.py", "net.js%00"):
+        for name in (*TRAVERSALS, "", "index.html/", "..%2fserver.py", "%2e%2e/shell.py", "net.js%00", "types.d.ts"):
             self.error_of(self.ask(f"/static/{name}"), 404)
 
     def test_foreigners_get_none(self) -> None:

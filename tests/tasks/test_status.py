@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from stages.core.errors import LisError
 from stages.core.states import State
 from stages.formats import progress, results
 from stages.formats.progress import Event
 from tasks import AnchorMask
+from tasks.cli import lis
 from tasks.overview import overview
 from tasks.status import (
     Standing,
@@ -283,3 +285,9 @@ def test_what_was_published_since_a_moment_is_summed_up(finished: Project) -> No
     assert seconds_since(finished.root, now - 50) == 3.8
     (finished.root / "masks" / "00003.png").unlink()
     assert seconds_since(finished.root, now - 50) == 2.5, "what is incomplete was not published"
+
+
+def test_where_no_sequence_lies_it_says_how_one_comes_in(tmp_path: Path) -> None:
+    (tmp_path / "data" / "films" / "JPEGImages" / "dog").mkdir(parents=True)
+    said = CliRunner().invoke(lis, ["status", "--data-root", str(tmp_path / "data"), "--outputs-root", str(tmp_path)])
+    assert "JPEGImages/480p/<sequence>" in said.output and said.exit_code == 0

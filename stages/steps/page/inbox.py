@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from stages.core.states import State
-from stages.formats.drafts import DraftState
+from stages.formats.drafts import Draft, DraftState
 from stages.formats.glance import Doubt
 from stages.formats.report_data import Suggestion
 
@@ -46,8 +46,8 @@ class Line:
     frame_count: int = 0
     waiting_for: tuple[int, ...] = ()
     """Frames that people still owe scribbles."""
-    drafts: tuple[tuple[int, DraftState, str], ...] = ()
-    """Frame, state and author of what was drawn and is not in the set yet."""
+    drafts: tuple[Draft, ...] = ()
+    """What was drawn and is not in the set yet."""
     doubt: Doubt | None = None
     """Of its masks, if it has some."""
     suggestion: Suggestion | None = None
@@ -56,7 +56,7 @@ class Line:
     @property
     def need(self) -> Need:
         """What it wants."""
-        states = {state for _, state, _ in self.drafts}
+        states = {draft.state for draft in self.drafts}
         wants = {
             Need.DECISION: DraftState.CONFLICT in states,
             Need.PATIENCE: self.state == State.RUNNING,

@@ -4,13 +4,39 @@
 export class Refused extends Error {
   /**
    * @param {number} status
-   * @param {Record<string, unknown>} answer
+   * @param {Record<string, any>} answer
    */
   constructor(status, answer) {
     super(String(answer.error ?? `the server answered ${status}`));
     this.status = status;
     this.answer = answer;
   }
+}
+
+/** The server does not answer: it has ended, or the way to it is cut. */
+export class Unreachable extends Error {
+  constructor() {
+    super("the server does not answer");
+  }
+}
+
+/**
+ * Ask the server.
+ * @param {string} path
+ * @param {RequestInit} [request]
+ * @returns {Promise<Response>} what it granted
+ * @throws {Refused | Unreachable | DOMException} the last one if it was given up
+ */
+export async function askFor(path, request) {
+  let response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", ...request });
+  } catch (error) {
+    if (error instanceof DOMException) throw error;
+    throw new Unreachable();
+  }
+  if (response.ok) return response;
+  throw new Refused(response.status, await response.json().catch(() => ({})));
 }
 
 /**
@@ -20,16 +46,51 @@ export class Refused extends Error {
  * @returns {Promise<any>}
  */
 export async function ask(path, request) {
-  const response = await fetch(path, { credentials: "same-origin", ...request });
-  const answer = await response.json();
-  if (!response.ok) throw new Refused(response.status, answer);
-  return answer;
+  return (await askFor(path, request)).json();
 }
 
-/** Trade the token behind the `#` for the cookie, and take it out of the address and of the history. */
-export async function openSession() {
+/**
+ * Send JSON, over the version that was seen: its tag, or "" where there was none. Without a tag nothing is said of it.
+ * @param {"POST" | "PUT" | "DELETE"} method
+ * @param {string} path
+ * @param {unknown} body
+ * @param {string} [seen]
+ * @param {RequestInit} [more]
+ * @returns {Promise<any>}
+ */
+export function send(method, path, body, seen, more) {
+  return ask(path, { method, headers: overWhat(seen), body: body === undefined ? undefined : JSON.stringify(body), ...more });
+}
+
+/**
+ * @param {string | undefined} seen
+ * @returns {Record<string, string>}
+ */
+export function overWhat(seen) {
+  if (seen === undefined) return {};
+  return seen ? { "If-Match": `"${seen}"` } : { "If-None-Match": "*" };
+}
+
+/**
+ * The address of something of a sequence.
+ * @param {{sequence: string, dataset: string}} place
+ * @param {string} what such as `frame/12`
+ * @param {Record<string, string | number>} [query]
+ */
+export function addressOf(place, what, query = {}) {
+  const asked = new URLSearchParams({ dataset: place.dataset });
+  for (const [name, value] of Object.entries(query)) asked.set(name, String(value));
+  return `/api/seq/${encodeURIComponent(place.sequence)}${what ? `/${what}` : ""}?${asked}`;
+}
+
+/**
+ * Trade the token behind the `#` for the cookie, and take it out of the address and of the history; without one, ask
+ * whether the cookie is good still.
+ * @returns {Promise<{read_only: boolean}>}
+ */
+export function openSession() {
   const token = location.hash.slice(1);
-  if (!token) return;
+  if (!token) return ask("/api/session");
   history.replaceState(null, "", location.pathname + location.search);
-  await ask("/api/session", { method: "POST", body: JSON.stringify({ token }) });
+  return send("POST", "/api/session", { token });
 }

@@ -1,0 +1,26 @@
+/** The page: its parts, and what they share. Each part has a place in index.html, and knows the others by the state alone. */
+
+import { Actions } from "./actions.js";
+import { Events } from "./events.js";
+import { openSession } from "./net.js";
+import { complain } from "./say.js";
+import { Store } from "./store.js";
+import * as following from "./following.js";
+import * as head from "./head.js";
+import * as inbox from "./inbox.js";
+import * as keys from "./keys.js";
+import * as places from "./places.js";
+import * as settings from "./settings.js";
+
+const PARTS = [settings, head, inbox, following, places, keys];
+
+try {
+  const session = await openSession();
+  const store = new Store({ readOnly: session.read_only });
+  const app = { store, actions: new Actions(store), events: new Events(store) };
+  for (const part of PARTS) part.start(app);
+  app.actions.bindButtons();
+  app.events.open();
+} catch (error) {
+  complain(error);
+}
