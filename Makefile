@@ -42,7 +42,7 @@ check: $(INSTALLED) page
 ## the types of what runs in a browser
 page:
 	@if command -v npx > /dev/null; then npx --yes --package $(TYPESCRIPT) tsc --project tasks/page; \
-	else echo "NOT CHECKED for want of npx (Node.js): the types of tasks/page/static" >&2; fi
+	else echo "NOT CHECKED for want of npx (Node.js): the types of what runs in a browser" >&2; fi
 
 ## what is made from the options themselves
 docs: $(INSTALLED)

@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
 
+from stages.steps import canvas
 from tasks.page.handlers import Handler, Refusal
 
 _TYPES: Final = {
@@ -26,13 +27,13 @@ class _File(NamedTuple):
 @cache
 def shell_files() -> dict[str, _File]:
     """All of them by name, read once: an address finds one of these, or nothing."""
-    found = {}
-    for entry in (files("tasks.page") / "static").iterdir():
-        kind = next((kind for suffix, kind in _TYPES.items() if entry.name.endswith(suffix)), None)
-        if kind:
-            content = entry.read_bytes()
-            found[entry.name] = _File(content, kind, hashlib.sha256(content).hexdigest()[:32])
-    return found
+    own = {entry.name: entry.read_bytes() for entry in (files("tasks.page") / "static").iterdir()}
+    shared = {name: source.encode() for name, source in canvas.modules().items()}
+    return {
+        name: _File(content, kind, hashlib.sha256(content).hexdigest()[:32])
+        for name, content in (own | shared).items()
+        if (kind := next((kind for suffix, kind in _TYPES.items() if name.endswith(suffix)), None))
+    }
 
 
 class ShellFile(Handler):
