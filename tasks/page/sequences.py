@@ -14,6 +14,7 @@ from stages.formats.layout import datasets_in, find_sequence
 from stages.formats.manifest import read_manifest
 from stages.formats.objects_json import as_json
 from stages.formats.scribble_sets import sets_in
+from stages.steps.page.masks import frames_made
 from stages.steps.page.pictures import size_of, version_of
 from tasks.choice import Chosen, of_dataset
 from tasks.refine import RefineSequence
@@ -127,6 +128,10 @@ def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
         "writable": takes_files(snapshot.scribble_file.parent),
         "holder": locks.holder(root) if locks.is_taken(root) else "",
         "contents": _contents(root, plan.anchors),
+        "made": {
+            "coarse": frames_made(root / results.TRACKS, plan),
+            "refined": frames_made(root / results.REFINED, plan),
+        },
     }
 
 

@@ -53,6 +53,7 @@ def test_of_two_stretches_over_a_frame_the_narrow_one_counts(tmp_path: Path) -> 
     for name in ("00000-00020", "00005-00012", "00012-00020", "00010-00030", ".tmp-x", "00010"):
         (tmp_path / "tracks" / name).mkdir(parents=True)
     found = list(mask_files(tmp_path, MaskStage.COARSE, 10, "00010.jpg"))
-    places = ["anchor_masks/00010/mask.png", "tracks/00005-00012/masks/00010.png", "tracks/00000-00020/masks/00010.png"]
+    stretches = ["00005-00012", "00000-00020", "00010-00030"]
+    places = ["anchor_masks/00010/mask.png", *(f"tracks/{name}/masks/00010.png" for name in stretches)]
     assert found == [tmp_path / place for place in places]
     assert list(mask_files(tmp_path, MaskStage.RESULT, 10, "a.b.jpg")) == [tmp_path / "masks" / "a.b.png"]

@@ -76,6 +76,11 @@ class TestReading(Reads):
             and found["writable"]
         )
         assert set(found["contents"]) == {"masks", *(f"anchor_masks/{i:05d}" for i in (2, 5, 8, 11))}
+        between = [[0, 1], [3, 4], [6, 7], [9, 10]]
+        assert found["made"] == {
+            "coarse": between,
+            "refined": sorted([*between, *([anchor, anchor] for anchor in (2, 5, 8, 11))]),
+        }
         assert self.found("/api/seq/toy?dataset=set") == found
 
     def test_a_frame(self) -> None:
@@ -99,6 +104,7 @@ class TestReading(Reads):
             ("anchor", 5): root / "anchor_masks" / "00005" / "mask.png",
             ("coarse", 5): root / "anchor_masks" / "00005" / "mask.png",
             ("coarse", 4): root / "tracks" / "00002-00005" / "masks" / "00004.png",
+            ("coarse", 0): root / "tracks" / "00000-00002" / "masks" / "00000.png",
             ("refined", 4): root / "refined" / "00002-00005" / "masks" / "00004.png",
             ("refined", 5): root / "refined" / "00005" / "masks" / "00005.png",
         }

@@ -12,10 +12,11 @@ import numpy as np
 
 from stages.core.errors import InputError
 from stages.core.palette import IGNORE
+from stages.core.plan import Plan, segment_name
 from stages.core.types import LabelMap
 from stages.formats import anchor_masks, results, tracks
 
-_STRETCH: Final = re.compile(r"(\d{5,})-(\d{5,})")
+_LIMITS: Final = re.compile(r"(\d{5,})(?:-(\d{5,}))?")
 _ANY_GZIP: Final = 31
 """`wbits` of zlib for a gzip stream."""
 
@@ -61,18 +62,28 @@ def mask_files(root: Path, stage: MaskStage, index: int, name: str) -> Iterator[
                 yield folder / file
 
 
-def _stretches_over(stage: Path, index: int) -> list[Path]:
-    """The folders of the stretches that own a frame, the narrowest first."""
-    found = []
+def frames_made(stage: Path, plan: Plan) -> list[tuple[int, int]]:
+    """Which frames a stage has masks of: the first and the last of each stretch, and anchors that have their own."""
+    outer = {0, plan.frame_count - 1} - {*plan.anchors}
+    return [
+        (start, stop) if start == stop else (start + (start not in outer), stop - (stop not in outer))
+        for start, stop in _limits_in(stage)
+    ]
+
+
+def _limits_in(stage: Path) -> list[tuple[int, int]]:
+    """The anchors around each stretch that is there, or an anchor that has a folder of its own, twice."""
     try:
-        names = sorted(path.name for path in stage.iterdir())
+        named = [_LIMITS.fullmatch(path.name) for path in stage.iterdir()]
     except OSError:
         return []
-    for name in names:
-        limits = _STRETCH.fullmatch(name)
-        if limits and int(limits[1]) < index < int(limits[2]):
-            found.append((int(limits[2]) - int(limits[1]), name))
-    return [stage / name for _, name in sorted(found)]
+    return sorted((int(limits[1]), int(limits[2] or limits[1])) for limits in named if limits)
+
+
+def _stretches_over(stage: Path, index: int) -> list[Path]:
+    """The folders of the stretches that may own a frame, the narrowest first."""
+    over = [(start, stop) for start, stop in _limits_in(stage) if start < stop and start <= index <= stop]
+    return [stage / segment_name(*each) for each in sorted(over, key=lambda each: (each[1] - each[0], each))]
 
 
 def packed(labels: LabelMap) -> bytes:

@@ -72,7 +72,8 @@ export interface Sequence {
   objects_fault: string;
   writable: boolean;
   holder: string;
-  contents: Record<string, string>;
+  contents: Record<string, string>; // folder of a result, or of an anchor's mask -> digest
+  made: Record<"coarse" | "refined", [number, number][]>; // the frames that have such a mask: first and last
 }
 
 /** `GET /api/inbox`. */
