@@ -17,12 +17,10 @@ is refused if there is another. Reading, comparing and writing happen with `.loc
 file appears by one rename. Nothing in a draft is used as a path.
 """
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -49,6 +47,7 @@ from stages.formats.scribbles import (
     plain_ms,
 )
 from stages.formats.scribbles import read_limited as read_lines
+from stages.formats.turns import my_turn
 
 SCHEMA: Final = 1
 DRAFTS: Final = ".drafts"
@@ -266,7 +265,7 @@ def write_draft(scribble_file: Path, draft: Draft, seen: str, mask: LabelMap | N
     """
     path, picture = draft_file(scribble_file, draft.frame), mask_of_draft(scribble_file, draft.frame)
     content = encoded_mask(picture, mask) if mask is not None else None
-    with _locked(scribble_file):
+    with _alone(scribble_file):
         present = _seen(scribble_file, draft.frame, seen)
         if draft.kind == DraftKind.MASK and content is None and not picture.exists():
             raise InputError(f"{picture}: found no mask, expected that of the draft; send the mask")
@@ -304,7 +303,7 @@ def discard_draft(scribble_file: Path, frame: int, seen: str) -> None:
         ChangedError: there is another version than the one that was seen.
         StageError: the disk refuses.
     """
-    with _locked(scribble_file):
+    with _alone(scribble_file):
         _seen(scribble_file, frame, seen)
         _delete(scribble_file, frame)
 
@@ -322,7 +321,7 @@ def settle_draft(scribble_file: Path, promoted: Draft, base: str | None) -> None
     Raises:
         StageError: the disk refuses.
     """
-    with _locked(scribble_file):
+    with _alone(scribble_file):
         present = read_draft(scribble_file, promoted.frame)
         if present is None:
             return
@@ -338,7 +337,7 @@ def mark_conflict(scribble_file: Path, draft: Draft) -> None:
     Raises:
         StageError: the disk refuses.
     """
-    with _locked(scribble_file):
+    with _alone(scribble_file):
         present = read_draft(scribble_file, draft.frame)
         if present is not None and present.tag == draft.tag:
             changed = replace(present, state=DraftState.CONFLICT, revision=present.revision + 1)
@@ -357,25 +356,14 @@ def _write(path: Path, draft: Draft) -> None:
     files.replace(path, json.dumps(as_json(draft)) + "\n")
 
 
+def _alone(scribble_file: Path) -> AbstractContextManager[None]:
+    """No other program writes drafts of the set meanwhile."""
+    return my_turn(drafts_folder(scribble_file) / LOCK, "the draft")
+
+
 def _delete(scribble_file: Path, frame: int) -> None:
     files.delete(draft_file(scribble_file, frame))
     files.delete(mask_of_draft(scribble_file, frame))
-
-
-@contextmanager
-def _locked(scribble_file: Path) -> Iterator[None]:
-    """No other program writes drafts of the set meanwhile."""
-    folder = drafts_folder(scribble_file)
-    try:
-        files.make_folder(folder)
-        with files.opened(folder / LOCK, os.O_RDWR | os.O_CREAT) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise StageError(
-            f"{error.filename or folder}: the draft cannot be written: {error.strerror}; make room or allow it, or "
-            "keep scribbles in another folder: --scribbles-root"
-        ) from error
 
 
 class _DraftFile(Strict):

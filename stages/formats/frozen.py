@@ -4,6 +4,7 @@
     001.json            the scribble set
     001.masks/          the given masks
     001.drafts/         the drafts that were ready
+    001.review.json     what was approved
     requests/           the painted pictures that wait to be read
 
 What is saved while the run works is in none of it, and waits for the next run. It appears by one rename; workers of one
@@ -24,6 +25,7 @@ from stages.formats.drafts import Draft, draft_file, drafts_folder, mask_of_draf
 from stages.formats.given_masks import masks_folder
 from stages.formats.json_files import read_json
 from stages.formats.paintings import FOLDER
+from stages.formats.review_json import review_file
 
 FROZEN: Final = ".frozen"
 _FROZEN_JSON: Final = "frozen.json"
@@ -196,6 +198,8 @@ def _fill(copy: Frozen, live: Live) -> None:
     waiting = live.waiting
     if live.set_digest is not None:
         files.copy(live.scribble_file, copy.copy_of_set)
+    if (review := review_file(live.scribble_file)).exists():
+        files.copy(review, review_file(copy.copy_of_set))
     pictures = [path for paths in waiting.painted.values() for path in paths]
     drafts = {**waiting.drafts, **waiting.settled, **waiting.contrary}
     of_drafts = [each for index in drafts for each in _files_of_draft(live.scribble_file, index)]

@@ -43,15 +43,15 @@ class Entry(BaseModel):
 Whole = TypeVar("Whole", bound=Entry)
 
 
-def read_text(path: Path) -> str | None:
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str | None:
     """The text of such a file; None if there is none.
 
     Raises:
         InputError: it is too large, no UTF-8, or cannot be read.
     """
     try:
-        if (size := files.stat_of_file(path).st_size) > MOST_BYTES:
-            raise InputError(f"{path}: found {size:,} bytes, expected at most {MOST_BYTES:,}; shorten it")
+        if (size := files.stat_of_file(path).st_size) > most_bytes:
+            raise InputError(f"{path}: found {size:,} bytes, expected at most {most_bytes:,}; shorten it")
         return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode()
     except FileNotFoundError:
         return None

@@ -10,7 +10,7 @@ from typing import Final
 
 from stages.core.plan import Plan, segment_name
 from stages.formats.files import remove
-from stages.formats.manifest import MANIFEST, Manifest, read_manifest
+from stages.formats.manifest import MANIFEST, Manifest, digests_of, read_manifest
 from stages.formats.schema import NewerVersionError
 
 FRAMES: Final = "frames"
@@ -47,6 +47,18 @@ def result_file(folder: Path, name: str) -> Path:
     return folder / f"{Path(name).stem}.png"
 
 
+def mask_digests(folder: Path, manifest: Manifest) -> dict[int, str]:
+    """Frame -> the sha256 of its mask's file, in the folder of a result, as its manifest says; nothing is read.
+
+    Raises:
+        StageError: the list of the folder's files is damaged.
+        OSError: it cannot be read.
+    """
+    digests = dict(digests_of(folder, manifest))
+    names = (result_file(Path(), name).name for name in manifest.key["names"])
+    return {index: digests[name] for index, name in enumerate(names) if name in digests}
+
+
 def result_seen(root: Path, scribble_set: str, names: Sequence[str]) -> tuple[Path, Manifest] | None:
     """The folder and the manifest of the masks that people see, if they were made from this set and of these frames.
 
@@ -59,13 +71,15 @@ def result_seen(root: Path, scribble_set: str, names: Sequence[str]) -> tuple[Pa
     """
     for folder in (root / PROVISIONAL, root / MASKS):
         manifest = read_manifest(folder)
-        if (
-            manifest is not None
-            and manifest.key.get("names") == [*names]
-            and manifest.run.get("options", {}).get("scribbles") == scribble_set
-        ):
+        if manifest is not None and manifest.key.get("names") == [*names] and set_of_result(manifest) == scribble_set:
             return folder, manifest
     return None
+
+
+def set_of_result(manifest: Manifest) -> str | None:
+    """The name of the scribble set that a result was made from; None of one that does not say."""
+    name = manifest.run.get("options", {}).get("scribbles")
+    return str(name) if name else None
 
 
 def anchors_of_result(manifest: Manifest) -> list[int]:

@@ -15,6 +15,7 @@ from stages.formats.manifest import MANIFEST
 from stages.formats.objects_json import OBJECTS_JSON
 from stages.formats.paintings import FOLDER, REQUESTS_JSON
 from stages.formats.progress import PROGRESS, last_failure, read_progress
+from stages.formats.review_json import review_file
 from tasks.page.sequences import Sequences
 from tasks.runtime import locks
 from tasks.status import work_of
@@ -69,6 +70,7 @@ class Follower:
             {
                 "drafts": (drafts_folder(scribble_file),),
                 "set": (scribble_file, masks_folder(scribble_file)),
+                "review": (review_file(scribble_file),),
                 "objects": (folder / OBJECTS_JSON, dataset_folder / CLASSES_JSON),
                 "requests": (root / REQUESTS_JSON, root / FOLDER),
                 "anchors": (root / results.ANCHOR_MASKS,),

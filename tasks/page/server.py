@@ -10,7 +10,7 @@ from typing import Any, Final
 from tornado.httpserver import HTTPServer
 
 from stages.core.errors import InputError
-from tasks.page import drawing, events, handlers, reading, shell
+from tasks.page import drawing, events, handlers, reading, reviewing, shell
 from tasks.page.events import EventfulPage
 from tasks.page.handlers import MOST_BYTES
 from tasks.page.security import Access
@@ -29,7 +29,7 @@ _OWN: Final = ("127.0.0.1", "::1")
 def page_of(access: Access, sequences: Sequences) -> EventfulPage:
     """The application with all its handlers."""
     served: list[Any] = [("/api/session", handlers.Session)]
-    for part in (shell, reading, drawing, events):
+    for part in (shell, reading, drawing, reviewing, events):
         served += part.HANDLERS
     return EventfulPage(served, access, sequences)
 

@@ -26,6 +26,7 @@ from stages.formats.links import broken_link
 from stages.formats.manifest import Json
 from stages.formats.names import check_name, in_folder
 from stages.formats.objects_json import NAMELESS, OBJECTS_JSON, Objects, read_objects
+from stages.formats.review_json import Review, read_review, review_file
 from stages.formats.scribble_sets import NO_SETS, sets_in
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.drafts import sift
@@ -215,6 +216,21 @@ class SequenceSnapshot:
         drawn = self.scribbles
         return bool(waiting) or index not in drawn.corrects or bool(drawn.frame(index).lines)
 
+    def is_guess(self, index: int) -> bool:
+        """Whether masks of an annotated frame are an engine's: it was drawn on, and nobody has given its mask."""
+        if not self.needs_segmenter(index):
+            return False
+        if draft := self.waiting.drafts.get(index):
+            return bool(draft.lines)
+        if pictures := self.painted.get(index):
+            return not paintings.is_declared_empty(pictures[0])
+        return bool(self.scribbles.frame(index).lines)
+
+    @cached_property
+    def review(self) -> Review:
+        """Which masks people have approved, of those that were made from the set."""
+        return read_review(review_file(self.read_from), self.paths.name)
+
     @cached_property
     def annotated(self) -> tuple[int, ...]:
         """The frames that the set annotates, by strokes or by masks, ascending."""
@@ -352,7 +368,8 @@ def _fingerprint(place: Place, terms: Terms | None, frozen: Frozen | None) -> tu
     names = scribble_file.parent / OBJECTS_JSON, paths_of(place).dataset_folder / CLASSES_JSON
     read_from = frozen.copy_of_set if frozen else scribble_file
     painted = (frozen.folder if frozen else root) / paintings.FOLDER
-    seen = [_seen(each) for each in (frames, read_from, *names, root / paintings.REQUESTS_JSON)]
+    files = frames, read_from, review_file(read_from), *names, root / paintings.REQUESTS_JSON
+    seen = [_seen(each) for each in files]
     return *seen, *(_inside(each) for each in (painted, masks_folder(read_from), drafts_folder(read_from)))
 
 

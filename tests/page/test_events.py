@@ -11,6 +11,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from stages.formats import progress
 from stages.formats.drafts import Draft, DraftKind, write_draft
 from stages.formats.progress import Event
+from stages.formats.review_json import change_review
 from tasks.page.following import Follower, Watched
 from tasks.runtime import locks
 from tests.conftest import Project
@@ -54,11 +55,18 @@ def test_what_others_write_is_told_at_every_fourth_look(project: Project) -> Non
     follower = Follower(sequences_of(project))
     follower.begin(TOY)
     write_draft(project.scribble_file, Draft("toy", "001", 3, DraftKind.EMPTY), "")
+    change_review(project.scribble_file, "toy", lambda review: review)
     project.scribble(3)
     news = [follower.look([TOY]) for _ in range(8)]
     assert [len(each) for each in news] == [0, 0, 0, 1, 0, 0, 0, 0]
     ((_, changed),) = news[3]
-    assert changed == {"event": "changed", "sequence": "toy", "dataset": "set", "set": "001", "what": ["drafts", "set"]}
+    assert changed == {
+        "event": "changed",
+        "sequence": "toy",
+        "dataset": "set",
+        "set": "001",
+        "what": ["drafts", "set", "review"],
+    }
 
 
 class TestEvents(ProjectPage):

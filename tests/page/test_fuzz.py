@@ -27,6 +27,7 @@ PATHS = (
     "/api/seq/{name}/mask/{index}",
     "/api/seq/{name}/doubt",
     "/api/seq/{name}/objects",
+    "/api/seq/{name}/set/{set}/review",
     "/api/seq/{name}/set/{set}/draft/{index}",
     "/api/seq/{name}/set/{set}/draft/{index}/mask",
     "/api/seq/{name}/set/{set}/draft/{index}/state",
@@ -91,6 +92,7 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 KEYS = ("token", "state", "kind", "lines", "base", "corrects", "absent", "from_boxes", "author", "schema", "sequence")
 KEYS += ("objects", "id", "name", "class", "path", "object_id", "start_time", "end_time", "watch", "mask", "revision")
+KEYS += ("stage", "approve", "withdraw", "of", "by")
 
 
 class Fuzz(ProjectPage):
@@ -124,6 +126,8 @@ class Fuzz(ProjectPage):
                 json.dumps({"kind": "strokes", "lines": [good], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
                 json.dumps({"schema": 1, "sequence": "toy", "objects": [self.value(dice, 3)]}).encode(),
                 json.dumps({"state": dice.choice(VALUES)}).encode(),
+                json.dumps({"stage": "result", "withdraw": [[0, 3]], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
+                json.dumps({"stage": "anchor", "approve": dice.choice(VALUES), "of": dice.choice(VALUES)}).encode(),
                 packed(np.full((96, 128), dice.randrange(256), np.uint8)),
                 gzip.compress(bytes(1 << 22), 1),
                 dice.randbytes(dice.randrange(2000)),
@@ -156,6 +160,8 @@ class Fuzz(ProjectPage):
         dice = random.Random(seed)
         before = self.files()
         codes: dict[int, int] = {}
+        good = {"kind": "empty", "author": "anna"}
+        assert self.ask("/api/seq/toy/set/001/draft/0", "PUT", good, If_None_Match="*").code == 200
         for _ in range(count):
             what, answer = self.throw(dice)
             if answer is None:
@@ -170,7 +176,7 @@ class Fuzz(ProjectPage):
         mine = str(self.project.scribble_file.parent)
         changed = {path for path in after if after[path] != before.get(path)} | (before.keys() - after.keys())
         assert changed and not [path for path in changed if not path.startswith(mine)], changed
-        allowed = ("001.drafts/", "objects.json", ".lock")
+        allowed = ("001.drafts/", "001.review.json", ".001.review.json.lock", "objects.json", ".lock")
         assert all(path[len(mine) + 1 :].startswith(allowed) for path in changed), changed
 
     def files(self) -> dict[str, bytes]:
