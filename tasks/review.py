@@ -16,11 +16,19 @@ class Reviewed:
     """Masks, and which of them people have approved; touches files when it is asked."""
 
     now: SequenceSnapshot
+    review: Review
+    """What was approved, whether it holds or not."""
+    annotated: tuple[int, ...]
+    """The anchors that have masks, or will have."""
 
-    @cached_property
-    def review(self) -> Review:
-        """What was approved, whether it holds or not."""
-        return self.now.review
+    @classmethod
+    def of(cls, now: SequenceSnapshot) -> "Reviewed":
+        """Of a sequence as it is now.
+
+        Raises:
+            InputError: there is no such scribble set, or what people said cannot be used.
+        """
+        return cls(now, now.review, now.plan.annotated)
 
     @cached_property
     def result(self) -> Manifest | None:
@@ -37,8 +45,8 @@ class Reviewed:
     @cached_property
     def anchors(self) -> dict[int, Manifest]:
         """Those of the anchor masks that are there: frame -> manifest."""
-        root, plan = self.now.root, self.now.plan
-        found = {index: read_manifest(root / results.of_frame(results.ANCHOR_MASKS, index)) for index in plan.annotated}
+        folders = {index: self.now.root / results.of_frame(results.ANCHOR_MASKS, index) for index in self.annotated}
+        found = {index: read_manifest(folder) for index, folder in folders.items()}
         return {index: manifest for index, manifest in found.items() if manifest is not None}
 
     @cached_property

@@ -120,7 +120,7 @@ def change_review(
         seen: the tag of the version that this goes on from; None: whichever is there.
 
     Returns:
-        What was written.
+        What the file says now.
 
     Raises:
         ReviewChangedError: there is another version; nothing was changed.
@@ -135,6 +135,8 @@ def change_review(
                 f"{path}: found another version than the one that was seen; look at what is there now, and decide"
             )
         changed = change(present)
+        if changed == present:
+            return present
         text = _text(sequence, changed)
         hand_written.understand(path, text, _File, SCHEMA, _Entry)  # what cannot be read again is not written
         files.sweep_beside(path)

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from stages.formats import results
+from stages.formats.manifest import read_manifest
 from stages.formats.masks import read_mask
-from stages.steps.page.doubt import doubts_of
+from stages.formats.requests import declined_frames
+from stages.steps.page.doubt import Doubts, doubts_of
 from stages.steps.page.inbox import Line
 from stages.steps.page.masks import MaskStage, mask_files, packed
-from stages.steps.page.pictures import NARROWEST_PX, Picture, picture_of, version_of
+from stages.steps.page.pictures import NARROWEST_PX, Picture, picture_of, size_of, version_of
 from tasks.page.handlers import Handler, Page, Refusal
 from tasks.page.inbox import A_PAGE, Inbox, as_json
 from tasks.page.security import Access
 from tasks.page.sequences import NotThereError, Sequences, described
+from tasks.refine import RefineSequence
+from tasks.status import as_last_run
 
 _KEPT_FOR_EVER: Final = "private, max-age=31536000, immutable"
 _ASK_AGAIN: Final = "private, no-cache"
@@ -139,7 +143,7 @@ class DoubtOfFrames(AboutSequences):
     """`GET /api/seq/S/doubt?stage=result&detail=1`."""
 
     async def get(self, seq: str) -> None:
-        """One number a frame; with `detail` each object's, and the reasons in words."""
+        """One number a frame; with `detail` each object's, reasons in words, and where to look and scribble next."""
         folder = {"result": results.MASKS, "provisional": results.PROVISIONAL}.get(
             self.get_query_argument("stage", "result")
         )
@@ -149,18 +153,36 @@ class DoubtOfFrames(AboutSequences):
         await self.say_found(self._found, seq, self.dataset, folder, detail)
 
     def _found(self, seq: str, dataset: str, folder: str, detail: bool) -> dict[str, Any]:
-        doubts = doubts_of(self.sequences.task(seq, dataset).root / folder)
+        task = self.sequences.task(seq, dataset)
+        doubts = doubts_of(task.root / folder)
         if doubts is None:
             raise NotThereError(
                 f"found no masks for every frame of {seq} in {folder}, expected a result; run the command"
             )
-        found: dict[str, Any] = {"of": doubts.of, "anchors": doubts.anchors, "doubt": doubts.by_frame}
-        if detail:
-            found |= {
-                "objects": doubts.by_object,
-                "why": {index: [row.object_id, row.why] for index, row in doubts.worst.items() if row.why},
-            }
-        return found
+        found = {"of": doubts.of, "anchors": doubts.anchors, "doubt": doubts.by_frame}
+        return {**found, **_in_detail(doubts, task, folder)} if detail else found
+
+
+def _in_detail(doubts: Doubts, task: RefineSequence, folder: str) -> dict[str, Any]:
+    declined = declined_frames(task.root, as_last_run(task).snapshot.request_terms)
+    worst, manifest = doubts.worst, read_manifest(task.root / folder)
+    return {
+        "objects": doubts.by_object,
+        "agreement": doubts.agreement,
+        "area": doubts.area(size_of(task.snapshot.frame_files[0])),
+        "source": doubts.sources,
+        "why": {index: [row.object_id, row.why] for index, row in worst.items() if row.why},
+        "cards": [
+            {"frame": each.frame, "object": each.object_id, "doubt": round(each.doubt, 4), "why": each.why}
+            | {"stretch": each.stretch}
+            for each in doubts.cards
+        ],
+        "suggestions": [
+            {"frame": each.frame, "gain": each.gain, "why": worst[each.frame].why if each.frame in worst else ""}
+            for each in doubts.suggestions(declined)
+        ],
+        "changed": manifest.run.get("changed", []) if manifest else [],
+    }
 
 
 def _a_page(lines: Collection[Line], dataset: str, name: str, author: str, page: int) -> dict[str, Any]:

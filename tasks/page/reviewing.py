@@ -37,7 +37,7 @@ class ReviewOfSet(Writes):
         await self.say_version(self._written, seq, self.dataset, scribble_set, self.seen, self.body)
 
     def _reviewed(self, seq: str, dataset: str, scribble_set: str) -> Reviewed:
-        return Reviewed(self.sequences.task(seq, dataset, scribbles=scribble_set).snapshot)
+        return Reviewed.of(self.sequences.task(seq, dataset, scribbles=scribble_set).snapshot)
 
     def _found(self, *place: str) -> tuple[str, dict[str, Any]]:
         found = self._reviewed(*place)

@@ -11,7 +11,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from stages.formats import progress
 from stages.formats.drafts import Draft, DraftKind, write_draft
 from stages.formats.progress import Event
-from stages.formats.review_json import change_review
+from stages.formats.review_json import Approval, Review, change_review
 from tasks.page.following import Follower, Watched
 from tasks.runtime import locks
 from tests.conftest import Project
@@ -55,7 +55,9 @@ def test_what_others_write_is_told_at_every_fourth_look(project: Project) -> Non
     follower = Follower(sequences_of(project))
     follower.begin(TOY)
     write_draft(project.scribble_file, Draft("toy", "001", 3, DraftKind.EMPTY), "")
-    change_review(project.scribble_file, "toy", lambda review: review)
+    change_review(
+        project.scribble_file, "toy", lambda _: Review({3: Approval("0" * 64, "anna", "2030-01-31T12:00:00Z")})
+    )
     project.scribble(3)
     news = [follower.look([TOY]) for _ in range(8)]
     assert [len(each) for each in news] == [0, 0, 0, 1, 0, 0, 0, 0]

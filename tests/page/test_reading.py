@@ -127,6 +127,13 @@ class TestReading(Reads):
         worst = self.found("/api/inbox")["lines"][0]["doubt"]
         assert abs(found["doubt"][worst["frame"]] - worst["worst"]) < 1e-4
         self.error_of(self.ask("/api/seq/toy/doubt?stage=provisional"), 404)
+        truth = [np.count_nonzero(self.project.clip.truth(index) == 1) / (96 * 128) for index in range(12)]
+        assert np.allclose(more["area"]["1"], truth, atol=0.02) and more["area"]["2"][11] == 0
+        assert more["agreement"]["1"][5] is None and more["agreement"]["1"][6] > 0.5
+        assert more["changed"] == []
+        stretches = [tuple(card["stretch"]) for card in more["cards"]]
+        assert more["cards"][0]["frame"] == worst["frame"] and len({*stretches}) == len(stretches) > 1
+        assert more["suggestions"][0]["gain"] > 0 and more["suggestions"][0]["frame"] not in found["anchors"]
 
     def test_what_is_not_there(self) -> None:
         rest = ("", "/frame/0", "/mask/0", "/doubt")

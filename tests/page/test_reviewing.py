@@ -89,6 +89,12 @@ class TestReview(Reviews):
         self.project.scribble_file.with_name("002.json").write_bytes(self.project.scribble_file.read_bytes())
         assert self.found("/api/seq/toy/set/002/review")["result"] == {"of": None, "approved": [], "fallen": []}
 
+    def test_a_set_that_nobody_has_founded_is_not_reviewed(self) -> None:
+        path = "/api/seq/toy/set/003/review"
+        self.error_of(self.ask(path), 400)
+        self.error_of(self.ask(path, "PUT", {"stage": "result", "withdraw": [[0, 3]]}, **NEW), 400)
+        assert not review_file(self.project.scribble_file.with_name("003.json")).exists()
+
     def test_what_cannot_be_is_refused(self) -> None:
         of = self.content("masks")
         bodies: list[Any] = [
