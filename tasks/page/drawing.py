@@ -56,17 +56,19 @@ class _Place(NamedTuple):
 
     snapshot: SequenceSnapshot
     frame: int
+    base: str | None
+    """What the set says of the frame now."""
+
+    @classmethod
+    def of(cls, snapshot: SequenceSnapshot, frame: int) -> "_Place":
+        """Of a set that is there, or may be founded."""
+        given = snapshot.given.get(frame)
+        return cls(snapshot, frame, base_of(snapshot.scribbles, given.digest if given else "", frame))
 
     @property
     def file(self) -> Path:
         """The scribble set's."""
         return self.snapshot.scribble_file
-
-    @property
-    def base(self) -> str | None:
-        """What the set says of the frame now."""
-        given = self.snapshot.given.get(self.frame)
-        return base_of(self.snapshot.scribbles, given.digest if given else "", self.frame)
 
     @property
     def in_set(self) -> dict[str, Any]:
@@ -126,7 +128,7 @@ class AboutDrafts(Writes):
         """
         snapshot = self.sequences.task(seq, dataset, scribbles=scribble_set).snapshot
         frame_of(snapshot, index)
-        return _Place(snapshot, index)
+        return _Place.of(snapshot, index)
 
 
 class OneDraft(AboutDrafts):
