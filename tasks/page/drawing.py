@@ -72,9 +72,17 @@ class _Place(NamedTuple):
 
     @property
     def in_set(self) -> dict[str, Any]:
-        """What the set says of the frame: for whoever begins a draft, or has to decide between both."""
-        drawn = replace(self.new(), lines=self.snapshot.scribbles.frame(self.frame).lines)
-        return {"base": self.base, "lines": as_json(drawn)["lines"], "given": self.frame in self.snapshot.given}
+        """What the set says of the frame, as a draft says it: for whoever begins one, or has to decide between both."""
+        scribbles, index = self.snapshot.scribbles, self.frame
+        lines, corrects = scribbles.frame(index).lines, scribbles.corrects.get(index, "")
+        if index in self.snapshot.given:
+            drawn = replace(self.new(), kind=DraftKind.MASK)
+        elif index in scribbles.frames and not lines and not corrects:
+            drawn = replace(self.new(), kind=DraftKind.EMPTY)
+        else:
+            absent, boxes = scribbles.absent.get(index, ()), scribbles.from_boxes.get(index, ())
+            drawn = replace(self.new(), lines=lines, corrects=corrects, absent=absent, from_boxes=boxes)
+        return {key: said for key, said in as_json(drawn).items() if key in _SAID - {"author", "state"}}
 
     def new(self) -> Draft:
         """A draft that is begun now."""
@@ -113,7 +121,7 @@ class Writes(AboutSequences):
         try:
             return await self.work(find, *arguments)
         except ChangedError as error:
-            raise Refusal(412, str(error), **(_shown(error.present)[1] if error.present else {"draft": None})) from None
+            raise Refusal(412, str(error), **_shown(error.present)[1]) from None
 
 
 class AboutDrafts(Writes):
@@ -135,7 +143,7 @@ class OneDraft(AboutDrafts):
     """`/api/seq/S/set/N/draft/I`."""
 
     async def get(self, seq: str, scribble_set: str, index: str) -> None:
-        """The draft, and what the set says of the frame; that alone where there is none."""
+        """The draft, and what the set says of the frame; the tag of a draft that is not there is empty."""
         await self.say_version(self._found, seq, self.dataset, scribble_set, int(index))
 
     async def put(self, seq: str, scribble_set: str, index: str) -> None:
@@ -150,8 +158,6 @@ class OneDraft(AboutDrafts):
     def _found(self, *place: Any) -> tuple[str, dict[str, Any]]:
         at = self.place(*place)
         draft = read_draft(at.file, at.frame)
-        if draft is None:
-            raise NotThereError(f"found no draft of frame {at.frame}", in_set=at.in_set)
         tag, found = _shown(draft)
         return tag, {**found, "in_set": at.in_set}
 
@@ -178,8 +184,9 @@ class MaskOfDraft(AboutDrafts):
     most_bytes = _MOST_BYTES_OF_A_MASK
 
     async def get(self, seq: str, scribble_set: str, index: str) -> None:
-        """The mask that the draft is."""
-        size, content = await self.work(self._mask, seq, self.dataset, scribble_set, int(index))
+        """The mask that the draft is; with `?of=set`, the one that was given for the frame."""
+        of_set = self.get_query_argument("of", "draft") == "set"
+        size, content = await self.work(self._mask, of_set, seq, self.dataset, scribble_set, int(index))
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Encoding", "gzip")
         self.set_header("X-Size", size)
@@ -190,12 +197,13 @@ class MaskOfDraft(AboutDrafts):
         place, author = (seq, self.dataset, scribble_set, int(index)), self.get_query_argument("author", "")
         await self.say_version(self._masked, place, self.seen, self.body, author)
 
-    def _mask(self, *place: Any) -> tuple[str, bytes]:
+    def _mask(self, of_set: bool, *place: Any) -> tuple[str, bytes]:
         at = self.place(*place)
-        draft = read_draft(at.file, at.frame)
-        if draft is None or draft.kind != DraftKind.MASK:
-            raise NotThereError(f"found no draft of frame {at.frame} that is a mask")
-        labels = read_mask(mask_of_draft(at.file, at.frame))
+        draft = None if of_set else read_draft(at.file, at.frame)
+        given = at.snapshot.given.get(at.frame) if of_set else None
+        if given is None and (draft is None or draft.kind != DraftKind.MASK):
+            raise NotThereError(f"found no {'given mask' if of_set else 'draft that is a mask'} of frame {at.frame}")
+        labels = read_mask(given.path if given else mask_of_draft(at.file, at.frame))
         return f"{labels.shape[1]}x{labels.shape[0]}", packed(labels)
 
     def _masked(self, place: tuple[str, str, str, int], seen: str, body: bytearray, author: str) -> tuple[str, Any]:
@@ -268,8 +276,9 @@ def _checked(draft: Draft) -> Draft:
     return draft
 
 
-def _shown(draft: Draft) -> tuple[str, dict[str, Any]]:
-    return draft.tag, {"tag": draft.tag, "draft": as_json(draft)}
+def _shown(draft: Draft | None) -> tuple[str, dict[str, Any]]:
+    tag = draft.tag if draft else NEW
+    return tag, {"tag": tag, "draft": as_json(draft) if draft else None}
 
 
 def _listed(snapshot: SequenceSnapshot) -> tuple[str, dict[str, Any]]:

@@ -108,7 +108,7 @@ class Guarded(RequestHandler):
         elif isinstance(error, HTTPError):
             sentence = f"found a request that is not understood: {self._reason}"
         elif explained := explain(error):
-            sentence, beside = one_line(explained), getattr(error, "more", {})
+            sentence = one_line(explained)
             self.set_status(next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500))
         else:
             sentence = "a fault of the program; what it was stands where `lis annotate` runs"

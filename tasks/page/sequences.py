@@ -26,11 +26,6 @@ from tasks.status import as_last_run, standing_of_last_run
 class NotThereError(InputError):
     """What an address names is not there."""
 
-    def __init__(self, sentence: str, **more: Any) -> None:
-        """`more` stands beside the sentence in the answer."""
-        super().__init__(sentence)
-        self.more = more
-
 
 @dataclass(frozen=True)
 class Sequences:

@@ -10,7 +10,9 @@ import pytest
 
 from stages.formats import files
 from stages.formats.drafts import draft_file, read_draft
-from stages.formats.masks import read_mask
+from stages.formats.given_masks import masks_folder
+from stages.formats.masks import read_mask, write_mask
+from stages.formats.scribbles import merge, read_scribbles, write_scribbles
 from stages.steps.page.masks import packed
 from tasks.page.handlers import Page
 from tests.conftest import Project
@@ -44,10 +46,8 @@ class Draws(ProjectPage):
 
 class TestDrafts(Draws):
     def test_a_draft_is_written_and_read(self) -> None:
-        none = self.ask(DRAFT)
-        self.error_of(none, 404)
-        nothing = {"base": None, "lines": [], "given": False}
-        assert json.loads(none.body)["in_set"] == nothing
+        nothing = {"base": None, "kind": "strokes", "lines": [], "corrects": "", "absent": [], "from_boxes": []}
+        assert json.loads(self.ask(DRAFT).body) == {"tag": "", "draft": None, "in_set": nothing}
         first = self.put({"kind": "strokes", "lines": [LINE], "author": "anna"}, **NEW)
         assert json.loads(self.ask(DRAFT).body) == {**first, "in_set": nothing}
         said = first["draft"]
@@ -61,6 +61,7 @@ class TestDrafts(Draws):
         self.project.scribble(3)
         found = json.loads(self.ask(DRAFT).body)["in_set"]
         assert len(found["base"]) == 64 and [line["object_id"] for line in found["lines"]] == [1, 2]
+        assert found["kind"] == "strokes"
         assert self.put({"kind": "strokes", "lines": [LINE]}, **NEW)["draft"]["base"] == found["base"]
 
     def test_nobody_writes_over_what_she_has_not_seen(self) -> None:
@@ -149,6 +150,21 @@ class TestDrafts(Draws):
         assert unpacked(again) == labels.tobytes() and again.headers["X-Size"] == "128x96"
         self.put({"kind": "empty"}, If_Match=f'"{found["tag"]}"')
         self.error_of(self.ask(f"{DRAFT}/mask"), 404)
+
+    def test_the_mask_that_was_given_for_a_frame_can_be_drawn_on(self) -> None:
+        labels = self.project.clip.truth(3)
+        masks_folder(self.project.scribble_file).mkdir(parents=True)
+        write_mask(masks_folder(self.project.scribble_file) / "00003.png", labels)
+        found = json.loads(self.ask(DRAFT).body)
+        assert (found["draft"], found["in_set"]["kind"], len(found["in_set"]["base"])) == (None, "mask", 64)
+        assert unpacked(self.ask(f"{DRAFT}/mask?of=set")) == labels.tobytes()
+        self.error_of(self.ask(f"{DRAFT}/mask"), 404)
+
+    def test_a_frame_that_was_called_empty_is_so_in_the_set(self) -> None:
+        self.project.scribble(5)
+        scribbles = read_scribbles(self.project.scribble_file, "toy", 12)
+        write_scribbles(self.project.scribble_file, merge(scribbles, 3, ()))
+        assert json.loads(self.ask(DRAFT).body)["in_set"]["kind"] == "empty"
 
     def test_masks_that_are_none(self) -> None:
         before = self.everything()
