@@ -148,13 +148,19 @@ def read_progress(root: Path) -> list[RunProgress]:
 
 def last_failure(runs: Sequence[RunProgress]) -> str:
     """Why a sequence failed; empty if nothing did, or what failed was made after all."""
-    failed: dict[str, str] = {}
+    failed = last_failed(runs)
+    return failed.message if failed else ""
+
+
+def last_failed(runs: Sequence[RunProgress]) -> TaskProgress | None:
+    """What failed last; None if nothing did, or it was made after all."""
+    failed: dict[str, TaskProgress] = {}
     for run in runs:
         for task in run.tasks.values():
             failed.pop(task.task, None)
             if task.state == Event.FAILED:
-                failed[task.task] = task.message
-    return next(reversed(failed.values()), "")
+                failed[task.task] = task
+    return next(reversed(failed.values()), None)
 
 
 def _lines(path: Path) -> Iterator[Json]:

@@ -22,6 +22,7 @@ from stages.formats.json_files import parse_json
 from tasks.page.following import LOOK_EVERY_S, Follower, Watched, named
 from tasks.page.handlers import Guarded
 from tasks.page.reading import LabellingPage
+from tasks.page.runs import Runs
 from tasks.page.security import Access
 from tasks.page.sequences import Sequences
 from tasks.runtime.mistakes import explain
@@ -45,9 +46,10 @@ class _Here(NamedTuple):
 class EventfulPage(LabellingPage):
     """The application, with those who are told what happens."""
 
-    def __init__(self, handlers: list[Any], access: Access, sequences: Sequences) -> None:
+    def __init__(self, handlers: list[Any], access: Access, sequences: Sequences, runs: Runs) -> None:
         super().__init__(handlers, access, sequences)
-        self.follower = Follower(sequences)
+        self.runs = runs
+        self.follower = Follower(sequences, self.runs)
         self.listeners: set[Events] = set()
         self._following: asyncio.Task[None] | None = None
 

@@ -13,10 +13,13 @@ from stages.formats.drafts import drafts_folder
 from stages.formats.given_masks import masks_folder
 from stages.formats.manifest import MANIFEST
 from stages.formats.objects_json import OBJECTS_JSON
+from stages.formats.page_log import PAGE_LOG
 from stages.formats.paintings import FOLDER, REQUESTS_JSON
 from stages.formats.progress import PROGRESS, last_failure, read_progress
 from stages.formats.review_json import review_file
+from tasks.page.runs import Runs, as_json
 from tasks.page.sequences import Sequences
+from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.status import work_of
 
@@ -37,11 +40,13 @@ class Watched(NamedTuple):
 
 @dataclass
 class _Known:
-    root: Path
+    task: RefineSequence
     files: dict[str, tuple[Path, ...]]
     """What people write, and what runs publish: a word for it -> where it lies."""
     run: Any = None
     """What a run's news were told of last."""
+    page_run: Any = None
+    """The same of the run that a page has started."""
     stamps: dict[str, Any] = field(default_factory=dict)
     asked_at: int = 0
     """The look before somebody has begun to look at it last."""
@@ -50,8 +55,8 @@ class _Known:
 class Follower:
     """Finds what is new."""
 
-    def __init__(self, sequences: Sequences) -> None:
-        self._sequences = sequences
+    def __init__(self, sequences: Sequences, runs: Runs) -> None:
+        self._sequences, self._runs = sequences, runs
         self._known: dict[Watched, _Known] = {}
         self._looks = 0
         self._lock = Lock()
@@ -66,7 +71,7 @@ class Follower:
         root, scribble_file = task.root, task.snapshot.scribble_file
         folder, dataset_folder = scribble_file.parent, task.snapshot.paths.dataset_folder
         known = _Known(
-            root,
+            task,
             {
                 "drafts": (drafts_folder(scribble_file),),
                 "set": (scribble_file, masks_folder(scribble_file)),
@@ -78,6 +83,7 @@ class Follower:
             },
         )
         known.run, known.stamps = _run_stamp(root), _stamps(known)
+        known.page_run = self._page_run_stamp(root)
         with self._lock:
             self._known.setdefault(watched, known).asked_at = self._looks
         return _run_news(watched, root)
@@ -92,10 +98,15 @@ class Follower:
             followed = [*self._known.items()]
         news = []
         for each, known in followed:
-            run = _run_stamp(known.root)
+            root = known.task.root
+            run, page_run = _run_stamp(root), self._page_run_stamp(root)
             if run != known.run:
                 known.run = run
-                news.append((each, _run_news(each, known.root)))
+                news.append((each, _run_news(each, root)))
+            if page_run != known.page_run:
+                known.page_run = page_run
+                told = as_json(self._runs.told(known.task), root)
+                news.append((each, {"event": "page_run", **named(each), **told}))
             if self._looks % _FILES_EVERY == 0:
                 stamps = _stamps(known)
                 changed = [what for what, stamp in stamps.items() if stamp != known.stamps[what]]
@@ -103,6 +114,9 @@ class Follower:
                 if changed:
                     news.append((each, {"event": "changed", **named(each), "what": changed}))
         return news
+
+    def _page_run_stamp(self, root: Path) -> tuple[Any, ...]:
+        return self._runs.mine(root), locks.is_taken(root), _stamp(root / PAGE_LOG)
 
 
 def _run_news(watched: Watched, root: Path) -> dict[str, Any]:

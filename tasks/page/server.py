@@ -4,15 +4,16 @@ import asyncio
 import errno
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
 
 from stages.core.errors import InputError
-from tasks.page import drawing, events, handlers, reading, reviewing, shell
+from tasks.page import drawing, events, handlers, reading, reviewing, running, shell
 from tasks.page.events import EventfulPage
 from tasks.page.handlers import MOST_BYTES
+from tasks.page.runs import PROGRAM, Runs
 from tasks.page.security import Access
 from tasks.page.sequences import Sequences
 
@@ -26,12 +27,12 @@ LIMITS: Final[Mapping[str, Any]] = {
 _OWN: Final = ("127.0.0.1", "::1")
 
 
-def page_of(access: Access, sequences: Sequences) -> EventfulPage:
-    """The application with all its handlers."""
+def page_of(access: Access, sequences: Sequences, program: Iterable[str] = PROGRAM) -> EventfulPage:
+    """The application with all its handlers; `program` is what it runs."""
     served: list[Any] = [("/api/session", handlers.Session)]
-    for part in (shell, reading, drawing, reviewing, events):
+    for part in (shell, reading, drawing, reviewing, events, running):
         served += part.HANDLERS
-    return EventfulPage(served, access, sequences)
+    return EventfulPage(served, access, sequences, Runs(program))
 
 
 def listen(port: int, host: str = "") -> list[socket.socket]:

@@ -73,10 +73,12 @@ class ProjectPage(PageCase):
     """The page as it is served, over the project that a fixture of the test sets."""
 
     project: Project
+    program: ClassVar[tuple[str, ...]] = ("true",)
+    """What is run in the place of `lis`."""
 
     def get_app(self) -> Page:
         super().get_app()
-        self.page = server.page_of(self.access, sequences_of(self.project))
+        self.page = server.page_of(self.access, sequences_of(self.project), self.program)
         return self.page
 
     def handlers(self) -> list[Any]:

@@ -13,6 +13,7 @@ from stages.formats.drafts import Draft, DraftKind, write_draft
 from stages.formats.progress import Event
 from stages.formats.review_json import Approval, Review, change_review
 from tasks.page.following import Follower, Watched
+from tasks.page.runs import Runs
 from tasks.runtime import locks
 from tests.conftest import Project
 from tests.page.asking import ProjectPage, sequences_of
@@ -22,7 +23,7 @@ WATCH = json.dumps({"watch": [{"sequence": "toy", "dataset": "set", "set": "001"
 
 
 def test_what_a_run_says_is_told(project: Project) -> None:
-    follower, root = Follower(sequences_of(project)), project.root
+    follower, root = Follower(sequences_of(project), Runs()), project.root
     first = follower.begin(TOY)
     assert (first["event"], first["running"], first["exit"]) == ("run", False, None)
     assert follower.look([TOY]) == []
@@ -36,7 +37,7 @@ def test_what_a_run_says_is_told(project: Project) -> None:
 
 
 def test_who_works_is_told(project: Project) -> None:
-    follower, root = Follower(sequences_of(project)), project.root
+    follower, root = Follower(sequences_of(project), Runs()), project.root
     follower.begin(TOY)
     root.mkdir(parents=True)
     with (root / locks.LOCK).open("w") as lock:
@@ -44,15 +45,17 @@ def test_who_works_is_told(project: Project) -> None:
         progress.say_plan(root, "r", ["a", "b"], pid=7, host="here")
         progress.say_event(root, "r", "a", Event.DONE)
         progress.say_event(root, "r", "b", Event.START)
-        ((_, news),) = follower.look([TOY])
+        (_, news), (_, page_run) = follower.look([TOY])
+        assert (page_run["event"], page_run["state"]) == ("page_run", "running"), "also of one that no page has started"
         assert (news["running"], news["percent"], news["pid"], news["host"]) == (True, 50, 7, "here")
         assert [*news["tasks"]] == ["b"] and news["exit"] is None
-    ((_, news),) = follower.look([TOY])
+    (_, news), (_, page_run) = follower.look([TOY])
+    assert page_run["state"] == "idle"
     assert news["running"] is False, "a run that was killed says nothing itself"
 
 
 def test_what_others_write_is_told_at_every_fourth_look(project: Project) -> None:
-    follower = Follower(sequences_of(project))
+    follower = Follower(sequences_of(project), Runs())
     follower.begin(TOY)
     write_draft(project.scribble_file, Draft("toy", "001", 3, DraftKind.EMPTY), "")
     change_review(

@@ -1,0 +1,85 @@
+"""What the page has run: started, stopped, watched, and foretold."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from stages.core.errors import InputError
+from tasks.page.commands import refining, segmenting_anchors
+from tasks.page.events import EventfulPage
+from tasks.page.handlers import Refusal, object_of
+from tasks.page.reading import AboutSequences
+from tasks.page.runs import Runs, as_json
+from tasks.refine import RefineSequence
+from tasks.runtime.locks import BusyError
+from tasks.status import as_last_run
+
+
+class AboutRuns(AboutSequences):
+    """A handler that knows what runs."""
+
+    application: EventfulPage
+
+    @property
+    def runs(self) -> Runs:
+        """All of them."""
+        return self.application.runs
+
+    async def say_run(self, seq: str, change: Callable[[RefineSequence], object]) -> None:
+        """Change something about a sequence's run, and answer with what becomes of it."""
+        place = seq, self.dataset, self.get_query_argument("set", "")
+
+        def changed() -> dict[str, Any]:
+            task = self.task(*place)
+            change(task)
+            return as_json(self.runs.told(task), task.root)
+
+        try:
+            await self.say_found(changed)
+        except BusyError as error:
+            raise Refusal(409, str(error)) from None
+
+    def task(self, seq: str, dataset: str, scribble_set: str) -> RefineSequence:
+        """The sequence's masks with the options of its last run, from one set if it is named; touches files.
+
+        Raises:
+            InputError: there is no such sequence or set.
+        """
+        last = as_last_run(self.sequences.task(seq, dataset))
+        task: RefineSequence = last.clone(RefineSequence, scribbles=scribble_set or last.scribbles)
+        task.snapshot.scribbles  # noqa: B018 - is there such a set?
+        return task
+
+
+class OneRun(AboutRuns):
+    """`/api/seq/S/run?set=001`."""
+
+    async def get(self, seq: str) -> None:
+        """What becomes of it."""
+        await self.say_run(seq, lambda _: None)
+
+    async def post(self, seq: str) -> None:
+        """Start it, or queue it."""
+        _check_nothing_said(self.body)
+        await self.say_run(seq, lambda task: self.runs.ask(refining(task)))
+
+    async def delete(self, seq: str) -> None:
+        """Stop it."""
+        await self.say_run(seq, lambda task: self.runs.stop(task.root))
+
+
+class AnchorsInBackground(AboutRuns):
+    """`POST /api/seq/S/anchors?set=001`."""
+
+    async def post(self, seq: str) -> None:
+        """Make the masks of what is ready, when nothing else is to be done."""
+        _check_nothing_said(self.body)
+        await self.say_run(seq, lambda task: self.runs.ask_in_background(segmenting_anchors(task)))
+
+
+def _check_nothing_said(body: bytearray) -> None:
+    if said := object_of(body):
+        raise InputError(f"found the key {next(iter(said))[:40]!r}, expected an empty object")
+
+
+_NAME: Final = "/api/seq/([^/]+)"
+HANDLERS: Final = [(f"{_NAME}/run", OneRun), (f"{_NAME}/anchors", AnchorsInBackground)]
