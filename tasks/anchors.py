@@ -133,7 +133,7 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
 
 
 class SegmentAnchors(options.AnchorOptions, ScribbledTask):
-    """The masks on every frame that is annotated so far, and nothing that rests on them."""
+    """The masks on every frame that people have drawn on so far, and nothing that rests on them."""
 
     def requires(self) -> list[luigi.Task]:
         """One task for each; frames that people were asked for, and that wait, are passed over."""
