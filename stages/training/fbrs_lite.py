@@ -40,8 +40,9 @@ from stages.training.strokes import Hand, Path, draw_by, draw_hand, draw_on_back
 
 SIDE_PX: Final = 256
 MOST_OBJECTS: Final = 3
-_AGAIN, _CORRECTED, _GIVEN = 0.30, 0.22, 0.13
+_AGAIN, _CORRECTED, _GIVEN = 0.27, 0.27, 0.13
 """Shares of the scenes that are not seen for the first time."""
+_MOST_CORRECTIONS: Final = 3
 _LOOKS_FROM: Final = 0.03
 """Progress before which all are: there is nothing to look at yet."""
 _MOST_VALIDATED_AT_ONCE: Final = 16
@@ -238,7 +239,7 @@ def _later_looks(network: LiteClicks, early: tuple[Tensor, Tensor], of: Items, s
     with _evaluating(network):
         chosen = of.of_scenes(seen)
         maps[chosen] = _looked_at(network, early, of, chosen, maps[chosen], 2 ** int(rng.integers(0, 4)))
-        for _ in range(1 + int(rng.random() < 0.5)):
+        for _ in range(int(rng.integers(1, _MOST_CORRECTIONS + 1))):
             chosen = of.of_scenes(corrected)
             maps[chosen] = _with_corrections(maps[chosen], of, chosen, chance)
             if rng.random() < 0.5:
