@@ -10,6 +10,7 @@ from stages.core.errors import InputError
 from stages.formats import results
 from stages.formats.drafts import Draft, read_drafts
 from stages.formats.files import takes_files
+from stages.formats.import_record import recorded_source
 from stages.formats.layout import datasets_in, find_sequence
 from stages.formats.manifest import read_manifest
 from stages.formats.objects_json import as_json
@@ -118,6 +119,7 @@ def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
         "drafts": [*map(head_of, read_drafts(snapshot.scribble_file).values())],
         "set": task.scribbles,
         "sets": sets_in(snapshot.scribble_file.parent),
+        "rate": _rate_of(snapshot),
         "objects": [as_json(each) for each in known.listed.values()],
         "objects_fault": fault,
         "writable": takes_files(snapshot.scribble_file.parent),
@@ -133,6 +135,11 @@ def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
 def head_of(draft: Draft) -> dict[str, Any]:
     """What lists say of a draft."""
     return {"frame": draft.frame, "state": str(draft.state), "author": draft.author}
+
+
+def _rate_of(snapshot: SequenceSnapshot) -> float | None:
+    source = recorded_source(snapshot.frame_files[0].parent)
+    return source.frame_rate if source else None
 
 
 def _contents(root: Path, anchors: Sequence[int]) -> dict[str, str]:

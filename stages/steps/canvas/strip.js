@@ -9,6 +9,7 @@
  * @property {ReadonlyArray<Curve>} [curves] over the bars
  * @property {ReadonlyArray<readonly [number, number]>} [stale] stretches, first to last frame, that will be made again
  * @property {ReadonlyArray<readonly [number, number]>} [approved] stretches, first to last frame, that a person approved
+ * @property {ReadonlyArray<readonly [number, number]>} [changed] stretches, first to last frame, that became others
  * @property {number} [first] the first frame on the strip, if it does not begin with the video
  * @property {number} [last] the last frame on it, if it does not end with the video
  */
@@ -22,10 +23,10 @@
 
 /** @typedef {{values: ArrayLike<number | null>, colour: string, dashed?: boolean}} Curve of one number a frame, 0 to 1 */
 
-/** @typedef {{bar: string, mark: string, asked: string, now: string, stale: string, approved: string}} Colours */
+/** @typedef {{bar: string, mark: string, asked: string, now: string, stale: string, approved: string, changed: string}} Colours */
 
 const MARKS_HEIGHT = 14;
-const APPROVED_HEIGHT = 3;
+const LANE_HEIGHT = 3;
 
 /**
  * Draw it over the whole of a canvas, as sharp as the screen is.
@@ -35,15 +36,12 @@ const APPROVED_HEIGHT = 3;
  */
 export function drawStrip(canvas, strip, colours = coloursOf(canvas)) {
   const { context, width, height } = fitted(canvas);
-  const floor = height - APPROVED_HEIGHT, high = floor - MARKS_HEIGHT;
+  const floor = height - LANE_HEIGHT * (strip.changed ? 2 : 1), high = floor - MARKS_HEIGHT;
   for (const stretch of strip.stale ?? []) hatch(context, strip, stretch, width, high, colours.stale);
   drawBars(context, strip, width, floor, high, colours.bar);
   for (const curve of strip.curves ?? []) drawCurve(context, strip, curve, width, floor, high);
-  context.fillStyle = colours.approved;
-  for (const [first, last] of strip.approved ?? []) {
-    const [left, right] = edges(strip, first, last, width);
-    context.fillRect(left, floor, right - left, APPROVED_HEIGHT);
-  }
+  drawLane(context, strip, strip.approved ?? [], width, height - LANE_HEIGHT, colours.approved);
+  drawLane(context, strip, strip.changed ?? [], width, floor, colours.changed);
   for (const mark of strip.marks) drawMark(context, mark, xOf(strip, mark.frame, width), colours);
   context.fillStyle = colours.now;
   context.fillRect(Math.round(xOf(strip, strip.now, width)) - 1, 0, 2, height);
@@ -81,7 +79,7 @@ export function coloursOf(element) {
   const colour = (/** @type {string} */ name) => style.getPropertyValue(`--strip-${name}`).trim() || style.color;
   return {
     bar: colour("bar"), mark: colour("mark"), asked: colour("asked"),
-    now: colour("now"), stale: colour("stale"), approved: colour("approved"),
+    now: colour("now"), stale: colour("stale"), approved: colour("approved"), changed: colour("changed"),
   };
 }
 
@@ -140,6 +138,23 @@ function drawBars(context, strip, width, floor, high, colour) {
     context.rect(left, floor - doubt * high, ((bar + 1) / bars) * width - left, doubt * high);
   });
   context.fill();
+}
+
+/**
+ * A thin line along stretches.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Strip} strip
+ * @param {ReadonlyArray<readonly [number, number]>} stretches
+ * @param {number} width
+ * @param {number} top
+ * @param {string} colour
+ */
+function drawLane(context, strip, stretches, width, top, colour) {
+  context.fillStyle = colour;
+  for (const [first, last] of stretches) {
+    const [left, right] = edges(strip, first, last, width);
+    context.fillRect(left, top, right - left, LANE_HEIGHT);
+  }
 }
 
 /**

@@ -10,9 +10,11 @@ import * as head from "./head.js";
 import * as inbox from "./inbox.js";
 import * as keys from "./keys.js";
 import * as places from "./places.js";
+import * as player from "./player.js";
 import * as settings from "./settings.js";
+import * as timeline from "./timeline.js";
 
-const PARTS = [settings, head, inbox, following, places, keys];
+const PARTS = [settings, head, inbox, following, places, player, timeline, keys];
 
 try {
   const session = await openSession();

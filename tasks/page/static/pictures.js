@@ -10,6 +10,8 @@ import { addressOf, askFor, Refused } from "./net.js";
 const FULL_KEPT = 12;
 const SMALL_KEPT = 120;
 const MASKS_KEPT = 12;
+/** @type {MaskStage[]} */
+const WITHOUT_CHOICE = ["result", "provisional", "anchor"];
 const AHEAD = [1, 2, -1, 3, 4, -2, 5, 6];
 
 /**
@@ -141,6 +143,18 @@ export function stagesOf({ contents, made }, frame) {
     ["anchor", anchor],
   ];
   return there.filter(([, is]) => is).map(([stage]) => stage);
+}
+
+/**
+ * The stage whose mask is shown on a frame, if another is wanted that it has not.
+ * @param {Sequence} sequence
+ * @param {number} frame
+ * @param {string} wanted
+ * @returns {MaskStage | null}
+ */
+export function stageShown(sequence, frame, wanted) {
+  const there = stagesOf(sequence, frame);
+  return there.find((each) => each === wanted) ?? WITHOUT_CHOICE.find((each) => there.includes(each)) ?? null;
 }
 
 /** @param {string} address */

@@ -6,6 +6,10 @@ import { complain } from "./say.js";
 /** @typedef {import("./types.js").App} App */
 /** @typedef {import("./types.js").Place} Place */
 
+/** What is known of a sequence that has just been opened. */
+const NOTHING_YET = { drawing: null, doubts: null, review: null, run: null, progress: null, ahead: null };
+const SETTLED_MS = 300; // browsers refuse addresses that change with every frame of playback
+
 /** @param {App} app */
 export function start({ store, actions, events }) {
   actions.add({
@@ -23,11 +27,12 @@ export function start({ store, actions, events }) {
   });
 
   addEventListener("popstate", follow);
-  store.watch(["place", "frame"], ({ place, frame }) => {
-    const query = place ? `?${new URLSearchParams({ seq: place.sequence, ...rest(place), frame: String(frame) })}` : "/";
-    if (place) history.replaceState(null, "", query);
-    document.title = place ? `${place.sequence}, frame ${frame}: LIS` : "Inbox: LIS";
+  let settling = 0;
+  store.watch(["place", "frame"], () => {
+    clearTimeout(settling);
+    settling = setTimeout(noteWhere, SETTLED_MS);
   });
+  addEventListener("pagehide", noteWhere);
   store.watch(["place"], ({ place }) => events.watch(place));
   follow();
 
@@ -40,6 +45,12 @@ export function start({ store, actions, events }) {
     open(sequence ? wanted : null, Number.isInteger(frame) && frame >= 0 ? frame : null).catch(complain);
   }
 
+  function noteWhere() {
+    const { place, frame } = store.state;
+    if (place) history.replaceState(null, "", `?${new URLSearchParams({ seq: place.sequence, ...rest(place), frame: String(frame) })}`);
+    document.title = place ? `${place.sequence}, frame ${frame}: LIS` : "Inbox: LIS";
+  }
+
   /**
    * Show a sequence, or the inbox.
    * @param {Place | null} place
@@ -47,7 +58,7 @@ export function start({ store, actions, events }) {
    */
   async function open(place, frame = null) {
     if (!place) {
-      store.set({ place: null, sequence: null, drawing: null, doubts: null, review: null, run: null, progress: null });
+      store.set({ place: null, sequence: null, ...NOTHING_YET });
       return;
     }
     const sequence = await ask(addressOf(place, "", place.set ? { set: place.set } : {}));
@@ -56,11 +67,7 @@ export function start({ store, actions, events }) {
       place: { sequence: sequence.sequence, dataset: sequence.dataset, set: sequence.set },
       sequence,
       frame: Math.min(shown, sequence.frame_count - 1),
-      drawing: null,
-      doubts: null,
-      review: null,
-      run: null,
-      progress: null,
+      ...NOTHING_YET,
     });
   }
 

@@ -16,6 +16,7 @@ const FIRST = {
   review: null,
   run: null,
   progress: null,
+  ahead: null,
   others: [],
   shown: "result",
   colours: "",

@@ -68,6 +68,7 @@ export interface Sequence {
   drafts: DraftHead[];
   set: string;
   sets: string[];
+  rate: number | null; // frames a second, if an import has noted it
   objects: NamedObject[];
   objects_fault: string;
   writable: boolean;
@@ -138,6 +139,13 @@ export interface Run {
   log: string[];
 }
 
+/** `GET /api/seq/S/ahead`: what a run would make now, and about how long it takes. */
+export interface Ahead {
+  tasks: { task: string; stage: string; frames: number; seconds: number | null }[];
+  seconds: number | null;
+  stretches: [number, number][];
+}
+
 /** The event `run`: what any run does with the sequence, whoever has started it. */
 export interface Progress {
   running: boolean;
@@ -173,6 +181,7 @@ export interface State {
   review: Review | null;
   run: Run | null;
   progress: Progress | null;
+  ahead: Ahead | null;
   others: { name: string; frame: number }[];
   shown: MaskStage | "draft" | "none"; // which mask lies over the picture; "draft": the preview of what is drawn
   colours: "" | "distinct"; // of objects, see palette.js
