@@ -185,6 +185,12 @@ class ExportTask(AnyExport, PublishedTask):
                 f"found --source {self.source} for {called}, expected a sequence that `lis import` has brought "
                 "in; no other has a source besides its pictures: leave --source out"
             )
+        if self.only_reviewed and not any(part.approved for part in parts):
+            called = _in_short([part.called for part in parts])
+            raise InputError(
+                f"found no frame of {called} that anybody has approved as it is now, expected one at least; approve "
+                "some, with `lis annotate` or `lis approve SEQ`, or leave --only-reviewed out"
+            )
         for part in parts:
             check_called(part.called)
             check_endings(self.form, way_of(self.form, terms), part.seq, part.described.names)

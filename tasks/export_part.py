@@ -17,6 +17,8 @@ from stages.exchange.outgoing.terms import Terms
 from stages.formats import requests, results
 from stages.formats.frames_json import FramesJson
 from stages.formats.manifest import Json, Manifest, check_files, load_manifest
+from stages.formats.review_json import Approvals, in_runs
+from stages.steps.review import holding
 from tasks.anchors import AnchorMask
 from tasks.refine import RefineSequence
 from tasks.runtime import options
@@ -94,6 +96,20 @@ class ExportPart(AnyExport, StageTask):
         refine = as_made(self.clone(RefineSequence), self.result)
         return sorted(requests.declined_frames(self.root, refine.snapshot.request_terms))
 
+    @cached_property
+    def approved(self) -> Approvals:
+        """What people have approved of the result, if nothing else is to be exported.
+
+        Looked up once, so that what they approve meanwhile is for the next export.
+
+        Raises:
+            InputError: their review cannot be read.
+        """
+        if not self.only_reviewed:
+            return {}
+        review = as_made(self.clone(RefineSequence), self.result).snapshot.review
+        return holding(review.result, results.mask_digests(self.root / self.result, self._result()))
+
     @property
     def terms_of_part(self) -> Terms:
         """What was asked for, as far as a part depends on it: of pictures, their names."""
@@ -117,6 +133,7 @@ class ExportPart(AnyExport, StageTask):
             "terms": self.terms_of_part.given(),
             "worst": self.for_correction,
             **({"declined": self._declined} if self._declined else {}),
+            **({"approved": in_runs(self.approved)} if self.only_reviewed else {}),
             "soft_masks": self._soft_masks_content(),
             "source": self._recorded.digest if self.size == "source" and self._recorded else "",
         }
@@ -191,6 +208,7 @@ class ExportPart(AnyExport, StageTask):
             classes=tuple(ExportedClass(*each) for each in json.loads(self.classes)),
             anchor_masks={frame: task.target() for frame, task in self._soft_masks[0].items()},
             tracks={segment: task.target() for segment, task in self._soft_masks[1].items()},
+            approved=self.approved,
             declined=tuple(self._declined),
         )
 
@@ -201,7 +219,7 @@ class ExportPart(AnyExport, StageTask):
         paths = paths_of(self.place)
         masks = {"result": self.result, "masks": self._result().content}
         said = {"sequence": self.seq, "dataset": paths.dataset, **masks}
-        return Share(self.target(), split, paths.frames, said, self.found_source)
+        return Share(self.target(), split, paths.frames, said, self.found_source, self.approved)
 
     def _result(self) -> Manifest:
         return load_manifest(self.root / self.result)

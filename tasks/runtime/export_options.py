@@ -72,6 +72,7 @@ class ExportOptions:
         ("auto", "link", "copy", "none", "convert"),
         "auto, link, copy, none (masks alone), convert (JPEG)",
     )
+    only_reviewed = _switch("only frames that people have approved as they are now")
     max_doubt = _limit("leave out frames with a doubt above it: 0 to 1, or auto", has_auto=True)
     unknown_objects = _limit("objects with a doubt above it become unknown: 0 to 1")
     unknown_band = _number(0, 10_000, "pixels so near to a boundary become unknown")

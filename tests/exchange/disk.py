@@ -79,7 +79,7 @@ def export(
         part = folder / "parts" / each.name
         part.mkdir(parents=True)
         encode_sequence(part, each, form, terms)
-        shares.append(Share(part, split, each.pictures, {}))
+        shares.append(Share(part, split, each.pictures, {}, approved=each.approved))
     target = folder / "export"
     target.mkdir()
     counts = join_parts(target, shares, form, Asked(terms, said)).counts

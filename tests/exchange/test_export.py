@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from stages.exchange.writers.png import Png
 from stages.exchange.writers.yolo import Yolo
 from stages.formats.masks import read_mask
 from stages.formats.objects_json import NamedObject
+from stages.formats.review_json import Approval
 from tests.exchange.disk import BALL, DOG, export, material, squares
 
 
@@ -39,6 +41,18 @@ def test_every_frame_is_listed_and_says_where_it_went(tmp_path: Path) -> None:
         "00001.jpg",
         "00003.jpg",
     ]
+
+
+def test_only_what_is_approved_is_exported_and_the_list_says_by_whom(tmp_path: Path) -> None:
+    approved = {index: Approval("0" * 64, "anna", "2030-01-31T12:00:00Z") for index in (1, 2)}
+    dog = replace(material(tmp_path, lost=[2]), approved=approved)
+    folder, counts = export(tmp_path, Coco(), [dog], Terms(only_reviewed=True))
+    rows = _rows(folder)
+    assert [row["kept"] for row in rows] == ["0", "1", "1", "0"] and rows[0]["why"] == "not approved"
+    assert [row["approved_by"] for row in rows] == ["", "anna", "anna", ""]
+    assert rows[1]["approved_at"] == "2030-01-31T12:00:00Z" and dict(counts.dropped) == {"not approved": 2}
+    _, counts = export(tmp_path / "both", Coco(), [dog], Terms(only_reviewed=True, max_doubt=0.2))
+    assert counts.kept == 1, "other rules leave out what they leave out"
 
 
 def test_an_export_of_nothing_is_an_error(tmp_path: Path) -> None:
@@ -63,8 +77,8 @@ def test_an_export_states_the_terms_in_force_and_what_to_know_of_it(tmp_path: Pa
     folder, counts = export(tmp_path, Yolo(), [material(tmp_path, objects=(DOG, gone))])
     said = json.loads((folder / "export.json").read_text())
     assert said["terms"] == {
-        "size": "frames", "pictures": "copy", "max_doubt": None, "unknown_objects": None, "unknown_band": 0,
-        "unknown_soft": None, "band": 3, "unknown": "", "tolerance": 0.0,
+        "size": "frames", "pictures": "copy", "only_reviewed": False, "max_doubt": None, "unknown_objects": None,
+        "unknown_band": 0, "unknown_soft": None, "band": 3, "unknown": "", "tolerance": 0.0,
     }  # fmt: skip
     val, cut = said["notes"]
     assert val.startswith("no split is called val: data.yaml names the pictures of train for it")

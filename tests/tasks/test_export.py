@@ -15,9 +15,12 @@ import rich_click as click
 from luigi.parameter import ParameterException
 
 from stages.core.errors import InputError, StageError
-from stages.formats import files, requests
-from stages.formats.manifest import MANIFEST
+from stages.core.spans import Span
+from stages.formats import files, requests, results
+from stages.formats.manifest import MANIFEST, load_manifest
+from stages.formats.review_json import Review, change_review
 from stages.steps.clean import Why
+from stages.steps.review import approve
 from stages.steps.verify import verify_results
 from tasks import ExportDataset, ExportSequence
 from tasks.clean import clean
@@ -327,6 +330,29 @@ def test_workers_and_a_kill_make_no_difference(two: Project) -> None:
     assert two.litter() == []
     again = subprocess.run(_command(two, *words), cwd=two.folder, check=True, capture_output=True, text=True)
     assert "nothing to do" in again.stderr
+
+
+def test_only_reviewed_frames_are_exported_and_again_when_others_are(two: Project) -> None:
+    with pytest.raises(InputError, match="found no frame of other; toy that anybody has approved as it is now"):
+        make(_dataset(two, format="csv", only_reviewed=True))
+    masks = results.mask_digests(two.root / "masks", load_manifest(two.root / "masks"))
+
+    def say(*spans: Span) -> None:
+        change_review(two.scribble_file, "toy", lambda _: Review(approve({}, masks, spans, "anna")))
+
+    def rows() -> list[str]:
+        lines = (two.folder / "outputs/exports/one/frames.csv").read_text().splitlines()
+        return [line for line in lines if ",anna," in line]
+
+    say((3, 5), (9, 9))
+    assert len(make(_dataset(two, format="csv", only_reviewed=True))) == 3 and len(rows()) == 4
+    assert make(_dataset(two, format="csv", only_reviewed=True)) == []
+    say((3, 4))
+    published = make(_dataset(two, format="csv", only_reviewed=True))
+    assert len(published) == 2 and len(rows()) == 2, "the other sequence's part stays"
+    everything = make(_dataset(two, format="csv"))
+    say((0, 11))
+    assert everything and make(_dataset(two, format="csv")) == [], "who wants all frames does not ask for reviews"
 
 
 @pytest.mark.parametrize("form", ["labelme", "png"])

@@ -27,6 +27,7 @@ from stages.steps.assess import suggest
 SEQUENCE: Final = "sequence.json"
 LEDGER: Final = "ledger"
 _UNKNOWN_PIXELS: Final = "unknown pixels"
+_NOT_APPROVED: Final = "not approved"
 
 
 class Entry(NamedTuple):
@@ -107,6 +108,8 @@ def encode_sequence(
     maps = LabelMaps(material, terms, judged)
     limit = None if terms.max_doubt is None else float(terms.max_doubt)
     verdicts = doubtful.verdicts(judged, len(material.names), limit)
+    if terms.only_reviewed:
+        verdicts = _only(verdicts, material.approved, _NOT_APPROVED)
     if worst:
         suggested = suggest(judged, material.anchors, len(verdicts), worst, material.declined)
         helping = {each.frame for each in suggested}

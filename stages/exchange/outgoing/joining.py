@@ -1,7 +1,7 @@
 """Many sequences out: their parts become an export, as a stream, so that memory does not grow with them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from stages.exchange.outgoing.terms import OF_EVERY_FORMAT, Pictures, Terms
 from stages.formats import files
 from stages.formats.json_files import read_json
 from stages.formats.manifest import LIST, MANIFEST
+from stages.formats.review_json import Approvals
 
 EXPORT_JSON: Final = "export.json"
 SCHEMA: Final = 1
@@ -31,6 +32,7 @@ _OWN_FILES: Final = frozenset(
     for name in (EXPORT_JSON, FRAMES_CSV, README, MANIFEST, LIST, HANDED_OUT, SHEET, "labels.txt", "cutouts.csv")
 )
 _COLUMNS: Final = ("sequence", "frame", "name", "exported_as", "split", "width", "height", "doubt", "kept", "why")
+_IF_REVIEWED: Final = ("approved_by", "approved_at")
 _LISTED: Final = 10
 _PIXELS_OF_480P: Final = 854 * 480
 _PIECE: Final = 1 << 20
@@ -83,6 +85,8 @@ class Share:
     """What export.json says of the sequence beyond what its part does."""
     source: Source | None = None
     """What its pictures are taken from instead, if the export has the source's size."""
+    approved: Approvals = field(default_factory=dict)
+    """Of its frames; known if no others are exported."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,7 @@ def join_parts(
         _place_pictures(placing, part)
     by_split = {split: [part.reader for part in kept if part.share.split == split] for split in _splits(parts)}
     form.join(by_split, _Shared(placing), asked.terms)
-    _write_text(folder / FRAMES_CSV, _table(parts))
+    _write_text(folder / FRAMES_CSV, _table(parts, says_who=asked.terms.only_reviewed))
     measured = Measured()
     for part in parts:
         measured.join(part.reader.measured)
@@ -224,14 +228,15 @@ def _splits(parts: Sequence[_Part]) -> list[str]:
     return [split for split in SPLITS if split in there]
 
 
-def _table(parts: Sequence[_Part]) -> Iterator[str]:
-    yield csv_line(_COLUMNS)
+def _table(parts: Sequence[_Part], *, says_who: bool) -> Iterator[str]:
+    yield csv_line((*_COLUMNS, *_IF_REVIEWED) if says_who else _COLUMNS)
     for part in parts:
         split = part.share.split
         for entry in entries_of(part.reader):
             path = entry.exported_as.replace(SPLIT, split)
             row = (part.name, entry.frame, entry.name, path, split, *part.size_wh)
-            yield csv_line((*row, entry.doubt, int(entry.kept), entry.why))
+            _, *who = part.share.approved.get(entry.frame, ("", "", ""))
+            yield csv_line((*row, entry.doubt, int(entry.kept), entry.why, *(who if says_who else ())))
 
 
 def _described(

@@ -13,6 +13,7 @@ from stages.exchange.outgoing.format import ExportedClass, ExportedObject
 from stages.formats.classes_json import CLASSES_JSON, Classes
 from stages.formats.import_record import recorded_source
 from stages.formats.objects_json import NO_CLASS, OBJECTS_JSON, NamedObject
+from stages.formats.review_json import Approvals
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Material:
     """Frame -> the folder of its soft masks; there if they are needed."""
     tracks: Mapping[Segment, Path] = field(default_factory=dict)
     """Stretch -> the folder of its soft masks; there if they are needed."""
+    approved: Approvals = field(default_factory=dict)
+    """The frames that people have approved as they are; known if no others are to be exported."""
     declined: tuple[int, ...] = ()
     """Frames that nobody wants to draw on; known if frames are chosen to be corrected."""
     source: "Source | None" = None

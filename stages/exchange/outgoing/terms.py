@@ -16,6 +16,8 @@ class Terms:
     """Of masks and pictures: as imported, or as the source has it."""
     pictures: Pictures = ""
     """Linked, copied, left out, or written anew as JPEG (quality 95, 4:4:4); "": as the format does."""
+    only_reviewed: bool = False
+    """Frames that nobody has approved as they are now are dropped."""
     max_doubt: float | Literal["auto"] | None = None
     """Frames whose most doubtful object is above it are dropped; anchors and given masks never are."""
     unknown_objects: float | None = None
@@ -62,6 +64,6 @@ class Terms:
 
 
 OF_EVERY_FORMAT: Final = frozenset(
-    {"size", "pictures", "max_doubt", "unknown_objects", "unknown_band", "unknown_soft", "band"}
+    {"size", "pictures", "only_reviewed", "max_doubt", "unknown_objects", "unknown_band", "unknown_soft", "band"}
 )
 """What the exporter itself heeds."""
