@@ -1,7 +1,7 @@
 """Strokes as points: what a person's lines are, and where clicks lie along them."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -38,6 +38,11 @@ class FrameScribbles:
     def object_ids(self) -> tuple[int, ...]:
         """The objects that have a line here, ascending, without the background."""
         return tuple(sorted({line.object_id for line in self.lines} - {0}))
+
+    def as_of(self, object_id: int) -> "FrameScribbles":
+        """The lines as one object has them: those of all others are background to it."""
+        lines = (line if line.object_id == object_id else replace(line, object_id=0) for line in self.lines)
+        return FrameScribbles(tuple(lines))
 
     @property
     def drawn_s(self) -> float:

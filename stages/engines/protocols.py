@@ -28,7 +28,8 @@ class Segmenter(Protocol):
 
         Returns:
             (objects, H, W) float32 in [0, 1], in the order of `scribbles.object_ids`; without objects (0, H, W). A mask
-            may be empty.
+            may be empty. To an object, strokes of other objects are background: its mask is the same bytes if they are
+            called so; but for engines that heed masks, which may decide all objects together.
         """
         ...
 

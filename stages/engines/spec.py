@@ -114,6 +114,8 @@ class Spec:
     options: tuple[Option, ...] = ()
     networks: tuple[Network, ...] = ()
     """Empty: the engine needs no weights."""
+    quick: Mapping[str, float | bool | str] = field(default_factory=dict)
+    """Values of options with which it is faster, and less exact: for a first look while a person draws."""
     cost: Cost = field(default_factory=Cost)
     """Without a network."""
     version: int = 1

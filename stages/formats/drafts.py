@@ -19,7 +19,7 @@ file appears by one rename. Nothing in a draft is used as a path.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -394,15 +394,7 @@ def as_json(draft: Draft) -> dict[str, object]:
         "revision": draft.revision,
         "base": draft.base,
         "kind": draft.kind,
-        "lines": [
-            {
-                "object_id": line.object_id,
-                "path": line.path,
-                "start_time": plain_ms(line.start_ms),
-                "end_time": plain_ms(line.end_ms),
-            }
-            for line in draft.lines
-        ],
+        "lines": lines_as_json(draft.lines),
         "mask": f"{draft.frame:05d}.png" if draft.kind == DraftKind.MASK else None,
         "corrects": draft.corrects,
         "absent": draft.absent,
@@ -410,3 +402,16 @@ def as_json(draft: Draft) -> dict[str, object]:
         "author": draft.author,
         "saved_at": draft.saved_at,
     }
+
+
+def lines_as_json(lines: Iterable[Line]) -> list[dict[str, object]]:
+    """Lines as the file of a draft says them."""
+    return [
+        {
+            "object_id": line.object_id,
+            "path": line.path,
+            "start_time": plain_ms(line.start_ms),
+            "end_time": plain_ms(line.end_ms),
+        }
+        for line in lines
+    ]

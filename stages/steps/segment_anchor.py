@@ -25,7 +25,7 @@ def segment_anchor(folder: Path, frame: Frame, scribbles: FrameScribbles, segmen
     Returns:
         The objects' ids.
     """
-    masks = AnchorMasks(scribbles.object_ids, _segmented(frame, scribbles, segmenter))
+    masks = AnchorMasks(scribbles.object_ids, segmented(frame, scribbles, segmenter))
     return _written(masks, folder, frame, scribbles, segmenter)
 
 
@@ -50,11 +50,11 @@ def correct_anchor(
     Returns:
         The objects' ids.
     """
-    found = correction(scribbles, seen, absent, _heeds_masks(segmenter))
-    segmented = found.previous
+    found = correction(scribbles, seen, absent, heeds_masks(segmenter))
+    made = found.previous
     if segmenter is not None and found.changed:
-        segmented = _segmented(frame, found.shown, segmenter, found.previous)
-    object_ids, probability = found.outcome(segmented)
+        made = segmented(frame, found.shown, segmenter, found.previous)
+    object_ids, probability = found.outcome(made)
     return _written(AnchorMasks(object_ids, probability, found.kept), folder, frame, found.shown, segmenter)
 
 
@@ -69,13 +69,19 @@ def take_given(folder: Path, labels: LabelMap) -> list[int]:
     return list(masks.object_ids)
 
 
-def _heeds_masks(segmenter: object) -> bool:
+def heeds_masks(segmenter: object) -> bool:
+    """Whether an engine corrects the masks that it is given; then it decides all objects of a frame together."""
     return isinstance(segmenter, HeedsMasks) and segmenter.heeds_masks
 
 
-def _segmented(
+def segmented(
     frame: Frame, scribbles: FrameScribbles, segmenter: Segmenter, previous: Probability | None = None
 ) -> Probability:
+    """What an engine makes of a frame, checked; arguments and result as of `Segmenter.segment`.
+
+    Raises:
+        StageError: it gave no soft masks.
+    """
     object_ids, (height, width) = scribbles.object_ids, frame.shape[:2]
     if not object_ids:
         return np.zeros((0, height, width), dtype=np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stages.core.strokes import FrameScribbles, Line
 from stages.core.types import Frame, Probability
-from stages.engines.protocols import Segmenter, UsesClicks
+from stages.engines.protocols import HeedsMasks, Segmenter, UsesClicks
 from stages.testing.checks import check_array, check_range, check_same, draw_random_numbers, unchanged
 from stages.testing.scenes import ODD_SIZES_HW, Scene, frozen, mirrored
 
@@ -91,6 +91,16 @@ class SegmenterContract:
         for level in (0, 128, 255):
             frame = frozen(np.full((scene.height, scene.width, 3), level, np.uint8))
             check_segment(engine, frame, scene.scribbles(), f"a frame that is all {level}")
+
+    def test_to_an_object_the_strokes_of_others_are_background(self) -> None:
+        scene, engine = Scene(objects=2), self.engine()
+        if isinstance(engine, HeedsMasks) and engine.heeds_masks:
+            return
+        both = scene.scribbles()
+        masks = np.array(engine.segment(scene.frame(0), both))
+        for mask, object_id in zip(masks, both.object_ids, strict=True):
+            alone = engine.segment(scene.frame(0), both.as_of(object_id))
+            check_same(mask, alone[0], f"object {object_id}, the strokes of the other one called background")
 
     def test_previous_masks_are_taken(self) -> None:
         scene, engine = Scene(objects=2), self.engine()

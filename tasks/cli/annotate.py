@@ -24,6 +24,7 @@ _ROOTS: Final = ("data_root", "outputs_root", "weights_root", "scribbles_root")
 @click.option("--token-file", type=Path, metavar="FILE", help="take the token from a file that only you can read")
 @click.option("--public-origin", metavar="URL", default="", help="what browsers call the server behind a reverse proxy")
 @click.option("--read-only", is_flag=True, help="show everything, change nothing")
+@click.option("--no-preview", is_flag=True, help="show no masks while drawing: a machine whose GPU is somebody else's")
 @click.option("--open", "opens", is_flag=True, help="open the page in a browser")
 @click.option("--data-root", default=None, help="folder of the datasets")
 @click.option("--outputs-root", default=None, help="folder of the results")
@@ -34,12 +35,14 @@ def annotate(
     token_file: Path | None,
     public_origin: str,
     read_only: bool,
+    no_preview: bool,
     opens: bool,
     data_root: str | None,
     outputs_root: str | None,
 ) -> int:
     """Serve a page to scribble on, watch, correct and approve sequences with a browser."""
     from tasks.page import server
+    from tasks.page.preview import Previewer
     from tasks.page.security import Access, check_public_origin, new_token, read_token
     from tasks.page.sequences import Sequences
 
@@ -63,7 +66,8 @@ def annotate(
     _tell(f"{place}   (its token: {token_file})" if token_file else f"{place}#{token}")
     if opens:
         webbrowser.open(f"{place}#{token}")
-    server.serve(server.page_of(access, sequences), sockets)
+    previewer = Previewer("no preview: `lis annotate` was started with --no-preview" if no_preview else "")
+    server.serve(server.page_of(access, sequences, previewer), sockets)
     return 0
 
 

@@ -6,7 +6,7 @@ was none. Another version by then is 412, with that version in the answer: the p
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -35,6 +35,7 @@ from stages.formats.hand_written import read_text
 from stages.formats.masks import read_mask
 from stages.formats.objects_json import OBJECTS_JSON, parse_objects, write_objects
 from stages.formats.objects_json import as_json as object_as_json
+from stages.steps.page.corrected import keep_mask_seen
 from stages.steps.page.masks import packed, unpacked
 from stages.steps.page.pictures import size_of
 from tasks.page.handlers import Refusal, object_of, text_of
@@ -51,8 +52,8 @@ _MOST_BYTES_OF_A_MASK: Final = 64 << 20
 T = TypeVar("T")
 
 
-class _Place(NamedTuple):
-    """Where a draft lies."""
+class Place(NamedTuple):
+    """A frame that is drawn on, in a scribble set."""
 
     snapshot: SequenceSnapshot
     frame: int
@@ -60,7 +61,7 @@ class _Place(NamedTuple):
     """What the set says of the frame now."""
 
     @classmethod
-    def of(cls, snapshot: SequenceSnapshot, frame: int) -> "_Place":
+    def of(cls, snapshot: SequenceSnapshot, frame: int) -> "Place":
         """Of a set that is there, or may be founded."""
         given = snapshot.given.get(frame)
         return cls(snapshot, frame, base_of(snapshot.scribbles, given.digest if given else "", frame))
@@ -87,6 +88,20 @@ class _Place(NamedTuple):
     def new(self) -> Draft:
         """A draft that is begun now."""
         return Draft(self.snapshot.paths.name, self.file.stem, self.frame, base=self.base)
+
+    def parsed(self, said: Mapping[str, Any]) -> Draft:
+        """What a page says of the frame, as a draft.
+
+        Raises:
+            InputError: it says something that cannot be.
+        """
+        head = {"schema": SCHEMA, "sequence": self.snapshot.paths.name, "set": self.file.stem, "frame": self.frame}
+        return parse_draft(json.dumps({**said, **head}).encode(), draft_file(self.file, self.frame))
+
+    @property
+    def mask(self) -> tuple[Path, Path, int, str]:
+        """Where a mask of the frame that somebody has seen is looked for, see `mask_seen`."""
+        return self.snapshot.root, self.file, self.frame, self.snapshot.frame_files[self.frame].name
 
 
 class Writes(AboutSequences):
@@ -127,7 +142,7 @@ class Writes(AboutSequences):
 class AboutDrafts(Writes):
     """A handler that knows where a draft lies."""
 
-    def place(self, seq: str, dataset: str, scribble_set: str, index: int) -> _Place:
+    def place(self, seq: str, dataset: str, scribble_set: str, index: int) -> Place:
         """Where the draft lies; touches files.
 
         Raises:
@@ -136,7 +151,7 @@ class AboutDrafts(Writes):
         """
         snapshot = self.sequences.task(seq, dataset, scribbles=scribble_set).snapshot
         frame_of(snapshot, index)
-        return _Place.of(snapshot, index)
+        return Place.of(snapshot, index)
 
 
 class OneDraft(AboutDrafts):
@@ -168,10 +183,10 @@ class OneDraft(AboutDrafts):
         said = object_of(body)
         if unknown := sorted(said.keys() - _SAID):
             raise InputError(f"found the key {unknown[0][:40]!r} in a draft, expected {', '.join(sorted(_SAID))}")
-        head = {"schema": SCHEMA, "sequence": at.snapshot.paths.name, "set": at.file.stem, "frame": index}
-        began = {"state": DraftState.DRAFT, "base": at.base}
-        draft = parse_draft(json.dumps({**began, **said, **head}).encode(), draft_file(at.file, index))
-        return _shown(write_draft(at.file, _checked(draft), seen))
+        draft = _checked(at.parsed({"state": DraftState.DRAFT, "base": at.base, **said}))
+        if draft.corrects and not keep_mask_seen(*at.mask, draft.corrects):
+            raise mask_is_gone(index)
+        return _shown(write_draft(at.file, draft, seen))
 
     def _discard(self, seq: str, dataset: str, scribble_set: str, index: int, seen: str) -> None:
         at = self.place(seq, dataset, scribble_set, index)
@@ -187,10 +202,7 @@ class MaskOfDraft(AboutDrafts):
         """The mask that the draft is; with `?of=set`, the one that was given for the frame."""
         of_set = self.get_query_argument("of", "draft") == "set"
         size, content = await self.work(self._mask, of_set, seq, self.dataset, scribble_set, int(index))
-        self.set_header("Content-Type", "application/octet-stream")
-        self.set_header("Content-Encoding", "gzip")
-        self.set_header("X-Size", size)
-        self.finish(content)
+        self.say_mask(size, content)
 
     async def put(self, seq: str, scribble_set: str, index: str) -> None:
         """Make the draft a mask, `?author=anna`."""
@@ -209,8 +221,7 @@ class MaskOfDraft(AboutDrafts):
     def _masked(self, place: tuple[str, str, str, int], seen: str, body: bytearray, author: str) -> tuple[str, Any]:
         at = self.place(*place)
         labels = unpacked(body, size_of(at.snapshot.frame_files[at.frame]))
-        said = {**as_json(at.new()), "kind": DraftKind.MASK, "author": author}
-        draft = parse_draft(json.dumps(said).encode(), draft_file(at.file, at.frame))
+        draft = at.parsed({**as_json(at.new()), "kind": DraftKind.MASK, "author": author})
         return _shown(write_draft(at.file, draft, seen, labels))
 
 
@@ -266,6 +277,13 @@ class ListOfObjects(Writes):
                 f"{folder}: the objects cannot be written: {error.strerror}; make room or allow it"
             ) from None
         return _listed(snapshot)
+
+
+def mask_is_gone(index: int) -> Refusal:
+    """The mask that strokes correct is not there as it was seen."""
+    return Refusal(
+        409, f"frame {index}: the mask that the strokes correct is not there any more; look at the new one, draw anew"
+    )
 
 
 def _checked(draft: Draft) -> Draft:

@@ -48,6 +48,8 @@ class Page(Application):
         self.access = access
         self.wrong_tokens = WrongTokens()
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self.at_end: list[Callable[[], Awaitable[None]]] = []
+        """What ends with the server."""
 
     def work(self, function: Callable[..., T], *arguments: Any) -> Awaitable[T]:
         """Call a function that touches files, in a thread: who waits for a disk must not keep others waiting."""

@@ -1,12 +1,12 @@
 """What the page is shown: the inbox, a sequence, its frames, masks and doubt. Nothing here changes a file."""
 
 import asyncio
-import hashlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from stages.formats import results
+from stages.formats.files import sha256
 from stages.formats.manifest import read_manifest
 from stages.formats.masks import read_mask
 from stages.formats.requests import declined_frames
@@ -56,6 +56,13 @@ class AboutSequences(Handler):
     def dataset(self) -> str:
         """Which dataset is meant, if a name is in several."""
         return self.get_query_argument("dataset", "")
+
+    def say_mask(self, size: str, content: bytes) -> None:
+        """Answer with ids as raw bytes, row by row, in a gzip stream that browsers unpack; `X-Size` says the size."""
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Content-Encoding", "gzip")
+        self.set_header("X-Size", size)
+        self.finish(content)
 
     def number(self, name: str, low: int, high: int) -> int | None:
         """A whole number of the query; None if it is not there.
@@ -115,25 +122,23 @@ class OneMask(AboutSequences):
     """`GET /api/seq/S/mask/I?stage=result`."""
 
     async def get(self, seq: str, index: str) -> None:
-        """Ids as raw bytes, row by row, in a gzip stream that browsers unpack; `X-Size` says the size."""
+        """The mask; `X-Digest` is the sha256 of its file, by which strokes say that they correct it."""
         asked = self.get_query_argument("stage", MaskStage.RESULT)
         stage = next((each for each in MaskStage if each == asked), None)
         if stage is None:
             raise Refusal(400, f"found the stage {asked[:40]!r}, expected one of {', '.join(MaskStage)}")
         path, digest = await self.work(self._found, seq, self.dataset, int(index), stage)
-        if self.is_known(digest, _ASK_AGAIN):
+        self.set_header("X-Digest", digest)
+        if self.is_known(digest[:32], _ASK_AGAIN):
             return
         size, content = await self.work(_packed, path)
-        self.set_header("Content-Type", "application/octet-stream")
-        self.set_header("Content-Encoding", "gzip")
-        self.set_header("X-Size", size)
-        self.finish(content)
+        self.say_mask(size, content)
 
     def _found(self, seq: str, dataset: str, index: int, stage: MaskStage) -> tuple[Path, str]:
         task, frame = self.sequences.frame(seq, dataset, index)
         for path in mask_files(task.root, stage, index, frame.name):
             if path.is_file():
-                return path, hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+                return path, sha256(path)
         raise NotThereError(
             f"found no {stage} mask of frame {index}, expected one; run the command, or ask for another"
         )

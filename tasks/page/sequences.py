@@ -63,6 +63,11 @@ class Sequences:
         task: RefineSequence = RefineSequence.from_str_params(named)
         return task
 
+    def any_task(self) -> RefineSequence:
+        """A task that knows the options alone, of no sequence that there is."""
+        task: RefineSequence = RefineSequence.from_str_params({**self.options, "seq": ""})
+        return task
+
     def frame(self, seq: str, dataset: str, index: int) -> tuple[RefineSequence, Path]:
         """A sequence, and the picture of one of its frames.
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 from tornado.httpserver import HTTPServer
 
 from stages.core.errors import InputError
-from tasks.page import drawing, events, handlers, reading, reviewing, running, shell
+from tasks.page import drawing, events, handlers, previewing, reading, reviewing, running, shell
 from tasks.page.events import EventfulPage
 from tasks.page.handlers import MOST_BYTES
+from tasks.page.preview import Previewer
 from tasks.page.runs import PROGRAM, Runs
 from tasks.page.security import Access
 from tasks.page.sequences import Sequences
@@ -27,12 +28,16 @@ LIMITS: Final[Mapping[str, Any]] = {
 _OWN: Final = ("127.0.0.1", "::1")
 
 
-def page_of(access: Access, sequences: Sequences, program: Iterable[str] = PROGRAM) -> EventfulPage:
+def page_of(
+    access: Access, sequences: Sequences, previewer: Previewer, program: Iterable[str] = PROGRAM
+) -> EventfulPage:
     """The application with all its handlers; `program` is what it runs."""
-    served: list[Any] = [("/api/session", handlers.Session)]
+    served: list[Any] = [("/api/session", handlers.Session), *previewing.handlers(previewer)]
     for part in (shell, reading, drawing, reviewing, events, running):
         served += part.HANDLERS
-    return EventfulPage(served, access, sequences, Runs(program))
+    page = EventfulPage(served, access, sequences, Runs(program))
+    page.at_end.append(previewer.end)
+    return page
 
 
 def listen(port: int, host: str = "") -> list[socket.socket]:
@@ -73,4 +78,6 @@ async def _serve(page: EventfulPage, sockets: list[socket.socket]) -> None:
     await ended.wait()
     server.stop()
     await server.close_all_connections()
+    for end in page.at_end:
+        await end()
     page.threads.shutdown()

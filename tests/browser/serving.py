@@ -54,6 +54,11 @@ class Served:
         self._process.wait(30)
 
     @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
     def said(self) -> str:
         """What it printed since it was started."""
         return self._log.read_text()

@@ -3,6 +3,8 @@
 import gzip
 import json
 import logging
+import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 from tornado.httpclient import HTTPResponse
@@ -10,10 +12,12 @@ from tornado.testing import AsyncHTTPTestCase
 
 from tasks.page import server
 from tasks.page.handlers import Page
+from tasks.page.preview import Previewer
 from tasks.page.security import Access
 from tasks.page.sequences import Sequences
 from tests.conftest import CHEAP, Project
 
+STUB = (sys.executable, "-S", "-E", str(Path(__file__).with_name("stub_worker.py")))
 TOKEN = "a token of more than thirty-two characters"
 
 
@@ -70,7 +74,7 @@ def unpacked(response: HTTPResponse) -> bytes:
 
 
 class ProjectPage(PageCase):
-    """The page as it is served, over the project that a fixture of the test sets."""
+    """The page as it is served, over the project that a fixture of the test sets; its previews are a stub's."""
 
     project: Project
     program: ClassVar[tuple[str, ...]] = ("true",)
@@ -78,8 +82,13 @@ class ProjectPage(PageCase):
 
     def get_app(self) -> Page:
         super().get_app()
-        self.page = server.page_of(self.access, sequences_of(self.project), self.program)
+        self.previewer = Previewer(command=STUB)
+        self.page = server.page_of(self.access, sequences_of(self.project), self.previewer, self.program)
         return self.page
+
+    def tearDown(self) -> None:
+        self.io_loop.run_sync(self.previewer.end)
+        super().tearDown()
 
     def handlers(self) -> list[Any]:
         return []

@@ -50,4 +50,4 @@ def test_it_listens_on_the_machine_itself_only() -> None:
 
 
 def test_no_help_offers_it_yet() -> None:
-    assert "annotate" not in CliRunner().invoke(lis, ["--help"]).output
+    assert "annotate" not in CliRunner().invoke(lis, ["--help"]).output.split()

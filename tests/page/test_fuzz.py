@@ -31,9 +31,12 @@ PATHS = (
     "/api/seq/{name}/set/{set}/review",
     "/api/seq/{name}/run",
     "/api/seq/{name}/anchors",
-    "/api/seq/{name}/set/{set}/draft/{index}",
+    *["/api/seq/{name}/set/{set}/draft/{index}"] * 3,
     "/api/seq/{name}/set/{set}/draft/{index}/mask",
     "/api/seq/{name}/set/{set}/draft/{index}/state",
+    "/api/seq/{name}/set/{set}/preview/{index}",
+    "/api/seq/{name}/frame/{index}/box",
+    "/api/preview",
     "/{name}",
     "/api/seq/{name}/{set}/{index}",
 )
@@ -95,6 +98,7 @@ VALUES: tuple[Any, ...] = (
     "conflict", TOKEN,
 )  # fmt: skip
 KEYS = ("token", "state", "kind", "lines", "base", "corrects", "absent", "from_boxes", "author", "schema", "sequence")
+KEYS += ("object", "box")
 KEYS += ("objects", "id", "name", "class", "path", "object_id", "start_time", "end_time", "watch", "mask", "revision")
 KEYS += ("stage", "approve", "withdraw", "of", "by")
 
@@ -129,6 +133,9 @@ class Fuzz(ProjectPage):
                 json.dumps({"kind": "strokes", "lines": [line]}).encode(),
                 json.dumps({"kind": "strokes", "lines": [good], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
                 json.dumps({"schema": 1, "sequence": "toy", "objects": [self.value(dice, 3)]}).encode(),
+                json.dumps({"object": 1, "lines": [good], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
+                json.dumps({"object_id": 1, "box": [0, 0, 1, 1], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
+                json.dumps({"object_id": 1, "box": [dice.choice(VALUES) for _ in range(4)]}).encode(),
                 json.dumps({"state": dice.choice(VALUES)}).encode(),
                 json.dumps({"stage": "result", "withdraw": [[0, 3]], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
                 json.dumps({"stage": "anchor", "approve": dice.choice(VALUES), "of": dice.choice(VALUES)}).encode(),
@@ -194,7 +201,7 @@ class Fuzz(ProjectPage):
 
 class TestFuzz(Fuzz):
     def test_hundreds(self) -> None:
-        self.fuzz(300, 1)
+        self.fuzz(400, 1)
 
     @pytest.mark.slow
     def test_thousands(self) -> None:

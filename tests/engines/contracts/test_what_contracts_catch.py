@@ -352,6 +352,13 @@ class PaintsOnTheFrame(Threshold):
         return super().segment(frame, scribbles)
 
 
+class DividesAmongObjects(Threshold):
+    """What is background to one object is not what another one takes."""
+
+    def segment(self, frame, scribbles, previous=None):
+        return super().segment(frame, scribbles) / np.float32(max(1, len(scribbles.object_ids)))
+
+
 class TakesContiguousFrames(Threshold):
     def segment(self, frame, scribbles, previous=None):
         assert frame.flags.c_contiguous, "strides"
@@ -402,6 +409,7 @@ SEGMENTERS = [
     (TakesWhatItIsGiven, "previous masks: found values"),
     (WritesPrevious, "written into its input: previous"),
     (PaintsOnTheFrame, "written into its input: frame"),
+    (DividesAmongObjects, "object 1, the strokes of the other one called background: expected the same bytes"),
     (TakesContiguousFrames, "test_a_view_of_a_larger_array_gives_the_same_bytes: AssertionError: strides"),
     (LooksAtMemory, "a frame that is not contiguous: expected the same bytes"),
     (ClicksBeside, "positive clicks of object 1: expected rows and columns inside 64x48"),

@@ -35,6 +35,7 @@ SPEC = Spec(
         ),
         EXACT,
     ),
+    quick={"brs_mode": "NoBRS"},
     networks=(
         _published("resnet34_dh128", "resnet34_dh128_sbd.pth", 89, "aspp_dropout"),
         _published("resnet50_dh128", "resnet50_dh128_sbd.pth", 120, "aspp_dropout"),
