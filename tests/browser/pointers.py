@@ -28,23 +28,37 @@ def drag(on: Locator, places: Sequence[Place], button: Literal["left", "middle",
 
 
 class Pen:
-    """A pen. With `eraser`, its other end."""
+    """A pen."""
 
-    def __init__(self, page: Page, eraser: bool = False) -> None:
+    def __init__(self, page: Page) -> None:
         self._devtools = page.context.new_cdp_session(page)
-        self._buttons = 32 if eraser else 1
 
     def drag(self, on: Locator, places: Sequence[Place]) -> None:
         """Put it down at the first place, move through all, lift it."""
         first, *others = _in_window(on, places)
-        self._send("mousePressed", first, self._buttons)
+        self._send("mousePressed", first, 1)
         for place in others:
-            self._send("mouseMoved", place, self._buttons)
+            self._send("mouseMoved", place, 1)
         self._send("mouseReleased", (others or [first])[-1], 0)
 
     def _send(self, kind: str, place: Place, buttons: int) -> None:
         event = {"type": kind, "x": place[0], "y": place[1], "pointerType": "pen", "force": 0.5, "buttons": buttons}
         self._devtools.send("Input.dispatchMouseEvent", {**event, "button": "left", "clickCount": 1})
+
+
+class EraserEnd:
+    """The other end of a pen. The browser's door for tests knows none, so the page makes the events itself."""
+
+    _SEND = """(element, [kind, clientX, clientY, buttons]) => element.dispatchEvent(new PointerEvent(kind, {
+      pointerId: 1, pointerType: "pen", button: 5, buttons, clientX, clientY, bubbles: true, cancelable: true}))"""
+
+    def drag(self, on: Locator, places: Sequence[Place]) -> None:
+        """Put it down at the first place, move through all, lift it; on the element that listens."""
+        first, *others = _in_window(on, places)
+        on.evaluate(self._SEND, ["pointerdown", *first, 32])
+        for place in others:
+            on.evaluate(self._SEND, ["pointermove", *place, 32])
+        on.evaluate(self._SEND, ["pointerup", *(others or [first])[-1], 0])
 
 
 class Fingers:

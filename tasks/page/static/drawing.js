@@ -127,6 +127,20 @@ export class Drawing {
 }
 
 /**
+ * Act at once, whenever another drawing is shown, and after every change of the one that is.
+ * @param {import("./store.js").Store} store
+ * @param {(drawing: Drawing | null, patch: Patch | null) => void} act
+ */
+export function followDrawing(store, act) {
+  let leave = () => {};
+  store.watch(["drawing"], ({ drawing }) => {
+    leave();
+    leave = drawing?.onChange((patch) => act(drawing, patch)) ?? (() => {});
+    act(drawing, null);
+  });
+}
+
+/**
  * The ids of a rectangle of a mask, row by row.
  * @param {Mask} mask
  * @param {Rectangle} where

@@ -5,6 +5,7 @@ import { Events } from "./events.js";
 import { openSession } from "./net.js";
 import { complain } from "./say.js";
 import { Store } from "./store.js";
+import * as canvas from "./canvas.js";
 import * as following from "./following.js";
 import * as head from "./head.js";
 import * as inbox from "./inbox.js";
@@ -13,8 +14,9 @@ import * as places from "./places.js";
 import * as player from "./player.js";
 import * as settings from "./settings.js";
 import * as timeline from "./timeline.js";
+import * as tools from "./tools.js";
 
-const PARTS = [settings, head, inbox, following, places, player, timeline, keys];
+const PARTS = [settings, head, inbox, following, tools, canvas, places, player, timeline, keys];
 
 try {
   const session = await openSession();

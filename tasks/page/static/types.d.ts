@@ -177,6 +177,9 @@ export interface State {
   inbox: InboxPage | null;
   sequence: Sequence | null;
   drawing: Drawing | null; // of the frame that is shown; null until it is known what is drawn there
+  beside: readonly Line[]; // strokes of somebody else, shown dashed
+  preview: { frame: number; mask: Mask; seconds: number } | null; // what the strokes of a frame will make
+  overlay: { mask: Mask | null; until: number } | null; // shown in the place of the mask left of `until`, in [0, 1] of the width
   doubts: Doubts | null;
   review: Review | null;
   run: Run | null;

@@ -1,0 +1,153 @@
+/** What a person does with a tool, from where she puts it down to where she lifts it: one step of the drawing each. */
+
+import { addressOf, send } from "./net.js";
+import { complain } from "./say.js";
+import { drawRing, drawTrace, erased, extend, pathOf, traceOf, WIDTH_ON_SCREEN } from "./strokes.js";
+import { painting } from "./painting.js";
+
+/** @typedef {import("./types.js").Line} Line */
+/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./drawing.js").Drawing} Drawing */
+/** @typedef {import("./geometry.js").Point} Point */
+/** @typedef {import("./layers.js").Sketch & {to(point: Point): void, end(): void, drop?(): void}} Gesture */
+
+/**
+ * @typedef {object} Work What a gesture is made on.
+ * @property {State} state as it was when the gesture began
+ * @property {Drawing} drawing
+ * @property {number} object 0 is background
+ * @property {import("./view.js").View} view
+ * @property {import("./layers.js").Layers} layers
+ * @property {import("./store.js").Store} store
+ */
+
+export const IS_A_MASK = "The mask of this frame is painted, strokes do not count beside it. Paint on, or undo what is painted.";
+
+/**
+ * Begin a gesture.
+ * @param {Work} work
+ * @param {Point} point where
+ * @returns {Gesture | string} or why it cannot be
+ */
+export function begin(work, point) {
+  const { tool } = work.state;
+  const paints = tool === "brush" || tool === "rubber" || tool === "fill" || (tool === "eraser" && work.drawing.said.kind === "mask");
+  if (paints) return painting(work, point);
+  if (work.drawing.said.kind === "mask") return IS_A_MASK;
+  if (tool === "eraser") return erasing(work, point);
+  if (tool === "box") return boxing(work, point);
+  return stroking(work, point);
+}
+
+/**
+ * A line; of one point if it is a click.
+ * @param {Work} work
+ * @param {Point} first
+ * @returns {Gesture}
+ */
+function stroking({ drawing, object, view, state }, first) {
+  const start_time = timeOn(drawing);
+  const points = [first];
+  return {
+    lines: null,
+    to: (point) => state.tool !== "click" && extend(points, point),
+    draw: (pen, look) => drawTrace(pen, traceOf(points), object, look),
+    end: () => addLines(drawing, [{ object_id: object, path: pathOf(points, view.size), start_time, end_time: timeOn(drawing) }], []),
+  };
+}
+
+/**
+ * Takes away what it touches of lines; not of objects that are locked, or are not to be seen.
+ * @param {Work} work
+ * @param {Point} first
+ * @returns {Gesture}
+ */
+function erasing({ drawing, view, state: { brushPx, locked, hidden } }, first) {
+  const keeps = (/** @type {Line} */ { object_id }) => locked.has(object_id) || hidden.has(object_id);
+  const radius = brushPx / 2 + WIDTH_ON_SCREEN / 2 / view.scale;
+  const erase = (/** @type {Point} */ from, /** @type {Point} */ to) =>
+    lines.flatMap((line) => (keeps(line) ? [line] : erased([line], from, to, radius, view.size)));
+  const before = drawing.said.lines;
+  let lines = before;
+  let last = first;
+  lines = erase(first, first);
+  return {
+    get lines() {
+      return lines;
+    },
+    to(point) {
+      lines = erase(last, point);
+      last = point;
+    },
+    draw: (pen, look) => drawRing(pen, last, brushPx / 2, look.scale),
+    end() {
+      if (lines.length !== before.length || lines.some((line, each) => line !== before[each])) drawing.apply({ lines });
+    },
+  };
+}
+
+/**
+ * A box, for which the server knows strokes.
+ * @param {Work} work
+ * @param {Point} first
+ * @returns {Gesture}
+ */
+function boxing({ drawing, object, view, state: { place } }, first) {
+  const start = timeOn(drawing);
+  let last = first;
+  const corners = () => {
+    const inside = (/** @type {number} */ at, /** @type {0 | 1} */ axis) => Math.max(0, Math.min(1, at / view.size[axis]));
+    const [x, y] = /** @type {const} */ ([0, 1]).map((axis) => [first[axis], last[axis]].map((at) => inside(at, axis)).sort((a, b) => a - b));
+    return [x[0], y[0], x[1], y[1]];
+  };
+  return {
+    lines: null,
+    to: (point) => (last = point),
+    draw(pen, look) {
+      const trace = new Path2D();
+      trace.rect(first[0], first[1], last[0] - first[0], last[1] - first[1]);
+      drawTrace(pen, trace, object, { ...look, dashed: true });
+    },
+    async end() {
+      const box = corners(), end = timeOn(drawing);
+      if (!place || box[0] === box[2] || box[1] === box[3]) return;
+      const { corrects } = drawing.said;
+      try {
+        const found = await send("POST", addressOf(place, `frame/${drawing.frame}/box`), { object_id: object, box, corrects });
+        addLines(drawing, found.lines.map((/** @type {Line} */ line) => ({ ...line, start_time: start, end_time: end })), found.from_boxes);
+      } catch (error) {
+        complain(error);
+      }
+    },
+  };
+}
+
+/**
+ * @param {Drawing} drawing
+ * @param {Line[]} lines
+ * @param {number[]} boxed objects that have them from a box
+ */
+function addLines(drawing, lines, boxed) {
+  const { said } = drawing;
+  const drawn = new Set(lines.map(({ object_id }) => object_id));
+  const others = said.from_boxes.filter((id) => !drawn.has(id));
+  drawing.apply({
+    kind: "strokes",
+    lines: [...said.lines, ...lines],
+    absent: said.absent.filter((id) => !drawn.has(id)),
+    from_boxes: [...others, ...boxed].sort((a, b) => a - b),
+  });
+}
+
+/** When drawing on a frame began, as the browser counts. @type {WeakMap<Drawing, number>} */
+const began = new WeakMap();
+
+/**
+ * Milliseconds since drawing on its frame began; what was drawn earlier comes before it.
+ * @param {Drawing} drawing
+ */
+function timeOn(drawing) {
+  const now = performance.now();
+  if (!began.has(drawing)) began.set(drawing, now - Math.max(0, ...drawing.said.lines.map(({ end_time }) => end_time)));
+  return Math.round(now - /** @type {number} */ (began.get(drawing)));
+}
