@@ -42,11 +42,10 @@ class AboutRuns(AboutSequences):
         """The sequence's masks with the options of its last run, from one set if it is named; touches files.
 
         Raises:
-            InputError: there is no such sequence or set.
+            NotThereError: there is no such sequence.
         """
         last = as_last_run(self.sequences.task(seq, dataset))
         task: RefineSequence = last.clone(RefineSequence, scribbles=scribble_set or last.scribbles)
-        task.snapshot.scribbles  # noqa: B018 - is there such a set?
         return task
 
 
@@ -60,7 +59,7 @@ class OneRun(AboutRuns):
     async def post(self, seq: str) -> None:
         """Start it, or queue it."""
         _check_nothing_said(self.body)
-        await self.say_run(seq, lambda task: self.runs.ask(refining(task)))
+        await self.say_run(seq, lambda task: self.runs.ask(refining(_checked(task))))
 
     async def delete(self, seq: str) -> None:
         """Stop it."""
@@ -73,7 +72,13 @@ class AnchorsInBackground(AboutRuns):
     async def post(self, seq: str) -> None:
         """Make the masks of what is ready, when nothing else is to be done."""
         _check_nothing_said(self.body)
-        await self.say_run(seq, lambda task: self.runs.ask_in_background(segmenting_anchors(task)))
+        await self.say_run(seq, lambda task: self.runs.ask_in_background(segmenting_anchors(_checked(task))))
+
+
+def _checked(task: RefineSequence) -> RefineSequence:
+    """The same, if there is a set that a run could read."""
+    task.snapshot.scribbles  # noqa: B018 - raises
+    return task
 
 
 def _check_nothing_said(body: bytearray) -> None:

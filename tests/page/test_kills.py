@@ -62,12 +62,12 @@ def draw_until_it_dies(serving: subprocess.Popen[bytes], seconds: float, drawn: 
         wire.close()
 
 
-def connected() -> tuple[http.client.HTTPConnection, str]:
+def connected(port: int = PORT) -> tuple[http.client.HTTPConnection, str]:
     """A connection with a session, once somebody listens."""
     for _ in range(200):
-        wire = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+        wire = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
-            origin = {"Origin": f"http://127.0.0.1:{PORT}"}
+            origin = {"Origin": f"http://127.0.0.1:{port}"}
             wire.request("POST", "/api/session", body=json.dumps({"token": TOKEN}), headers=origin)
             answer = wire.getresponse()
             answer.read()

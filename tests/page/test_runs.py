@@ -231,6 +231,14 @@ class TestRunning(ProjectPage):
         self.error_of(self.ask("/api/seq/toy/run?set=../x", "POST", {}), 400)
         self.error_of(self.ask("/api/seq/toy/run", "POST", {"x": 1}), 400)
 
+    def test_a_set_that_cannot_be_read_starts_nothing(self) -> None:
+        self.project.scribble_file.parent.mkdir(parents=True)
+        self.project.scribble_file.write_text("{")
+        for what in ("run", "anchors"):
+            assert "001.json: found Invalid JSON" in self.error_of(self.ask(f"/api/seq/toy/{what}", "POST", {}), 400)
+        assert json.loads(self.ask("/api/seq/toy/run").body)["state"] == "idle"
+        assert json.loads(self.ask("/api/seq/toy/run", "DELETE").body)["exit"] is None
+
     def test_whoever_works_on_it_is_named(self) -> None:
         with locked_by(self.project.root, "process 7 on b"):
             assert "process 7 on b works on it" in self.error_of(self.ask("/api/seq/toy/run", "POST", {}), 409)
