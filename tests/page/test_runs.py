@@ -153,12 +153,12 @@ def test_a_run_is_stopped_with_all_its_processes(project: Project, script: str) 
 def test_a_run_that_a_former_server_has_started_is_known_and_stopped(project: Project) -> None:
     lock = project.root / locks.LOCK
     with page_log.begun(project.root, "lis refine toy") as log:
-        words = page_log.announced(["flock", str(lock), "-c", "sleep 60"])
+        words = page_log.announced(["sh", "-c", f"trap '' INT; exec flock {lock} sleep 60"])
         run = subprocess.Popen(words, stdout=log, start_new_session=True)
     until(lambda: head_of(project.root) and lock.exists())
     lock.write_text(f"process {run.pid} on {platform.node()}\n")
     until(lambda: locks.is_taken(project.root))
-    runs, task = Runs(), project.task()
+    runs, task = Runs(patience_s=0.2), project.task()
     assert runs.told(task) == Told(RunState.RUNNING, What.REFINE, "lis refine toy")
     runs.stop(project.root)
     assert runs.told(task).state == RunState.STOPPING
