@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stages.core.errors import InputError
 from stages.formats import paintings, requests
 from stages.formats.dataset_json import write_owner
+from stages.formats.drafts import Draft, read_drafts
 from stages.formats.log import write_log
 from stages.formats.objects_json import Objects
 from stages.formats.scribbles import ScribbleSet
@@ -169,6 +170,7 @@ def show(place: Place, terms: Terms) -> dict[str, Any]:
         ],
         "frames": [_of_frame(drawn, scribbles, index) for index in annotated],
         "painted": {str(i): [path.name for path in paths] for i, paths in now.painted.items() if i not in annotated},
+        "drafts": [_of_draft(draft) for draft in drawn.drafts.values()],
         "waiting": sorted(waiting.difference(annotated, now.painted, now.waiting.drafts)),
         "declined": list(declined),
         "suggested": sorted(suggested.difference(annotated, waiting)),
@@ -182,7 +184,8 @@ def drawn_in(now: SequenceSnapshot, objects: Objects) -> "Drawn":
 
     annotated, asked = now.scribbles.annotated, requests.asked_by(now.root)
     painted = paintings.of_set(now.root, now.scribble_file.stem, annotated, now.frame_files, asked)
-    return Drawn(now.scribble_file, now.scribbles, objects, now.frame_files, painted)
+    drafts = read_drafts(now.scribble_file)
+    return Drawn(now.scribble_file, now.scribbles, objects, now.frame_files, painted, drafts)
 
 
 def declined_in(now: SequenceSnapshot) -> tuple[int, ...]:
@@ -206,6 +209,18 @@ def _of_frame(drawn: "Drawn", scribbles: ScribbleSet, index: int) -> dict[str, A
         "absent": list(scribbles.absent.get(index, ())),
         "from_boxes": list(scribbles.from_boxes.get(index, ())),
         "drawn_s": round(scribbles.frame(index).drawn_s, 1),
+    }
+
+
+def _of_draft(draft: Draft) -> dict[str, Any]:
+    counts = Counter(line.object_id for line in draft.lines)
+    return {
+        "frame": draft.frame,
+        "state": str(draft.state),
+        "kind": str(draft.kind),
+        "strokes": {str(object_id): counts[object_id] for object_id in sorted(counts)},
+        "author": draft.author,
+        "saved_at": draft.saved_at,
     }
 
 

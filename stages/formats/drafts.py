@@ -98,6 +98,11 @@ class Draft:
     saved_at: str = ""
 
     @property
+    def says_nothing(self) -> bool:
+        """Whether it would be strokes and has none: that nothing is there is said by the kind `empty`."""
+        return self.kind == DraftKind.STROKES and not (self.lines or self.absent)
+
+    @property
     def tag(self) -> str:
         """`<revision>-<digest>`: two versions of a draft that a person could tell apart have different ones.
 

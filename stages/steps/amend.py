@@ -17,6 +17,7 @@ from stages.core.errors import InputError
 from stages.core.palette import MAX_OBJECT_ID, colour_of
 from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
+from stages.formats.drafts import Draft
 from stages.formats.frames import read_frame
 from stages.formats.given_masks import given_frames, read_given, read_seen
 from stages.formats.objects_json import OBJECTS_JSON, NamedObject, Objects
@@ -36,6 +37,8 @@ class Drawn:
     """The video's pictures, in order."""
     painted: Mapping[int, Sequence[Path]] = field(default_factory=dict)
     """The pictures that were painted for this set, by frame."""
+    drafts: Mapping[int, Draft] = field(default_factory=dict)
+    """What is being drawn, by frame."""
 
     @cached_property
     def given(self) -> Mapping[int, Path]:
@@ -95,7 +98,7 @@ class Amendment:
     takes_away: bool = True
     """Whether anything that people said goes, so that a copy is kept."""
     taken_back: frozenset[int] = frozenset()
-    """Frames whose painted pictures go, and that nobody is to be asked for."""
+    """Frames whose painted pictures and drafts go, and that nobody is to be asked for."""
 
 
 # --- working it out --------------------------------------------------------------------------------------------------
@@ -110,7 +113,7 @@ def remove_frames(drawn: Drawn, frames: Collection[int]) -> Amendment:
     said, scribbles = [], drawn.scribbles
     for index in frames:
         _check_frame(drawn, index)
-        if index not in drawn.annotated and index not in drawn.painted:
+        if index not in {*drawn.annotated, *drawn.painted, *drawn.drafts}:
             raise InputError(
                 f"frame {index}: found nothing that was drawn, given or painted there, expected one of the annotated "
                 f"frames ({_numbers(drawn.annotated)}); if it waits and is not wanted: lis scribbles decline"
@@ -355,6 +358,7 @@ def _in_words(drawn: Drawn, index: int) -> str:
     parts += ["the correction"] * (index in drawn.scribbles.corrects)
     parts += ["the given mask"] * (index in drawn.given)
     parts += [picture.name for picture in drawn.painted.get(index, ())]
+    parts += ["the draft"] * (index in drawn.drafts)
     return ", ".join(parts) or "that nothing is there"
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from stages.core.errors import StageError
 from stages.formats import files, paintings, requests
+from stages.formats.drafts import discard_draft, draft_file, mask_of_draft
 from stages.formats.given_for import given_for, note_given_for
 from stages.formats.given_masks import REMOVED, keep_seen, write_given
 from stages.formats.manifest import Json
@@ -38,12 +39,15 @@ def carry_out(root: Path, terms: Json, drawn: Drawn, change: Amendment) -> Path 
         The folder with copies of everything as it was; None if nothing goes.
 
     Raises:
+        ChangedError: somebody has drawn on, on a frame that is taken back; nothing was changed.
         StageError: the disk refuses; what has changed by then is in that folder as it was.
     """
     try:
         pictures = [picture for index in sorted(change.taken_back) for picture in drawn.painted.get(index, ())]
         digests = paintings.digests_of(pictures)  # what is saved from now on is not taken away
         copies = _keep_copies(drawn, change, pictures) if change.takes_away else None
+        for index in sorted(change.taken_back & drawn.drafts.keys()):
+            discard_draft(drawn.file, index, drawn.drafts[index].tag)
         for picture in pictures:
             paintings.take_away(picture, [digests[picture.name]])
         if change.taken_back:
@@ -86,6 +90,9 @@ def _keep_copies(drawn: Drawn, change: Amendment, pictures: Iterable[Path]) -> P
         touched[OBJECTS_JSON] = drawn.file.parent / OBJECTS_JSON
     for index in change.masks:
         touched[f"{drawn.given[index].parent.name}/{drawn.given[index].name}"] = drawn.given[index]
+    for index in change.taken_back & drawn.drafts.keys():
+        for path in (draft_file(drawn.file, index), mask_of_draft(drawn.file, index)):
+            touched[f"{path.parent.name}/{path.name}"] = path
     folder = _unused(drawn.file.parent / REMOVED / f"{datetime.now():%Y%m%d-%H%M%S}-{drawn.file.stem}")
     with files.publishing(folder) as place:
         for name, path in touched.items():

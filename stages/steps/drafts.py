@@ -17,7 +17,7 @@ class Sifted:
     settled: Mapping[int, Draft]
     """In the set already: whoever merged them was stopped before they were taken away."""
     contrary: Mapping[int, Draft]
-    """Somebody else has changed their frames in the set: a person decides."""
+    """Somebody else has changed their frames in the set, or the masks that they correct are gone: a person decides."""
 
 
 def merged(scribbles: ScribbleSet, draft: Draft, frame_digest: str = "") -> ScribbleSet:
@@ -46,22 +46,27 @@ def base_with(scribbles: ScribbleSet, draft: Draft, mask: str) -> str | None:
 
 
 def sift(
-    drafts: Mapping[int, Draft], scribbles: ScribbleSet, given: Mapping[int, str], mask_of: Callable[[int], str]
+    drafts: Mapping[int, Draft],
+    scribbles: ScribbleSet,
+    given: Mapping[int, str],
+    mask_of: Callable[[int], str],
+    can_correct: Callable[[int, str], bool] = lambda frame, digest: True,
 ) -> Sifted:
-    """Tell drafts apart; those that are not ready are passed over.
+    """Tell drafts apart; those that are not ready, or say nothing, are passed over.
 
     Args:
         drafts: by frame.
         scribbles: the set as it is.
         given: the sha256 of the masks that were given with it, by frame.
         mask_of: frame -> the sha256 of the mask of its draft.
+        can_correct: whether the mask of a frame that has this sha256, which a draft corrects, is still to be had.
 
     Raises:
         InputError: one is of a frame that does not exist.
     """
     waiting, settled, contrary = dict[int, Draft](), dict[int, Draft](), dict[int, Draft]()
     for index, draft in drafts.items():
-        if draft.state != DraftState.READY:
+        if draft.state != DraftState.READY or draft.says_nothing:
             continue
         if index >= scribbles.frame_count:
             raise InputError(
@@ -74,8 +79,12 @@ def sift(
         strokes_are_there = draft.kind != DraftKind.MASK and base_of(scribbles, "", index) == then
         if present == then:
             settled[index] = draft
-        elif draft.base == present or strokes_are_there:
+        elif (draft.base == present and _finds(draft, can_correct)) or strokes_are_there:
             waiting[index] = draft
         else:
             contrary[index] = draft
     return Sifted(waiting, settled, contrary)
+
+
+def _finds(draft: Draft, can_correct: Callable[[int, str], bool]) -> bool:
+    return not draft.corrects or can_correct(draft.frame, draft.corrects)

@@ -21,7 +21,7 @@ from stages.formats.paintings import digests_of, note_read
 from stages.formats.scribbles import ScribbleSet, write_scribbles
 from stages.steps.ask import Reading, listed, look_at_painted, read_mask_of
 from stages.steps.drafts import base_with, merged
-from stages.steps.seen import seen_in
+from stages.steps.seen import NOTHING_SEEN, is_to_be_had, seen_in
 
 
 def digest_of_set(scribble_file: Path) -> str | None:
@@ -69,10 +69,13 @@ def look_at_waiting(
             f"frame {index}: {path.name} was painted, too, but not saved last: it is kept, and not read"
             for path in waiting.painted.get(index, ())
         ]
-    said += [
-        f"frame {index}: somebody else has changed it since drawing began; both are kept, decide in the page"
-        for index in waiting.contrary
-    ]
+    seen = seen_in(root, scribble_file.stem, [path.name for path in frames]) if waiting.contrary else NOTHING_SEEN
+    for index, draft in waiting.contrary.items():
+        if draft.corrects and not is_to_be_had(scribble_file, seen, index, draft.corrects):
+            why = "the mask that its draft corrects is in no result any more; the draft is kept"
+        else:
+            why = "somebody else has changed it since drawing began; both are kept"
+        said.append(f"frame {index}: {why}, decide in the page")
     return Reading(drawn, masks, tuple(said))
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from stages.core.errors import StageError
 from stages.core.types import LabelMap
+from stages.formats.given_masks import seen_copy
 from stages.formats.manifest import digests_of
 from stages.formats.masks import read_mask
 from stages.formats.requests import frames_asked_for
@@ -65,6 +66,11 @@ class Seen:
 
 
 NOTHING_SEEN: Final = Seen()
+
+
+def is_to_be_had(scribble_file: Path, seen: Seen, index: int, digest: str) -> bool:
+    """Whether the mask of this sha256, which strokes on a frame correct, is there: in a result, or kept as a copy."""
+    return seen.digests.get(index) == digest or seen_copy(scribble_file, index, digest).exists()
 
 
 def seen_in(root: Path, scribble_set: str, names: Sequence[str]) -> Seen:

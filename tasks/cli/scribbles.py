@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 import rich_click as click
 
@@ -27,6 +27,7 @@ _WHOSE = (
 )
 _frames = click.option("--frame", "frames", type=int, multiple=True, metavar="N", help="frame, from 0; repeatable")
 _object = click.option("--object", "object_id", type=int, metavar="K", help="id of an object")
+_DRAFTS: Final = {"draft": "being drawn", "ready": "ready", "conflict": "in conflict"}
 _dry_run = click.option("--dry-run", is_flag=True, help="only say what would change")
 
 
@@ -79,6 +80,10 @@ def show_(asked: _Asked) -> int:
         (str(each["frame"]), _state(each), _objects_of(each, names), _remarks(each, names)) for each in found["frames"]
     ]
     rows += [(index, "painted", "", f"not read yet: {', '.join(files)}") for index, files in found["painted"].items()]
+    rows += [
+        (str(each["frame"]), _DRAFTS[each["state"]], _strokes_of(each["strokes"], names), _remark_on_draft(each))
+        for each in found["drafts"]
+    ]
     rows += [(str(index), "waiting", "", "") for index in found["waiting"]]
     rows += [(str(index), "declined", "", "") for index in found["declined"]]
     rows += [(str(index), "suggested", "", "by the report") for index in found["suggested"]]
@@ -199,10 +204,19 @@ def _state(frame: Mapping[str, Any]) -> str:
 def _objects_of(frame: Mapping[str, Any], names: Mapping[str, str]) -> str:
     if frame["given_mask"]:
         return ", ".join(names[str(each)] for each in frame["objects_of_mask"])
+    return _strokes_of(frame["strokes"], names)
+
+
+def _strokes_of(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
     return ", ".join(
-        f"{names.get(each, 'background')} ({count} stroke{'s' * (count > 1)})"
-        for each, count in frame["strokes"].items()
+        f"{'background' if each == '0' else names.get(each, f'object {each}')} ({count} stroke{'s' * (count > 1)})"
+        for each, count in counts.items()
     )
+
+
+def _remark_on_draft(draft: Mapping[str, Any]) -> str:
+    what = {"strokes": "", "mask": "a mask", "empty": "nothing is there"}[draft["kind"]]
+    return "; ".join(filter(None, [what, f"by {draft['author']}" * bool(draft["author"])]))
 
 
 def _on_frames(named: Mapping[str, Any]) -> str:

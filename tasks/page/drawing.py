@@ -289,7 +289,7 @@ def mask_is_gone(index: int) -> Refusal:
 def _checked(draft: Draft) -> Draft:
     if draft.state == DraftState.CONFLICT:
         raise InputError(f"found the state conflict, expected one of {', '.join(_STATES)}")
-    if draft.state == DraftState.READY and draft.kind == DraftKind.STROKES and not (draft.lines or draft.absent):
+    if draft.state == DraftState.READY and draft.says_nothing:
         raise InputError("found a draft that says nothing, called ready; expected strokes, or the kind empty")
     return draft
 

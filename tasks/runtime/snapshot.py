@@ -31,6 +31,7 @@ from stages.formats.scribble_sets import NO_SETS, sets_in
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 from stages.steps.drafts import sift
 from stages.steps.place_anchors import plan
+from stages.steps.seen import is_to_be_had, seen_in
 from tasks.runtime import locks
 from tasks.runtime.home import Home, find_home
 
@@ -169,11 +170,18 @@ class SequenceSnapshot:
         painted = paintings.pending(self.root, name, self.annotated, self.frame_files, self._asked_by)
         drafts = read_drafts(self.scribble_file)
         digests = {index: mask.digest for index, mask in self.given.items()} if drafts else {}
-        sifted = sift(drafts, self.scribbles, digests, lambda index: sha256(mask_of_draft(self.scribble_file, index)))
+        sifted = sift(drafts, self.scribbles, digests, self._mask_of_draft, self._can_correct)
         saved_last = {index for index in sifted.waiting if not self._is_older_than(index, painted.get(index, ()))}
         older = {index: draft for index, draft in sifted.waiting.items() if index not in saved_last}
         drafts = {index: sifted.waiting[index] for index in saved_last}
         return Waiting(painted, drafts, sifted.settled, {**sifted.contrary, **older})
+
+    def _mask_of_draft(self, index: int) -> str:
+        return sha256(mask_of_draft(self.scribble_file, index))
+
+    def _can_correct(self, index: int, digest: str) -> bool:
+        seen = seen_in(self.root, self._terms.scribbles, [path.name for path in self.frame_files])
+        return is_to_be_had(self.scribble_file, seen, index, digest)
 
     def _is_older_than(self, index: int, pictures: Sequence[Path]) -> bool:
         drawn = draft_file(self.scribble_file, index).stat().st_mtime_ns

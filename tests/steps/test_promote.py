@@ -62,6 +62,9 @@ def test_drafts_are_merged_where_the_set_says_what_it_said() -> None:
     assert sifted(on_old, merge(DRAWN, 0, [NEWER])) == "settled", "a kill came before it was taken away"
     assert sifted(on_old, given="ab" * 32) == "contrary"
     assert sifted(replace(READY, base=base_of(DRAWN, "ab" * 32, 0)), given="ab" * 32) == "waiting"
+    assert sifted(replace(on_old, lines=())) == "", "strokes without any are no word that nothing is there"
+    assert sifted(replace(on_old, lines=(), kind=DraftKind.EMPTY)) == "waiting"
+    assert sifted(replace(on_old, lines=(), absent=(2,))) == "waiting"
     with pytest.raises(InputError, match="a draft of frame 6"):
         sift({6: replace(READY, frame=6)}, DRAWN, {}, no_mask)
     assert sift({}, DRAWN, {}, no_mask) == Sifted({}, {}, {})
@@ -157,6 +160,19 @@ def test_what_somebody_else_changed_is_kept_beside_it_and_told(place: Place) -> 
     assert draft is not None
     assert (draft.state, draft.lines) == (DraftState.CONFLICT, (NEWER,))
     assert any("frame 0: somebody else has changed it" in line for line in found.said)
+
+
+def test_strokes_on_a_mask_that_is_gone_are_kept_and_fail_no_run(place: Place) -> None:
+    corrects = place.draw(replace(READY, frame=3, corrects="ab" * 32))
+    found = sift({3: corrects}, place.now(), {}, no_mask, lambda frame, digest: False)
+    assert found.contrary == {3: corrects}
+    waiting, noted = Waiting(contrary=found.contrary), digest_of_set(place.file)
+    said = promote(place.root, place.file, place.now(), waiting, place.frames, noted=noted).said
+    assert said == (
+        "frame 3: the mask that its draft corrects is in no result any more; the draft is kept, decide in the page",
+    )
+    kept = read_draft(place.file, 3)
+    assert kept is not None and (kept.state, kept.lines) == (DraftState.CONFLICT, (NEWER,))
 
 
 def test_a_set_that_is_edited_meanwhile_stays_and_the_run_goes_on_with_its_own(place: Place) -> None:

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from stages.core.errors import LisError
+from stages.core.strokes import Line
+from stages.formats.drafts import NEW, Draft, DraftKind, DraftState, write_draft
 from stages.formats.frames_csv import read_frames_csv
 from stages.formats.given_masks import write_given
 from tasks.anchors import AnchorMask
@@ -61,6 +63,24 @@ def test_everything_that_was_said_is_listed(project: Project) -> None:
     assert "Rex (1 stroke), object 2 (1 stroke)" in shown
     assert "from a box, look at it: Rex" in shown
     assert "absent: object 2" in shown
+
+
+def test_what_is_being_drawn_is_listed_and_taken_back_with_its_frame(project: Project) -> None:
+    project.scribble(5)
+    line = Line(1, ((0.25, 0.5), (0.75, 0.5)))
+    drawn = Draft("toy", "001", 8, lines=(line,), state=DraftState.READY, author="anna")
+    write_draft(project.scribble_file, drawn, NEW)
+    write_draft(project.scribble_file, Draft("toy", "001", 5, DraftKind.MASK), NEW, np.ones((96, 128), np.uint8))
+    assert [(each["frame"], each["state"], each["kind"], each["strokes"]) for each in listed(project)["drafts"]] == [
+        (5, "draft", "mask", {}), (8, "ready", "strokes", {"1": 1})
+    ]  # fmt: skip
+    shown = " ".join(call(project, "show").split())
+    assert "5 being drawn a mask" in shown and "8 ready object 1 (1 stroke) by anna" in shown
+    said = call(project, "remove", "--frame", "5", "--frame", "8")
+    assert "frame 8: takes back the draft" in said
+    assert (listed(project)["drafts"], listed(project)["declined"]) == ([], [5, 8])
+    kept = sorted(path.name for path in project.scribble_file.parent.glob("removed/*/001.drafts/*"))
+    assert kept == ["00005.json", "00005.png", "00008.json"]
 
 
 def test_bad_names_are_told_and_hide_nothing_that_needs_none(project: Project) -> None:

@@ -322,6 +322,9 @@ def test_a_draft_counts_as_annotated_as_soon_as_it_is_ready(project: Project) ->
     contrary = draw(project, 8)
     now = look(project).waiting
     assert (now.drafts, now.contrary) == ({2: ready}, {8: contrary}), "it was drawn on a frame without strokes"
+    blind = write_draft(project.scribble_file, replace(ready, frame=11, corrects="ab" * 32), NEW)
+    now = look(project)
+    assert (now.waiting.contrary, now.plan.requested) == ({8: contrary, 11: blind}, (11,)), "no such mask is seen"
     draw(project, 12)
     with pytest.raises(InputError, match=r"found a draft of frame 12 of 'toy', expected frames in 0\.\.11"):
         _ = look(project).plan
