@@ -6,17 +6,34 @@ import { openSession } from "./net.js";
 import { complain } from "./say.js";
 import { Store } from "./store.js";
 import * as canvas from "./canvas.js";
+import * as cards from "./cards.js";
+import * as compare from "./compare.js";
 import * as following from "./following.js";
 import * as head from "./head.js";
 import * as inbox from "./inbox.js";
 import * as keys from "./keys.js";
 import * as places from "./places.js";
 import * as player from "./player.js";
+import * as review from "./review.js";
 import * as settings from "./settings.js";
 import * as timeline from "./timeline.js";
 import * as tools from "./tools.js";
 
-const PARTS = [settings, head, inbox, following, tools, canvas, places, player, timeline, keys];
+const PARTS = [
+  settings,
+  head,
+  inbox,
+  following,
+  tools,
+  canvas,
+  places,
+  player,
+  compare,
+  timeline,
+  review,
+  cards,
+  keys,
+];
 
 try {
   const session = await openSession();

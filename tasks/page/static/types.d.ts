@@ -112,6 +112,7 @@ export interface Doubts {
   cards: Card[];
   suggestions: { frame: number; gain: number; why: string }[];
   changed: [number, number][];
+  source: Record<string, Record<string, string>>;
 }
 
 export interface Card {
