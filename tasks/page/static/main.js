@@ -15,6 +15,7 @@ import * as keys from "./keys.js";
 import * as places from "./places.js";
 import * as player from "./player.js";
 import * as review from "./review.js";
+import * as runs from "./runs.js";
 import * as settings from "./settings.js";
 import * as timeline from "./timeline.js";
 import * as tools from "./tools.js";
@@ -32,6 +33,7 @@ const PARTS = [
   timeline,
   review,
   cards,
+  runs,
   keys,
 ];
 
