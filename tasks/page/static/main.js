@@ -14,6 +14,7 @@ import * as inbox from "./inbox.js";
 import * as keys from "./keys.js";
 import * as places from "./places.js";
 import * as player from "./player.js";
+import * as previewing from "./previewing.js";
 import * as review from "./review.js";
 import * as runs from "./runs.js";
 import * as settings from "./settings.js";
@@ -27,6 +28,7 @@ const PARTS = [
   following,
   tools,
   canvas,
+  previewing,
   places,
   player,
   compare,
