@@ -59,12 +59,12 @@ export class Drawing {
   }
 
   /**
-   * One step: what is said from now on, and what of the mask is another one.
+   * One step: what is said from now on, and what of the mask is another one. Who draws on has not done yet.
    * @param {Partial<Said>} change
    * @param {Patch | null} patch its `after` is written into the mask
    */
   apply(change, patch = null) {
-    const step = { before: this.#said, after: { ...this.#said, ...change }, patch };
+    const step = { before: this.#said, after: asDraft({ ...this.#said, ...change }), patch };
     this.#done.push(step);
     if (this.#done.length > MOST_STEPS) this.#done.shift();
     this.#undone = [];
@@ -75,14 +75,43 @@ export class Drawing {
     const step = this.#done.pop();
     if (!step) return;
     this.#undone.push(step);
-    this.#become(step.before, step.patch, "before");
+    this.#become(asDraft(step.before), step.patch, "before");
   }
 
   redo() {
     const step = this.#undone.pop();
     if (!step) return;
     this.#done.push(step);
-    this.#become(step.after, step.patch, "after");
+    this.#become(asDraft(step.after), step.patch, "after");
+  }
+
+  /**
+   * All that somebody else says, as a step: what was said before can be brought back.
+   * @param {Said} said
+   * @param {Mask | null} mask
+   */
+  applyAll(said, mask) {
+    if (!mask) return this.apply(said);
+    if (this.#mask?.width !== mask.width || this.#mask.height !== mask.height) {
+      this.#mask = { ...mask, ids: new Uint8Array(mask.ids.length) };
+    }
+    const where = { left: 0, top: 0, width: mask.width, height: mask.height };
+    this.apply(said, { where, before: this.#mask.ids.slice(), after: mask.ids.slice() });
+  }
+
+  /**
+   * What is no step of its own: which mask the strokes correct, whether all is done. A further step, undo as well, makes it
+   * a draft again.
+   * @param {Partial<Said>} change
+   */
+  amend(change) {
+    for (const steps of [this.#done, this.#undone]) {
+      for (const step of steps) {
+        step.before = { ...step.before, ...change };
+        step.after = { ...step.after, ...change };
+      }
+    }
+    this.#become({ ...this.#said, ...change }, null, "after");
   }
 
   /**
@@ -138,6 +167,14 @@ export function followDrawing(store, act) {
     leave = drawing?.onChange((patch) => act(drawing, patch)) ?? (() => {});
     act(drawing, null);
   });
+}
+
+/**
+ * @param {Said} said
+ * @returns {Said}
+ */
+function asDraft(said) {
+  return said.state === "draft" ? said : { ...said, state: "draft" };
 }
 
 /**

@@ -8,13 +8,20 @@ import { Store } from "./store.js";
 import * as canvas from "./canvas.js";
 import * as cards from "./cards.js";
 import * as compare from "./compare.js";
+import * as conflict from "./conflict.js";
+import * as deciding from "./deciding.js";
+import * as drafts from "./drafts.js";
+import * as filmstrip from "./filmstrip.js";
 import * as following from "./following.js";
+import * as frameBar from "./frame_bar.js";
 import * as head from "./head.js";
 import * as inbox from "./inbox.js";
 import * as keys from "./keys.js";
+import * as panel from "./panel.js";
 import * as places from "./places.js";
 import * as player from "./player.js";
 import * as previewing from "./previewing.js";
+import * as presence from "./presence.js";
 import * as review from "./review.js";
 import * as runs from "./runs.js";
 import * as settings from "./settings.js";
@@ -30,12 +37,19 @@ const PARTS = [
   canvas,
   previewing,
   places,
+  drafts,
+  conflict,
+  deciding,
+  frameBar,
+  panel,
+  filmstrip,
   player,
   compare,
   timeline,
   review,
   cards,
   runs,
+  presence,
   keys,
 ];
 

@@ -15,6 +15,8 @@ const FIRST = {
   beside: [],
   preview: null,
   overlay: null,
+  theirs: null,
+  skipped: [],
   doubts: null,
   review: null,
   run: null,

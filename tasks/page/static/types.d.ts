@@ -181,6 +181,8 @@ export interface State {
   beside: readonly Line[]; // strokes of somebody else, shown dashed
   preview: { frame: number; mask: Mask; seconds: number } | null; // what the strokes of a frame will make
   overlay: { mask: Mask | null; until: number } | null; // shown in the place of the mask left of `until`, in [0, 1] of the width
+  theirs: import("./sheet.js").Version | null; // what somebody else says of the frame, until it is decided who is right
+  skipped: readonly number[]; // frames for later, in that order
   doubts: Doubts | null;
   review: Review | null;
   run: Run | null;

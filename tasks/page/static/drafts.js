@@ -1,0 +1,144 @@
+/**
+ * What is drawn on each frame: sets `state.drawing` whenever another frame is shown, and has what was drawn saved. Frames
+ * keep their drawings, with the steps to be undone, while the tab lives.
+ */
+
+import { complain, say } from "./say.js";
+import { Saver } from "./saver.js";
+import { Sheet } from "./sheet.js";
+import { unpacked } from "./packing.js";
+import { versionOf } from "./versions.js";
+
+/** @typedef {import("./types.js").App} App */
+/** @typedef {import("./types.js").Place} Place */
+/** @typedef {import("./types.js").State} State */
+
+const REST_MS = 200; // who passes through frames asks nothing of them
+
+/** @param {App} app */
+export function start(app) {
+  const { store, events } = app;
+  /** @type {Map<string, Sheet>} */
+  const sheets = new Map();
+  const saver = new Saver(app, showTheirs);
+  let resting = 0;
+
+  store.watch(["place", "frame"], ({ place, frame, sequence }) => {
+    clearTimeout(resting);
+    for (const [key, sheet] of sheets) if (sheet.isIdle) sheets.delete(key);
+    if (!place || !sequence) return store.set({ drawing: null });
+    const sheet = sheets.get(keyOf({ place, frame })) ?? (isUntouched(store.state) ? sheetOf({ place, frame }) : null);
+    show(sheet);
+    resting = setTimeout(() => look({ place, frame }), sheet ? REST_MS : 0);
+  });
+  events.on("open", lookAgain);
+  events.on("changed", ({ what }) => {
+    if (["drafts", "set", "result"].some((each) => what.includes(each))) lookAgain();
+  });
+  saver.journal.takeOver(takeOver).catch(complain);
+  finder = () => {
+    const { place, frame, drawing } = store.state;
+    const sheet = place && sheets.get(keyOf({ place, frame }));
+    return sheet && sheet.drawing === drawing ? sheet : null;
+  };
+  saveAgain = (sheet) => saver.save(sheet);
+
+  /** @param {Sheet | null} sheet */
+  function show(sheet) {
+    store.set({ drawing: sheet?.drawing ?? null });
+    showTheirs(sheet);
+  }
+
+  /** @param {Sheet | null} sheet that somebody else has drawn on, too */
+  function showTheirs(sheet) {
+    const { drawing } = store.state;
+    if (sheet && sheet.drawing !== drawing) return say(`frame ${sheet.frame}: somebody else has drawn here, too; decide there`, "fault");
+    const theirs = sheet?.theirs ?? null;
+    store.set({ theirs, beside: theirs?.said.lines ?? [] });
+  }
+
+  /** @param {{place: Place, frame: number}} at */
+  function sheetOf(at) {
+    const key = keyOf(at);
+    const sheet = sheets.get(key) ?? new Sheet(at.place, at.frame, (changed) => saver.save(changed));
+    sheets.set(key, sheet);
+    return sheet;
+  }
+
+  function lookAgain() {
+    const { place, frame } = store.state;
+    if (place) look({ place, frame });
+  }
+
+  /**
+   * Ask the server what there is. What was drawn meanwhile stays: the server will say if it contradicts.
+   * @param {{place: Place, frame: number}} at
+   */
+  async function look(at) {
+    const { sequence } = store.state;
+    const before = sheets.get(keyOf(at));
+    const tag = before?.tag;
+    try {
+      const { version, inSet } = await versionOf(at, sequence);
+      const isShown = store.state.place === at.place && store.state.frame === at.frame;
+      const sheet = sheets.get(keyOf(at)) ?? (isShown ? sheetOf(at) : null);
+      if (!sheet || sheet.isUnsaved || sheet.isSending || sheet.theirs || sheet.tag !== (tag ?? "")) return;
+      const { author } = version.said;
+      if (before?.isKnown && version.tag && version.tag !== tag) say(`${author || "somebody"} has drawn on frame ${at.frame}`);
+      sheet.become(version);
+      sheet.theirs = inSet;
+      if (isShown) show(sheet);
+    } catch (error) {
+      if (!before) complain(error);
+    }
+  }
+
+  /**
+   * Go on with what a tab has left behind.
+   * @param {import("./journal.js").Entry} entry
+   */
+  async function takeOver({ place, frame, changes, tag, base, origin, saved, said, mask }) {
+    const sheet = sheetOf({ place, frame });
+    const { state } = said;
+    if (sheet.isUnsaved) throw new Error(`frame ${frame}: another tab has left strokes here; they wait until this one is closed`);
+    const ids = mask && (await unpacked(mask.packed));
+    sheet.become({ tag, base, origin, said: saved.kind === "mask" ? origin : saved, mask: null });
+    sheet.number = changes - 1;
+    sheet.savedNumber = 0;
+    sheet.drawing.applyAll(said, mask && ids && { width: mask.width, height: mask.height, ids });
+    if (state === "ready") sheet.drawing.amend({ state });
+    await saver.noted(sheet);
+    if (keyOf(sheet) === keyOf({ place: store.state.place ?? place, frame: store.state.frame })) show(sheet);
+  }
+}
+
+/** @type {() => Sheet | null} */
+let finder = () => null;
+/** @type {(sheet: Sheet) => void} */
+let saveAgain = () => {};
+
+/** The frame that is shown, as far as it is known what is drawn there. */
+export function shownSheet() {
+  return finder();
+}
+
+/**
+ * Save what a person has decided on.
+ * @param {Sheet} sheet
+ */
+export function save(sheet) {
+  saveAgain(sheet);
+}
+
+/** @param {{place: Place, frame: number}} at */
+function keyOf({ place, frame }) {
+  return JSON.stringify([place.dataset, place.sequence, place.set, frame]);
+}
+
+/**
+ * Whether nobody has drawn on the frame that is shown, as far as is known here: drawing begins without a question.
+ * @param {State} state
+ */
+function isUntouched({ sequence, frame }) {
+  return sequence !== null && !sequence.drafts.some((draft) => draft.frame === frame) && !sequence.annotated.includes(frame);
+}

@@ -1,0 +1,87 @@
+/** The frames that people are asked for or have drawn on, as a strip of small pictures that say how each stands. */
+
+import { byId, make } from "./elements.js";
+import { framesOfPeople, SIGNS, standings } from "./frames.js";
+import { pictureAddress } from "./pictures.js";
+
+/** @typedef {import("./types.js").App} App */
+/** @typedef {import("./types.js").State} State */
+/** @typedef {{button: HTMLButtonElement, standing: HTMLElement}} Item */
+
+const PICTURE_PX = 160;
+
+/** @param {App} app */
+export function start({ store }) {
+  const strip = make("ol", { className: "strip", "aria-label": "Frames that people draw on" });
+  /** @type {Map<number, Item>} */
+  let items = new Map();
+  let listed = "";
+  byId("filmstrip").append(strip);
+
+  strip.addEventListener("click", (event) => {
+    const button = event.target instanceof Element ? event.target.closest("button") : null;
+    if (button) store.set({ frame: Number(button.dataset.frame) });
+  });
+  strip.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const frames = [...items.keys()];
+    const at = frames.findIndex((frame) => items.get(frame)?.button === event.target);
+    const next = frames[at + (by ?? 0)];
+    if (!by || at < 0 || next === undefined) return;
+    event.preventDefault();
+    store.set({ frame: next });
+    items.get(next)?.button.focus();
+  });
+  store.watch(["sequence", "review", "skipped", "frame"], (state) => {
+    list(state);
+    mark(state);
+  });
+
+  /** @param {State} state */
+  function list({ sequence, place }) {
+    const frames = sequence ? framesOfPeople(sequence) : [];
+    const wanted = JSON.stringify([sequence?.dataset, sequence?.sequence, sequence?.version, frames]);
+    if (wanted === listed || !place || !sequence) return;
+    listed = wanted;
+    items = new Map(frames.map((frame) => [frame, item(frame, pictureAddress(place, sequence, frame, PICTURE_PX))]));
+    strip.replaceChildren(...[...items.values()].map(({ button }) => make("li", {}, button)));
+    strip.style.setProperty("--shape", `${sequence.size[0]} / ${sequence.size[1]}`);
+  }
+
+  /** @param {State} state */
+  function mark(state) {
+    const standing = standings(state);
+    const reached = [...items.keys()].findLast((frame) => frame <= state.frame) ?? [...items.keys()][0];
+    for (const [frame, each] of items) {
+      const found = standing(frame);
+      const text = found ? `${SIGNS[found]} ${found}` : "";
+      if (each.standing.textContent !== text) each.standing.textContent = text;
+      each.button.dataset.standing = found ?? "";
+      each.button.tabIndex = frame === reached ? 0 : -1; // one stop for Tab, however many there are
+      if (frame === state.frame) each.button.setAttribute("aria-current", "true");
+      else each.button.removeAttribute("aria-current");
+    }
+    reveal(items.get(reached)?.button);
+  }
+
+  /** @param {HTMLElement | undefined} button */
+  function reveal(button) {
+    if (!button) return;
+    const [shown, wanted] = [strip.getBoundingClientRect(), button.getBoundingClientRect()];
+    if (wanted.left < shown.left) strip.scrollLeft -= shown.left - wanted.left;
+    else if (wanted.right > shown.right) strip.scrollLeft += wanted.right - shown.right;
+  }
+}
+
+/**
+ * @param {number} frame
+ * @param {string} address of its picture
+ * @returns {Item}
+ */
+function item(frame, address) {
+  const standing = make("span", {});
+  const picture = make("img", { alt: "", loading: "lazy", decoding: "async", src: address });
+  const number = make("span", { className: "number" }, String(frame));
+  const button = make("button", { type: "button", className: "quiet", "data-frame": frame }, picture, number, " ", standing);
+  return { button, standing };
+}

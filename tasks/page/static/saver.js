@@ -1,0 +1,221 @@
+/**
+ * Saves what is drawn: into the journal of this browser at once, then to the server, one request at a time a frame and
+ * the newest state. A server that is away is asked again and again; another version there is for a person to decide.
+ */
+
+import { Journal } from "./journal.js";
+import { ask, overWhat, Refused, send, addressOf } from "./net.js";
+import { packed } from "./packing.js";
+import { bodyOf, isSame } from "./said.js";
+import { draftAddress, Sheet } from "./sheet.js";
+import { versionOf } from "./versions.js";
+
+/** @typedef {import("./types.js").Said} Said */
+/** @typedef {import("./types.js").Saving} Saving */
+/** @typedef {{number: number, said: Said, mask: {width: number, height: number, packed: ArrayBuffer} | null}} Note of a change */
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+const MOST_KEPT_ALIVE_BYTES = 60_000; // of all requests that outlive a tab
+
+export class Saver {
+  journal = new Journal();
+  /** @type {Set<Sheet>} */
+  #unsaved = new Set();
+  /** @type {WeakMap<Sheet, Promise<Note>>} */
+  #notes = new WeakMap();
+  /** @type {Set<() => void>} */
+  #paused = new Set();
+  #store;
+  #onTheirs;
+
+  /**
+   * @param {import("./types.js").App} app
+   * @param {(sheet: Sheet) => void} onTheirs somebody else has said something else
+   */
+  constructor({ store, events }, onTheirs) {
+    this.#store = store;
+    this.#onTheirs = onTheirs;
+    events.on("open", () => this.#paused.forEach((goOn) => goOn()));
+    addEventListener("pagehide", () => this.#keepAlive());
+  }
+
+  /**
+   * Save it, if it is not.
+   * @param {Sheet} sheet
+   */
+  save(sheet) {
+    if (!sheet.isUnsaved && !sheet.isSending) return;
+    this.#unsaved.add(sheet);
+    this.#note(sheet);
+    this.#tell();
+    this.#send(sheet);
+  }
+
+  /**
+   * Once it lies in the journal.
+   * @param {Sheet} sheet
+   */
+  noted(sheet) {
+    return this.#notes.get(sheet);
+  }
+
+  /** @param {Sheet} sheet */
+  #note(sheet) {
+    const { number, drawing, place, frame, tag, base, origin, saved } = sheet;
+    const { said, mask } = drawing;
+    const packing = said.kind === "mask" && mask ? packed(mask.ids) : null;
+    const noted = Promise.resolve(this.#notes.get(sheet)).then(async () => {
+      const note = { number, said, mask: packing && mask ? { width: mask.width, height: mask.height, packed: await packing } : null };
+      await this.journal.write({ ...note, place, frame, changes: number - sheet.savedNumber, tag, base, origin, saved });
+      return note;
+    });
+    this.#notes.set(sheet, noted);
+  }
+
+  /** @param {Sheet} sheet */
+  async #send(sheet) {
+    if (sheet.isSending || sheet.theirs) return;
+    sheet.isSending = true;
+    let wait = FIRST_WAIT_MS;
+    while (sheet.isUnsaved && !sheet.theirs) {
+      try {
+        await this.#attempt(sheet);
+        sheet.why = "";
+        wait = FIRST_WAIT_MS;
+      } catch (error) {
+        sheet.why = error instanceof Error ? error.message : String(error);
+        this.#tell();
+        await this.#pause(wait);
+        wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+      }
+      this.#tell();
+    }
+    sheet.isSending = false;
+    if (!sheet.isUnsaved) this.#forget(sheet);
+    this.#tell();
+    if (sheet.theirs) this.#onTheirs(sheet);
+  }
+
+  /** @param {Sheet} sheet */
+  #forget(sheet) {
+    const { number } = sheet;
+    this.#unsaved.delete(sheet);
+    this.#notes.get(sheet)?.then(() => this.journal.remove(sheet, number));
+  }
+
+  /** @param {Sheet} sheet */
+  async #attempt(sheet) {
+    if (!sheet.isKnown) {
+      const { version } = await versionOf(sheet, this.#store.state.sequence);
+      if (!sheet.isKnown && !version.tag && version.base === null) {
+        sheet.correct(version.origin.corrects);
+        sheet.goOnFrom(version);
+        this.#note(sheet);
+      }
+      sheet.isKnown = true; // or else the server refuses, since there is something
+    }
+    const note = /** @type {Note} */ (await this.#notes.get(sheet));
+    try {
+      await this.#put(sheet, note);
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status !== 412) throw error;
+      await this.#meet(sheet);
+      return;
+    }
+    this.#confirm(sheet, note);
+  }
+
+  /**
+   * @param {Sheet} sheet
+   * @param {Note} note
+   */
+  async #put(sheet, { said, mask }) {
+    const { author } = this.#store.state;
+    if (sheet.isOrigin(said)) {
+      if (sheet.tag) await send("DELETE", draftAddress(sheet), undefined, sheet.tag);
+      sheet.tag = "";
+    } else if (mask) {
+      const written = { method: "PUT", headers: overWhat(sheet.tag), body: mask.packed };
+      sheet.tag = (await ask(draftAddress(sheet, "/mask", { author }), written)).tag;
+      if (said.state !== "ready") return;
+      sheet.tag = (await send("POST", draftAddress(sheet, "/state"), { state: "ready" }, sheet.tag)).tag;
+    } else {
+      const body = { ...bodyOf(said, author), base: sheet.base };
+      sheet.tag = (await send("PUT", draftAddress(sheet), body, sheet.tag)).tag;
+    }
+  }
+
+  /**
+   * The server has it.
+   * @param {Sheet} sheet
+   * @param {Note} note
+   */
+  #confirm(sheet, { said, number }) {
+    sheet.saved = said;
+    sheet.savedNumber = number;
+    this.#list(sheet);
+    if (said.state === "ready") send("POST", addressOf(sheet.place, "anchors"), {}).catch(() => {}); // ahead of the next run
+  }
+
+  /**
+   * Lists of drafts show it before the server tells of it.
+   * @param {Sheet} sheet
+   */
+  #list({ place, frame, tag, saved: { state } }) {
+    const { sequence, author } = this.#store.state;
+    if (sequence?.sequence !== place.sequence || sequence.dataset !== place.dataset || sequence.set !== place.set) return;
+    const others = sequence.drafts.filter((draft) => draft.frame !== frame);
+    const drafts = tag ? [...others, { frame, state, author }].sort((a, b) => a.frame - b.frame) : others;
+    this.#store.set({ sequence: { ...sequence, drafts } });
+  }
+
+  /**
+   * There is another version on the server. It may say the same, or what was saved here before.
+   * @param {Sheet} sheet
+   */
+  async #meet(sheet) {
+    const { version, inSet } = await versionOf(sheet, this.#store.state.sequence);
+    if (!inSet && sheet.isSaidBy(version)) {
+      const isReady = sheet.drawing.said.state === "ready";
+      if (version.tag && isReady !== (version.said.state === "ready")) return sheet.goOnFrom(version);
+      sheet.become(version);
+      this.#list(sheet);
+    } else if (!inSet && isSame(version.said, sheet.saved)) sheet.goOnFrom(version); // a run has taken it into the set
+    else sheet.theirs = inSet ?? version;
+  }
+
+  /** @param {number} ms at most: the server may be there again before */
+  #pause(ms) {
+    return new Promise((done) => {
+      const goOn = () => {
+        clearTimeout(timer);
+        this.#paused.delete(goOn);
+        done(undefined);
+      };
+      const timer = setTimeout(goOn, ms);
+      this.#paused.add(goOn);
+    });
+  }
+
+  /** The tab goes: try what may still arrive. The journal has all of it. */
+  #keepAlive() {
+    let left = MOST_KEPT_ALIVE_BYTES;
+    for (const sheet of this.#unsaved) {
+      const { said } = sheet.drawing;
+      if (said.kind === "mask" || sheet.theirs || !sheet.isKnown || sheet.isOrigin(said)) continue;
+      const body = { ...bodyOf(said, this.#store.state.author), base: sheet.base };
+      left -= 3 * JSON.stringify(body).length; // at most three bytes a character
+      if (left > 0) send("PUT", draftAddress(sheet), body, sheet.tag, { keepalive: true }).catch(() => {});
+    }
+  }
+
+  #tell() {
+    const sheets = [...this.#unsaved];
+    const why = sheets.find((sheet) => sheet.why)?.why ?? "";
+    const strokes = sheets.reduce((sum, sheet) => sum + sheet.number - sheet.savedNumber, 0);
+    /** @type {Saving["state"]} */
+    const state = sheets.some((sheet) => sheet.theirs) ? "conflict" : why ? "waiting" : sheets.length ? "saving" : "saved";
+    this.#store.set({ saving: { state, strokes, why } });
+  }
+}
