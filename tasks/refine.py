@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import luigi
 
-from stages.formats import results
+from stages.formats import changes, results
+from stages.formats.changes import changed_since
 from stages.formats.emptiness import BLOCK, empty_objects_of, in_one_line
-from stages.formats.manifest import Json, Manifest
+from stages.formats.manifest import Json, Manifest, read_manifest
 from stages.formats.objects_json import OBJECTS_JSON
 from tasks.anchors import AnchorMask, SelectAnchors
 from tasks.inputs import Frames
@@ -299,6 +300,13 @@ class RefineSequence(options.ResultOptions, ResultTask):
         super().run()
         # The result may have been right all along: strokes that were gone for a while are back.
         results.remove_provisional(self.root)
+
+    def remarks(self, folder: Path) -> Json:
+        """What has changed since the result that lies there, too."""
+        remarks, before = super().remarks(folder), read_manifest(self.target())
+        if before is None:
+            return remarks
+        return {**remarks, changes.BLOCK: changed_since(self.target(), before, folder, self.clone(Frames).names())}
 
     def sweep(self) -> None:
         """Anchors and stretches that the plan no longer has, requests, and what was provisional."""

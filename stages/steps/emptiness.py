@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from stages.core.spans import spans_of
 from stages.core.states import Source
 from stages.formats.emptiness import EmptyObject
 from stages.formats.frames_csv import FrameQuality
@@ -33,7 +34,7 @@ def find_empty(rows: Iterable[FrameQuality], anchors: Iterable[int]) -> list[Emp
         if empty:
             everywhere = all(map(_is_empty, track.values()))
             scribbled = tuple(frame for frame in empty if frame in ordered)
-            found.append(EmptyObject(object_id, _stretches(empty), everywhere, scribbled))
+            found.append(EmptyObject(object_id, tuple(spans_of(empty)), everywhere, scribbled))
     return found
 
 
@@ -48,11 +49,3 @@ def _is_missed(row: FrameQuality, track: dict[int, FrameQuality], anchors: Seque
     beside = anchors[max(0, after - 1) : after + 1]
     scribbled = [_is_empty(track[anchor]) for anchor in beside if anchor in track]
     return row.source != Source.ABSENT or len(scribbled) == len(beside) or any(scribbled)
-
-
-def _stretches(frames: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """The first and the last of every run of consecutive numbers."""
-    known = set(frames)
-    starts = [index for index in frames if index - 1 not in known]
-    ends = [index for index in frames if index + 1 not in known]
-    return tuple(zip(starts, ends, strict=True))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from stages.formats import results
+from stages.formats import changes, results
 from stages.formats.files import sha256
 from stages.formats.manifest import read_manifest
 from stages.formats.masks import read_mask
@@ -186,7 +186,7 @@ def _in_detail(doubts: Doubts, task: RefineSequence, folder: str) -> dict[str, A
             {"frame": each.frame, "gain": each.gain, "why": worst[each.frame].why if each.frame in worst else ""}
             for each in doubts.suggestions(declined)
         ],
-        "changed": manifest.run.get("changed", []) if manifest else [],
+        "changed": manifest.run.get(changes.BLOCK, []) if manifest else [],
     }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.formats.json_files import read_json
 from stages.formats.masks import read_mask
 from tests.conftest import Project
 from tests.pipeline.test_lazy import paint
@@ -28,12 +29,17 @@ def mask(project: Project) -> np.ndarray:
     return read_mask(project.root / "masks" / f"{FRAME:05d}.png")
 
 
+def masks(project: Project) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((project.root / "masks").glob("0*.png"))]
+
+
 def scribbles(project: Project) -> dict:
     return json.loads(project.scribble_file.read_text())
 
 
 def test_one_stroke_on_one_of_two_objects(finished: Project) -> None:
-    before = mask(finished)
+    before, all_before = mask(finished), masks(finished)
+    assert "changed" not in read_json(finished.root / "masks" / "manifest.json")["run"], "there was no result before"
     seen = (finished.root / "masks" / f"{FRAME:05d}.png").read_bytes()
     correct(finished, (128, 0, 0), slice(20, 23), slice(40, 70))
     output = finished.run()
@@ -45,6 +51,11 @@ def test_one_stroke_on_one_of_two_objects(finished: Project) -> None:
     assert not np.array_equal(after, before)
     rows = [line.split(",") for line in (finished.root / "masks" / "frames.csv").read_text().splitlines()]
     assert {row[1]: row[4] for row in rows if row[0] == str(FRAME)} == {"1": "anchor", "2": "given"}
+
+    spans = read_json(finished.root / "masks" / "manifest.json")["run"]["changed"]
+    changed = [index for index, pair in enumerate(zip(all_before, masks(finished), strict=True)) if pair[0] != pair[1]]
+    assert [index for first, last in spans for index in range(first, last + 1)] == changed
+    assert {FRAME} <= {*changed} <= {FRAME, FRAME + 1}
 
     drawn = scribbles(finished)
     assert [*drawn["corrects"]] == [str(FRAME)]
