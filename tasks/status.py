@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from stages.core.states import State
 from stages.formats import requests, results
 from stages.formats.manifest import read_manifest
 from stages.formats.progress import Event, RunProgress, last_failure, read_progress
+from tasks.anchors import AnchorMask, SelectAnchors
+from tasks.inputs import ImportScribbles, Scribbles
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.runtime.mistakes import explain
-from tasks.runtime.published import PublishedTask
-from tasks.runtime.sequence import EngineTask, StageTask
+from tasks.runtime.published import PublishedTask, once_a_question, supposing
+from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
 
 _ENDS = {State.DONE.exit_code, State.WAITING.exit_code, State.FAILED.exit_code}
 """What a run ends with that nobody has stopped."""
@@ -193,22 +195,51 @@ def _unfinished(task: RefineSequence, runs: Sequence[RunProgress], *, is_look: b
     return Standing(State.STOPPED, "not everything ran; run the command again")
 
 
-def unfinished(task: PublishedTask) -> Iterator[StageTask]:
+def unfinished(task: PublishedTask) -> list[StageTask]:
     """Every stage that a run of the task would make, as far as that can be told now; what is asked first comes last.
+
+    What people said since the last run counts as read: it makes its own frames anew, and what rests on them.
 
     Raises:
         LisError: a run would fail.
     """
+    found: list[StageTask] = []
     seen: set[str] = set()
     queue: list[luigi.Task] = [task]
-    while queue:
-        current = queue.pop()
-        if current.task_id not in seen and not current.complete():
-            seen.add(current.task_id)
-            queue += luigi.task.flatten(current.requires())
-            if isinstance(current, StageTask):
-                read_manifest(current.target())  # raises where a newer version of LIS has worked
-                yield current
+    with supposing(_as_if_read(task) if isinstance(task, ScribbledTask) else {}):
+        while queue:
+            current = queue.pop()
+            if current.task_id not in seen and not current.complete():
+                seen.add(current.task_id)
+                queue += luigi.task.flatten(current.requires())
+                if isinstance(current, StageTask):
+                    read_manifest(current.target())  # raises where a newer version of LIS has worked
+                    found.append(current)
+    return found
+
+
+def _as_if_read(task: ScribbledTask) -> dict[tuple[str, str], bool]:
+    now = task.snapshot
+    drawn = {*now.painted, *now.waiting.drafts}
+    anew: list[StageTask] = [task.clone(AnchorMask, frame=index) for index in drawn]
+    if not drawn.issubset(now.annotated):
+        anew.append(task.clone(SelectAnchors))
+    return {task.clone(ImportScribbles).question: True, **{stage.question: False for stage in anew}}
+
+
+def without_people(stages: Iterable[StageTask]) -> list[StageTask]:
+    """Those that can be made before anybody has drawn what was asked for."""
+    with supposing({}):
+        return [stage for stage in stages if not _rests_on_people(stage)]
+
+
+def _rests_on_people(task: luigi.Task) -> bool:
+    def look() -> bool:
+        if isinstance(task, Scribbles):
+            return not task.complete()
+        return any(map(_rests_on_people, luigi.task.flatten(task.requires())))
+
+    return once_a_question(("rests on people", task.task_id), look)
 
 
 @dataclass(frozen=True)

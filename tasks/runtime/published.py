@@ -3,8 +3,8 @@
 import contextvars
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -40,6 +40,16 @@ def once_a_question(key: tuple[Any, ...], find: Callable[[], T]) -> T:
     return found
 
 
+@contextmanager
+def supposing(answers: Mapping[tuple[Any, ...], Any]) -> Iterator[None]:
+    """One question, of which some answers are known beforehand: key as of `once_a_question` -> what counts as found."""
+    token = _answers.set(dict(answers))
+    try:
+        yield
+    finally:
+        _answers.reset(token)
+
+
 @abstract
 class LisTask(WhereOptions, MachineOptions, HookedTask):
     """A task that reports a user's mistake when it runs, not as a stack trace from inside the scheduler."""
@@ -70,15 +80,17 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
         """Whether nothing of it is to be made: it is up to date, and nothing that it should hold was cleaned away."""
         if _answers.get() is not None:
             return self.is_up_to_date() and self.is_whole()
-        token = _answers.set({})
-        try:
+        with supposing({}):
             return self.complete()
-        finally:
-            _answers.reset(token)
 
     def is_up_to_date(self) -> bool:
         """Whether the result and everything it rests on are right; each task is looked at once per question."""
-        return once_a_question(("up to date", self.task_id), self._look)
+        return once_a_question(self.question, self._look)
+
+    @property
+    def question(self) -> tuple[str, str]:
+        """Whether it is up to date, as `once_a_question` knows it."""
+        return "up to date", self.task_id
 
     def is_whole(self) -> bool:
         """Whether everything is there that tasks want of it which are to be made."""
