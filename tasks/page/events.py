@@ -26,6 +26,7 @@ from tasks.page.runs import Runs
 from tasks.page.security import Access
 from tasks.page.sequences import Sequences
 from tasks.runtime.mistakes import explain
+from tasks.status import Known
 
 _MOST_WATCHED: Final = 50
 _FIELDS: Final = ("sequence", "dataset", "set")
@@ -49,6 +50,7 @@ class EventfulPage(LabellingPage):
     def __init__(self, handlers: list[Any], access: Access, sequences: Sequences, runs: Runs) -> None:
         super().__init__(handlers, access, sequences)
         self.runs = runs
+        self.known_seconds: Known = {}
         self.follower = Follower(sequences, self.runs)
         self.listeners: set[Events] = set()
         self._following: asyncio.Task[None] | None = None

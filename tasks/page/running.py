@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stages.core.errors import InputError
+from tasks.page.ahead import ahead
 from tasks.page.commands import refining, segmenting_anchors
 from tasks.page.events import EventfulPage
 from tasks.page.handlers import Refusal, object_of
@@ -24,9 +25,14 @@ class AboutRuns(AboutSequences):
         """All of them."""
         return self.application.runs
 
+    @property
+    def scribble_set(self) -> str:
+        """The set that is meant; empty: that of the last run."""
+        return self.get_query_argument("set", "")
+
     async def say_run(self, seq: str, change: Callable[[RefineSequence], object]) -> None:
         """Change something about a sequence's run, and answer with what becomes of it."""
-        place = seq, self.dataset, self.get_query_argument("set", "")
+        place = seq, self.dataset, self.scribble_set
 
         def changed() -> dict[str, Any]:
             task = self.task(*place)
@@ -75,6 +81,15 @@ class AnchorsInBackground(AboutRuns):
         await self.say_run(seq, lambda task: self.runs.ask_in_background(segmenting_anchors(_checked(task))))
 
 
+class Ahead(AboutRuns):
+    """`GET /api/seq/S/ahead?set=001`."""
+
+    async def get(self, seq: str) -> None:
+        """What a run would make now, and about how long it takes."""
+        place = seq, self.dataset, self.scribble_set
+        await self.say_found(lambda: ahead(self.task(*place), self.application.known_seconds))
+
+
 def _checked(task: RefineSequence) -> RefineSequence:
     """The same, if there is a set that a run could read."""
     task.snapshot.scribbles  # noqa: B018 - raises
@@ -87,4 +102,4 @@ def _check_nothing_said(body: bytearray) -> None:
 
 
 _NAME: Final = "/api/seq/([^/]+)"
-HANDLERS: Final = [(f"{_NAME}/run", OneRun), (f"{_NAME}/anchors", AnchorsInBackground)]
+HANDLERS: Final = [(f"{_NAME}/run", OneRun), (f"{_NAME}/anchors", AnchorsInBackground), (f"{_NAME}/ahead", Ahead)]

@@ -31,6 +31,7 @@ PATHS = (
     "/api/seq/{name}/set/{set}/review",
     "/api/seq/{name}/run",
     "/api/seq/{name}/anchors",
+    "/api/seq/{name}/ahead",
     *["/api/seq/{name}/set/{set}/draft/{index}"] * 3,
     "/api/seq/{name}/set/{set}/draft/{index}/mask",
     "/api/seq/{name}/set/{set}/draft/{index}/state",

@@ -221,6 +221,18 @@ class TestRunning(ProjectPage):
         assert (told["what"], told["exit"]) == ("refine", 40) and told["message"].startswith("refine toy --data-root=")
         assert told["log"][0] == f"$ {told['command']}" and told["log"][-1] == told["message"]
 
+    def test_what_a_run_would_make_is_told(self) -> None:
+        self.project.scribble(2, 5, 8, 11)
+        told = json.loads(self.ask("/api/seq/toy/ahead").body)
+        assert told["stretches"] == [[0, 2], [2, 5], [5, 8], [8, 11]]
+        track = next(each for each in told["tasks"] if each["task"] == "tracks/00005-00008")
+        assert (track["stage"], track["frames"]) == ("tracks", 2) and track["seconds"] > 0
+        assert told["seconds"] == pytest.approx(sum(each["seconds"] for each in told["tasks"]), abs=0.1)
+        stages = [each["stage"] for each in told["tasks"]]
+        assert stages.index("anchor_masks") < stages.index("tracks") < stages.index("masks")
+        self.project.scribble_file.write_text("{")
+        assert "001.json" in self.error_of(self.ask("/api/seq/toy/ahead"), 400)
+
     def test_a_set_that_is_named_is_run(self) -> None:
         self.project.scribble(5)
         self.project.scribble_file.rename(self.project.scribble_file.with_name("002.json"))

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from click.testing import CliRunner
 
 from stages.core.errors import LisError
 from stages.core.states import State
+from stages.core.strokes import Line
 from stages.formats import progress, results
+from stages.formats.drafts import NEW, Draft, DraftState, write_draft
 from stages.formats.progress import Event
 from tasks import AnchorMask
 from tasks.cli import lis
@@ -27,6 +30,7 @@ from tasks.status import (
     standing,
     standing_of_last_run,
     unfinished,
+    without_people,
 )
 from tests.cli.test_cli import run
 from tests.conftest import Project
@@ -203,6 +207,28 @@ def test_of_a_finished_sequence_nothing_is(finished: Project) -> None:
 def test_what_rests_on_a_missing_stage_is_unfinished_and_nothing_else(finished: Project) -> None:
     shutil.rmtree(finished.root / "tracks" / "00002-00005")
     assert folders(finished) == ["masks", "refined/00002-00005", "tracks/00002-00005"]
+
+
+def test_what_was_drawn_since_makes_its_frame_anew_and_what_rests_on_it(finished: Project) -> None:
+    line, now = Line(1, ((0.25, 0.5), (0.75, 0.5))), finished.task().snapshot
+    drawn = Draft("toy", "001", 5, lines=(line,), base=now.scribbles.strokes_digest(5), state=DraftState.READY)
+    write_draft(finished.scribble_file, drawn, NEW)
+    around = [
+        "anchor_masks/00005", "masks", "refined/00002-00005", "refined/00005", "refined/00005-00008",
+        "tracks/00002-00005", "tracks/00005-00008",
+    ]  # fmt: skip
+    assert folders(finished) == around
+    write_draft(finished.scribble_file, replace(drawn, frame=4, base=None), NEW)
+    assert "anchors" in folders(finished), "there is one more"
+
+
+def test_what_waits_for_people_is_not_to_be_made_now(project: Project) -> None:
+    project.scribble(2, 5)
+    now = without_people(unfinished(project.task(provisional=False)))
+    assert sorted(str(stage.folder()) for stage in now) == [
+        "anchor_masks/00002", "anchor_masks/00005", "anchors", "frames", "refined/00000-00002", "refined/00002",
+        "refined/00002-00005", "refined/00005", "tracks/00000-00002", "tracks/00002-00005",
+    ]  # fmt: skip
 
 
 def test_a_run_that_would_fail_leaves_nothing_to_list(project: Project) -> None:
