@@ -229,7 +229,8 @@ class TestRunning(ProjectPage):
         assert (track["stage"], track["frames"]) == ("tracks", 2) and track["seconds"] > 0
         assert told["seconds"] == pytest.approx(sum(each["seconds"] for each in told["tasks"]), abs=0.1)
         stages = [each["stage"] for each in told["tasks"]]
-        assert stages.index("anchor_masks") < stages.index("tracks") < stages.index("masks")
+        assert stages.index("anchor_masks") < stages.index("tracks") < stages.index("provisional")
+        assert "masks" not in stages, "it waits for people"
         self.project.scribble_file.write_text("{")
         assert "001.json" in self.error_of(self.ask("/api/seq/toy/ahead"), 400)
 
