@@ -1,11 +1,14 @@
 """What a run would make now, and about how long that takes: as `lis refine --dry-run` has it, stage by stage."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
+from stages.formats.results import ANCHOR_MASKS, ANCHORS, FRAMES, MASKS, PROVISIONAL, REFINED, TRACKS
 from tasks.refine import RefineSequence
 from tasks.status import Known, estimate, unfinished, without_people
 from tasks.tracks import SegmentTask
+
+_ORDER: Final = (FRAMES, ANCHORS, ANCHOR_MASKS, TRACKS, REFINED, PROVISIONAL, MASKS)
 
 
 def ahead(task: RefineSequence, known: Known) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def ahead(task: RefineSequence, known: Known) -> dict[str, Any]:
     """
     for kind in [kind for kind, seconds in known.items() if seconds is None]:
         known.pop(kind, None)  # somebody may have run it since
-    stages = without_people(reversed(unfinished(task)))
+    stages = sorted(without_people(unfinished(task)), key=lambda stage: (_ORDER.index(stage.stage), stage.told_as))
     return {
         "tasks": [
             {
