@@ -5,6 +5,7 @@ from pathlib import Path
 import luigi
 
 from stages.core.words import minutes
+from stages.engines.spec import PLUGS
 from stages.formats import requests, results
 from stages.formats.manifest import Json
 from tasks.evaluate import EvaluateSequence
@@ -15,9 +16,10 @@ from tasks.runtime.sequence import ScribbledTask, StageTask
 
 
 class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask, StageTask):
-    """The report page, the overlay video, the frames by doubt, and where to scribble next."""
+    """The report page with its film, the frames by doubt, and where to scribble next."""
 
     stage = results.REPORT
+    version = 2
 
     def modules(self) -> tuple[str, ...]:
         """The work."""
@@ -41,6 +43,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             "masks": result.manifest().content,
             "anchor_masks": [task.manifest().content for task in result.anchor_masks()],
             "tracks": [task.track().masks_content() for task in result.segments()],
+            "engines": self.engines(),
             "evaluation": self.evaluation.manifest().content if self.evaluation else None,
             "brush_px": self.brush_px,
             "strokes": [self.snapshot.scribbles.strokes_digest(index) for index in self.snapshot.plan.anchors],
@@ -51,6 +54,19 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             **({"given": [*self.snapshot.given]} if self.snapshot.given else {}),
             **({"declined": self.declined} if self.declined else {}),
         }
+
+    def engines(self) -> list[list[str | int]]:
+        """Plug, name and version of every engine that made a part of the masks, as the parts say it."""
+        keys = results.keys_of_result(self.root)
+        used = {(plug, key[plug], key.get("engine_version", 1)) for key in keys for plug in PLUGS if plug in key}
+        return [[*each] for each in sorted(used, key=lambda each: (PLUGS.index(each[0]), *each[1:]))]
+
+    def made(self) -> list[tuple[str, str]]:
+        """The same for people, and when it was done. The date is in no key: for another one no report is made again."""
+        run = self.clone(RefineSequence).manifest().run
+        engines = [(str(plug), f"{name}, version {version}") for plug, name, version in self.engines()]
+        day, version = str(run.get("finished_at", ""))[:10], run.get("versions", {}).get("lis", "")
+        return [*engines, *([("made on", f"{day} by LIS {version}".rstrip())] if day else [])]
 
     def names_shown(self) -> list[list[int | str]]:
         """What objects are called and which class they have, if somebody says it: a new name makes the page again."""
@@ -101,6 +117,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             from_boxes=self.from_boxes,
             given=[*self.snapshot.given],
             declined=self.declined,
+            made=self.made(),
             brush_px=self.brush_px,
             progress=self.progress,
         )

@@ -1,15 +1,12 @@
-"""Pictures for people: masks and strokes drawn over frames, contact sheets, and a video that browsers play."""
+"""Pictures for people: masks and strokes drawn over frames, and contact sheets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -18,7 +15,6 @@ from stages.core.errors import StageError
 from stages.core.palette import davis_palette
 from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, LabelMap
-from stages.formats.files import growing
 from stages.formats.pictures import write_picture
 from stages.steps.fonts import font
 
@@ -27,9 +23,6 @@ _CONTOUR_OPACITY: Final = 0.95
 _SHEET_RGB: Final = (255, 255, 255)
 _LABEL_RGB: Final = (70, 70, 70)
 _GAP_PX: Final = 10
-_INDEX_BYTES: Final = 4096
-_INDEX_BYTES_PER_FRAME: Final = 32
-"""What an mp4's index is given at the beginning of the file; it needs about 800 bytes, and 12 for each frame."""
 
 
 def overlay(frame: Frame, labels: LabelMap) -> Frame:
@@ -147,46 +140,3 @@ def contact_sheet(rows: Sequence[Sequence[Tile]]) -> Frame:
 def write_jpeg(path: Path, picture: Frame) -> None:
     """Write a picture (H, W, 3) uint8 RGB as a JPEG of good quality."""
     write_picture(path, Image.fromarray(picture), "JPEG", quality=88, optimize=True)
-
-
-def write_overlay_video(path: Path, frames: Iterable[Frame], count: int, fps: float) -> None:
-    """Encode frames as an mp4 that browsers play while it loads: H.264, yuv420p, index first.
-
-    Frames are taken one by one, so memory does not grow with the video. Odd sides are made even (the format halves the
-    colour's resolution) by repeating the last row or column. Key frames are close together: seeking is fast.
-
-    Args:
-        path: the file.
-        frames: (H, W, 3) uint8 RGB, all of one size.
-        count: how many there are, at most.
-        fps: frames per second.
-
-    Raises:
-        StageError: there is no frame, or a frame has another size than the first.
-    """
-    index_bytes = str(_INDEX_BYTES + count * _INDEX_BYTES_PER_FRAME)
-    with growing(path) as file, av.open(file, "w", format="mp4", options={"moov_size": index_bytes}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        # Without these tags players guess the colour matrix, by the size of the picture.
-        context = stream.codec_context
-        context.colorspace, context.color_primaries, context.color_trc = (
-            Colorspace.ITU709, ColorPrimaries.BT709, ColorTrc.BT709,
-        )  # fmt: skip
-        context.thread_count = 1
-        context.gop_size = 24
-        context.pix_fmt = "yuv420p"
-        context.options = {"preset": "veryfast", "crf": "21"}
-        size: tuple[int, ...] | None = None
-        for index, frame in enumerate(frames):
-            if size is None:
-                size = frame.shape
-                stream.height, stream.width = size[0] + size[0] % 2, size[1] + size[1] % 2
-            if frame.shape != size:
-                raise StageError(f"{path}: found frame {index} of shape {frame.shape}, expected {size} like the first")
-            even = np.pad(frame, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
-            picture = av.VideoFrame.from_ndarray(even, format="rgb24")
-            converted = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
-            container.mux(stream.encode(converted))
-        if size is None:
-            raise StageError(f"{path}: found no frame to encode, expected at least one")
-        container.mux(stream.encode(None))

@@ -4,7 +4,6 @@ One folder that can be copied or mailed: `index.html` links to nothing outside o
 read one at a time and only a bounded number of pictures is kept, so memory does not grow with the video.
 """
 
-import io
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import jinja2
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from stages.core.palette import davis_palette
 from stages.core.plan import Plan, Segment
@@ -29,15 +26,17 @@ from stages.core.words import minutes
 from stages.formats import anchor_masks as anchor_files
 from stages.formats import files
 from stages.formats import tracks as track_files
-from stages.formats.evaluation import Evaluation, ScoredFrame
+from stages.formats.evaluation import Evaluation
 from stages.formats.frames_csv import FrameQuality, read_frames_csv
 from stages.formats.masks import read_mask
 from stages.formats.objects_json import NAMELESS, Objects
 from stages.formats.paintings import paint_on
 from stages.formats.report_data import JudgedFrame, worst_by_frame, write_quality_csv, write_suggestions
 from stages.formats.results import result_file
+from stages.steps import canvas
 from stages.steps.assess import judge, suggest
 from stages.steps.emptiness import find_empty
+from stages.steps.film import CHUNK, write_film
 from stages.steps.render import (
     Tile,
     contact_sheet,
@@ -46,8 +45,8 @@ from stages.steps.render import (
     shrink,
     window_around,
     write_jpeg,
-    write_overlay_video,
 )
+from stages.steps.report_curves import curves
 
 _VIDEO_PX: Final = 1280
 _THUMBNAIL_PX: Final = 480
@@ -59,10 +58,9 @@ _REVIEWED_SHARE: Final = 0.05
 _REVIEWED_FRAMES: Final = (8, 24)
 """The fewest and the most frames of the review queue that are shown as pictures."""
 _LISTED_FRAMES: Final = 200
-_STRIP_BARS: Final = 600
 _DOUBTFUL: Final = 0.3
-_INK: Final = "#010203"
-"""Stands for the page's text colour in the curves: matplotlib knows no `currentColor`."""
+_CURVES_IN: Final = (11, 4.6)
+"""Width of the curves for wide windows and for narrow ones."""
 
 
 def report_sequence(
@@ -81,6 +79,7 @@ def report_sequence(
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     given: Collection[int] = (),
     declined: Collection[int] = (),
+    made: Sequence[tuple[str, str]] = (),
     brush_px: int = 3,
     progress: Progress = silent,
 ) -> None:
@@ -101,6 +100,7 @@ def report_sequence(
         from_boxes: objects whose strokes on an anchor were made from a box alone.
         given: the anchors whose masks a person gave; their strokes are not used.
         declined: frames that nobody wants to scribble on.
+        made: what made the masks, as lines of two columns.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
     """
@@ -124,6 +124,7 @@ def report_sequence(
         from_boxes=from_boxes,
         given=given,
         declined=declined,
+        made=made,
         brush_px=brush_px,
         progress=progress,
     )
@@ -146,11 +147,12 @@ def write_report(
     from_boxes: Mapping[int, Sequence[int]] = MappingProxyType({}),
     given: Collection[int] = (),
     declined: Collection[int] = (),
+    made: Sequence[tuple[str, str]] = (),
     fps: float = 24.0,
     brush_px: int = 3,
     progress: Progress = silent,
 ) -> None:
-    """Write `index.html`, its pictures, `overlay.mp4`, `quality.csv` and `next_scribbles.json`.
+    """Write `index.html`, its pictures, its film, `quality.csv` and `next_scribbles.json`.
 
     Args:
         folder: where to write; it exists.
@@ -168,7 +170,8 @@ def write_report(
         from_boxes: objects whose strokes on an anchor were made from a box alone.
         given: the anchors whose masks a person gave.
         declined: frames that nobody wants to scribble on: they are not suggested.
-        fps: frames per second of the overlay video.
+        made: what made the masks, as lines of two columns.
+        fps: frames per second of the film.
         brush_px: thickness of drawn strokes.
         progress: wraps the loop over frames.
 
@@ -181,10 +184,11 @@ def write_report(
     write_quality_csv(folder, judged)
     write_suggestions(folder, sequence, suggestions, judged, names)
 
-    def shown(index: int, labels: LabelMap, long_side_px: int) -> Frame:
-        return overlay(shrink(frames[index], long_side_px), shrink(labels, long_side_px))
+    def shrunk(index: int, labels: LabelMap, long_side_px: int) -> tuple[Frame, LabelMap]:
+        return shrink(frames[index], long_side_px), shrink(labels, long_side_px)
 
-    queue = sorted(worst_by_frame(judged).values(), key=lambda row: (-row.doubt, row.frame))
+    worst = worst_by_frame(judged)
+    queue = sorted(worst.values(), key=lambda row: (-row.doubt, row.frame))
     pictured = min(
         len(queue), max(_REVIEWED_FRAMES[0], min(_REVIEWED_FRAMES[1], math.ceil(len(names) * _REVIEWED_SHARE)))
     )
@@ -194,11 +198,20 @@ def write_report(
         zoomed = overlay(frames[index], labels)[window_around(labels)]
         write_jpeg(folder / "thumbs" / f"{index:05d}.jpg", shrink(zoomed, _THUMBNAIL_PX))
 
-    sheet = _contact_sheet(shown, names, anchors, scribbles, given, coarse, masks, brush_px)
-    write_jpeg(folder / "contact_sheet.jpg", sheet)
-    overlays = (shown(index, masks(index), _VIDEO_PX) for index in progress(range(len(names)), len(names)))
-    write_overlay_video(folder / "overlay.mp4", overlays, len(names), fps)
+    tiles = _stages_of(
+        lambda index, labels: overlay(*shrunk(index, labels, _TILE_PX)),
+        names, anchors, scribbles, given, coarse, masks, brush_px,
+    )  # fmt: skip
+    files.make_folder(folder / "stages")
+    for index, tile in tiles.items():
+        write_jpeg(folder / "stages" / f"{index:05d}.jpg", tile.picture)
+    in_rows = [[*tiles.values()][first : first + _SHEET_COLUMNS] for first in range(0, len(tiles), _SHEET_COLUMNS)]
+    write_jpeg(folder / "contact_sheet.jpg", contact_sheet(in_rows))
 
+    film = (shrunk(index, masks(index), _VIDEO_PX) for index in progress(range(len(names)), len(names)))
+    write_film(folder, film, len(names), fps)
+
+    height, width = shrink(masks(0), _VIDEO_PX).shape
     page = _template().render(
         sequence=sequence,
         size=" × ".join(str(side) for side in frames[0].shape[1::-1]),
@@ -215,15 +228,25 @@ def write_report(
         doubtful_from=_DOUBTFUL,
         suggestions=suggestions,
         paint_on=paint_on,
-        worst={row.frame: row for row in queue},
+        worst=worst,
         pictured=queue[:pictured],
         listed=queue[pictured : pictured + _LISTED_FRAMES],
         unlisted=max(0, len(queue) - pictured - _LISTED_FRAMES),
-        strip=_strip({row.frame: row.doubt for row in queue}, len(names)),
-        curves=_curves(judged, anchors, object_ids, frames[0].shape[0] * frames[0].shape[1], scores),
+        film={
+            "fps": fps,
+            "width": width,
+            "height": height,
+            "chunk": CHUNK,
+            "doubt": [round(worst[index].doubt, 3) if index in worst else 0 for index in range(len(names))],
+            "anchors": sorted(anchors),
+            "suggested": sorted(suggestion.frame for suggestion in suggestions),
+        },
+        script=canvas.as_one_script(_beside(".js")),
+        curves=[curves(judged, anchors, object_ids, masks(0).size, scores, width_in) for width_in in _CURVES_IN],
         score=[fmean(values) for values in zip(*((row.jaccard, row.contour) for row in scores), strict=True)],
         foresight=evaluation.summary["estimate"] if evaluation else {},
-        sheet_wh=sheet.shape[1::-1],
+        tiles=tiles,
+        made=made,
     )
     files.write(folder / "index.html", page)
 
@@ -258,8 +281,8 @@ class _ObjectSummary:
         )
 
 
-def _contact_sheet(
-    shown: Callable[[int, LabelMap, int], Frame],
+def _stages_of(
+    shown: Callable[[int, LabelMap], Frame],
     names: Sequence[str],
     anchors: Sequence[int],
     scribbles: Mapping[int, FrameScribbles],
@@ -267,90 +290,30 @@ def _contact_sheet(
     coarse: Callable[[int], LabelMap],
     masks: Callable[[int], LabelMap],
     brush_px: int,
-) -> Frame:
+) -> dict[int, Tile]:
     """Anchors with their strokes and the frames halfway between them, coarse masks above refined ones."""
     halfway = {(a + b) // 2 for a, b in pairwise([-1, *sorted(anchors), len(names)]) if b - a > 1}
     candidates = sorted(halfway | set(anchors))
     spread = np.linspace(0, len(candidates) - 1, min(len(candidates), _MOST_SHEET_FRAMES)).round().astype(int)
-    chosen = [candidates[position] for position in spread.tolist()]
-    tiles = []
-    for index in chosen:
-        before, label = shown(index, coarse(index), _TILE_PX), f"frame {index}"
+    tiles = {}
+    for index in (candidates[position] for position in spread.tolist()):
+        before, label = shown(index, coarse(index)), f"frame {index}"
         if index in given:
             label = f"frame {index}, a given mask"
         elif index in scribbles:
             before, label = overlay_strokes(before, scribbles[index], brush_px), f"frame {index}, scribbled"
-        after = shown(index, masks(index), _TILE_PX)
+        after = shown(index, masks(index))
         seam = np.full((_SEAM_PX, *after.shape[1:]), 255, np.uint8)
-        tiles.append(Tile(np.concatenate([before, seam, after]), label))
-    rows = [tiles[first : first + _SHEET_COLUMNS] for first in range(0, len(tiles), _SHEET_COLUMNS)]
-    return contact_sheet(rows)
-
-
-def _strip(doubts: Mapping[int, float], frame_count: int) -> dict[str, Any]:
-    """The doubt of the whole video as one filled path, 0..`bars` wide and 0..100 high, downwards."""
-    bars = min(frame_count, _STRIP_BARS)
-    heights = np.zeros(bars)
-    for index, doubt in doubts.items():
-        bar = index * bars // frame_count
-        heights[bar] = max(heights[bar], doubt)
-    steps = "".join(f"V{100 - 100 * height:.1f}H{bar + 1}" for bar, height in enumerate(heights.tolist()))
-    return {"bars": bars, "path": f"M0 100{steps}V100Z"}
-
-
-def _curves(
-    judged: Sequence[JudgedFrame],
-    anchors: Sequence[int],
-    object_ids: Sequence[int],
-    frame_px: int,
-    scores: Sequence[ScoredFrame],
-) -> str:
-    """Agreement, area and, where there are any, J and F over time, as an SVG that takes the page's colours."""
-    colours = {_INK: "currentColor"}
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9}):
-        figure = Figure(figsize=(11, 6.3 if scores else 4.2), layout="constrained")
-        above, *middle, below = figure.subplots(3 if scores else 2, 1, sharex=True)
-        for object_id in object_ids:
-            track = {row.frame: row for row in judged if row.object_id == object_id}
-            hexadecimal = "#{:02x}{:02x}{:02x}".format(*davis_palette()[object_id])
-            colours[hexadecimal] = f"var(--object-{object_id})"
-            span = range(min(track, default=0), max(track, default=0) + 1)
-            agreement = [track[index].agreement if index in track else math.nan for index in span]
-            area = [100 * track[index].area_px / frame_px if index in track else 0.0 for index in span]
-            above.plot(span, agreement, color=hexadecimal, linewidth=1.8, marker=".", markersize=3)
-            below.plot(span, area, color=hexadecimal, linewidth=1.8)
-            scored = [row for row in scores if row.object_id == object_id]
-            for axes in middle:
-                at = [row.frame for row in scored]
-                axes.plot(at, [row.jaccard for row in scored], color=hexadecimal, linewidth=1.8)
-                axes.plot(at, [row.contour for row in scored], color=hexadecimal, linewidth=1.2, linestyle="--")
-                axes.set(ylabel="J, and F dashed", ylim=(0, 1.03))
-        above.set(ylabel="agreement", ylim=(0, 1.03))
-        below.set(ylabel="area, % of frame", ylim=(0, None), xlabel="frame")
-        for axes in (above, *middle, below):
-            axes.patch.set_alpha(0)
-            axes.vlines(
-                sorted(anchors), 0, 1, transform=axes.get_xaxis_transform(), color=_INK, alpha=0.18, linewidth=1
-            )
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.spines[["left", "bottom"]].set_color(_INK)
-            axes.spines[["left", "bottom"]].set_alpha(0.35)
-            axes.tick_params(colors=_INK, length=3)
-            axes.xaxis.label.set_color(_INK)
-            axes.yaxis.label.set_color(_INK)
-            axes.margins(x=0.01)
-        figure.patch.set_alpha(0)
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(text, format="svg", metadata=nothing)
-    svg = text.getvalue()
-    for colour, name in colours.items():
-        svg = svg.replace(colour, name)
-    return svg[svg.index("<svg") :]
+        tiles[index] = Tile(np.concatenate([before, seam, after]), label)
+    return tiles
 
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    return environment.from_string(_beside(".html"))
+
+
+def _beside(suffix: str) -> str:
+    return Path(__file__).with_suffix(suffix).read_text(encoding="utf-8")

@@ -1,10 +1,7 @@
-"""Pictures and videos show what they should, and nothing else."""
+"""Pictures show what they should, and nothing else."""
 
-import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -20,7 +17,6 @@ from stages.steps.render import (
     shrink,
     window_around,
     write_jpeg,
-    write_overlay_video,
 )
 
 GREY = 100
@@ -35,11 +31,6 @@ def two_objects() -> np.ndarray:
     labels[10:40, 10:40] = 1
     labels[20:50, 50:70] = 2
     return labels
-
-
-def decode(path: Path) -> list[Frame]:
-    with av.open(str(path)) as container:
-        return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
 
 
 def test_overlay_paints_objects_in_their_colours_and_nothing_else() -> None:
@@ -135,74 +126,3 @@ def test_contact_sheet_refuses_nothing_and_mixed_sizes(rows: list[list[Tile]]) -
 def test_jpeg_is_written_whatever_the_suffix(tmp_path: Path) -> None:
     write_jpeg(tmp_path / "picture.tmp", grey(8, 8))
     assert (tmp_path / "picture.tmp").read_bytes()[:2] == b"\xff\xd8"
-
-
-def moving_square(count: int, height: int = 48, width: int = 64) -> Iterator[Frame]:
-    for index in range(count):
-        frame = grey(height, width)
-        frame[10:30, index : index + 20] = (200, 40, 40)
-        yield frame
-
-
-def test_video_decodes_to_the_same_frames(tmp_path: Path) -> None:
-    write_overlay_video(tmp_path / "overlay.mp4", moving_square(30), 30, fps=24)
-    decoded = decode(tmp_path / "overlay.mp4")
-    originals = list(moving_square(30))
-    assert len(decoded) == 30
-    for index, (one, other) in enumerate(zip(decoded, originals, strict=True)):
-        difference = np.abs(one.astype(int) - other.astype(int))
-        assert difference.mean() < 4
-        assert difference[14:26, index + 4 : index + 16].max() < 15, "the square is there, in its colour"
-
-
-def test_video_is_what_browsers_play(tmp_path: Path) -> None:
-    path = tmp_path / "overlay.mp4"
-    write_overlay_video(path, moving_square(50), 50, fps=29.97)
-    data = path.read_bytes()
-    assert data.find(b"moov") < data.find(b"mdat"), (
-        "the index comes first, so that playing starts before the file is read"
-    )
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        assert stream.codec_context.name == "h264"
-        assert stream.codec_context.pix_fmt == "yuv420p"
-        assert float(stream.average_rate) == pytest.approx(29.97, abs=0.001)
-        assert stream.codec_context.colorspace == 1, "BT.709, said and not guessed"
-        keys = [picture.key_frame for picture in container.decode(stream)]
-    assert keys[0]
-    assert sum(keys) >= 3, "seeking needs key frames"
-
-
-@pytest.mark.parametrize(("height", "width"), [(47, 63), (48, 63), (47, 64), (1, 1)])
-def test_odd_sides_grow_by_one(tmp_path: Path, height: int, width: int) -> None:
-    write_overlay_video(tmp_path / "odd.mp4", [grey(height, width)] * 3, 3, fps=10)
-    decoded = decode(tmp_path / "odd.mp4")
-    assert len(decoded) == 3
-    assert decoded[0].shape == (height + height % 2, width + width % 2, 3)
-    assert np.abs(decoded[0].astype(int) - GREY).max() < 8
-
-
-def test_video_keeps_no_frames(tmp_path: Path) -> None:
-    alive: weakref.WeakSet[Frame] = weakref.WeakSet()
-    most = 0
-
-    class Counted(np.ndarray):
-        __hash__ = object.__hash__
-
-    def counted() -> Iterator[Frame]:
-        nonlocal most
-        for frame in moving_square(60):
-            seen = frame.view(Counted)
-            alive.add(seen)
-            most = max(most, len(alive))
-            yield seen
-
-    write_overlay_video(tmp_path / "overlay.mp4", counted(), 60, fps=24)
-    assert most <= 3
-
-
-def test_video_without_frames_or_of_two_sizes_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="no frame"):
-        write_overlay_video(tmp_path / "none.mp4", [], 0, fps=24)
-    with pytest.raises(StageError, match="frame 1 of shape"):
-        write_overlay_video(tmp_path / "mixed.mp4", [grey(8, 8), grey(8, 10)], 2, fps=24)

@@ -134,8 +134,8 @@ def test_says_at_the_top_which_objects_came_out_empty(folder: Path) -> None:
 
 
 def test_holds_everything_that_is_promised(folder: Path) -> None:
-    promised = {"index.html", "overlay.mp4", "quality.csv", "next_scribbles.json", "contact_sheet.jpg", "thumbs"}
-    assert {path.name for path in folder.iterdir()} == promised
+    promised = {"index.html", "quality.csv", "next_scribbles.json", "contact_sheet.jpg", "thumbs", "stages"}
+    assert {path.name for path in folder.iterdir()} == promised | {"frames.mp4", "overlay.mp4", "masks"}
 
 
 def test_links_only_to_its_own_files(folder: Path) -> None:
@@ -144,7 +144,7 @@ def test_links_only_to_its_own_files(folder: Path) -> None:
     for link in links:
         assert not re.match(r"[a-z]+:|/|\.\.", link), f"{link} leaves the folder"
         assert (folder / link.partition("#")[0]).is_file(), f"{link} is missing"
-    linked = {(folder / link.partition("#")[0]) for link in links}
+    linked = {(folder / link.partition("#")[0]) for link in links} | {*(folder / "masks").iterdir()}
     assert {path for path in folder.rglob("*") if path.is_file()} - linked == {folder / "index.html"}
 
 

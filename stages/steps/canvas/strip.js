@@ -1,8 +1,14 @@
 /** A video as a strip: one bar a frame for its doubt, marks for what people did, and where one is. */
 
 /**
- * @typedef {object} Strip What is shown of a video.
- * @property {number} count of its frames
+ * @typedef {object} Span The frames on the strip.
+ * @property {number} count of all frames of the video
+ * @property {number} [first] on the strip, if it does not begin with the video
+ * @property {number} [last] on the strip, if it does not end with the video
+ */
+
+/**
+ * @typedef {object} Said What is shown of them.
  * @property {ArrayLike<number | null>} doubt of each frame, 0 to 1; null where it is not known
  * @property {number} now the frame that is looked at
  * @property {ReadonlyArray<Mark>} marks
@@ -10,9 +16,9 @@
  * @property {ReadonlyArray<readonly [number, number]>} [stale] stretches, first to last frame, that will be made again
  * @property {ReadonlyArray<readonly [number, number]>} [approved] stretches, first to last frame, that a person approved
  * @property {ReadonlyArray<readonly [number, number]>} [changed] stretches, first to last frame, that became others
- * @property {number} [first] the first frame on the strip, if it does not begin with the video
- * @property {number} [last] the last frame on it, if it does not end with the video
  */
+
+/** @typedef {Span & Said} Strip */
 
 /**
  * @typedef {object} Mark
@@ -49,7 +55,7 @@ export function drawStrip(canvas, strip, colours = coloursOf(canvas)) {
 
 /**
  * The frame under a place.
- * @param {Strip} strip
+ * @param {Span} strip
  * @param {number} x from the left edge of the canvas
  * @param {number} width of the canvas, in the same unit
  */
@@ -60,7 +66,7 @@ export function frameAt(strip, x, width) {
 
 /**
  * The middle of a frame.
- * @param {Strip} strip
+ * @param {Span} strip
  * @param {number} frame
  * @param {number} width of the canvas
  */
@@ -70,17 +76,24 @@ export function xOf(strip, frame, width) {
 }
 
 /**
- * What the style sheet says of an element: `--strip-bar`, `--strip-mark`, and so on.
- * @param {Element} element
+ * What the style sheet says of a canvas: `--strip-bar`, `--strip-mark`, and so on; the colour of its text where it is silent.
+ * @param {HTMLCanvasElement} canvas
  * @returns {Colours}
  */
-export function coloursOf(element) {
-  const style = getComputedStyle(element);
-  const colour = (/** @type {string} */ name) => style.getPropertyValue(`--strip-${name}`).trim() || style.color;
-  return {
+export function coloursOf(canvas) {
+  // A variable may hold an expression, such as `light-dark()`: only as somebody's colour it becomes one.
+  const probe = document.createElement("span");
+  canvas.append(probe);
+  const colour = (/** @type {string} */ name) => {
+    probe.style.color = `var(--strip-${name}, currentcolor)`;
+    return getComputedStyle(probe).color;
+  };
+  const colours = {
     bar: colour("bar"), mark: colour("mark"), asked: colour("asked"),
     now: colour("now"), stale: colour("stale"), approved: colour("approved"), changed: colour("changed"),
   };
+  probe.remove();
+  return colours;
 }
 
 /**
@@ -96,7 +109,7 @@ function fitted(canvas) {
   return { context, width, height };
 }
 
-/** @param {Strip} strip */
+/** @param {Span} strip */
 function span(strip) {
   const first = strip.first ?? 0;
   return { first, frames: Math.max(1, (strip.last ?? strip.count - 1) - first + 1) };
@@ -104,7 +117,7 @@ function span(strip) {
 
 /**
  * Where a stretch begins and ends.
- * @param {Strip} strip
+ * @param {Span} strip
  * @param {number} first
  * @param {number} last
  * @param {number} width
