@@ -65,15 +65,6 @@ export function davisPalette() {
 }
 
 /**
- * The colour of an id for a style sheet or a canvas.
- * @param {Uint8Array} palette
- * @param {number} id
- */
-export function colourOf(palette, id) {
-  return `rgb(${palette.subarray(3 * id, 3 * id + 3).join(" ")})`;
-}
-
-/**
  * Of fills and lines, for every id; 0 where nothing is shown.
  * @param {Uint8Array} palette
  * @param {number} opacity

@@ -2,7 +2,7 @@
 
 import { followDrawing } from "./drawing.js";
 import { byId } from "./elements.js";
-import { colourOf } from "./palette.js";
+import { colourOf, paletteOf } from "./palette.js";
 import { mask as maskOfStage, picture, stageShown } from "./pictures.js";
 import { paint } from "./pixels.js";
 import { complain } from "./say.js";
@@ -190,20 +190,6 @@ export class Layers {
     drawLines(pen, own.filter(({ object_id }) => !hidden.has(object_id)), look);
     sketch.draw(pen, look);
   }
-}
-
-/** @type {Map<string, Uint8Array>} */
-const palettes = new Map();
-
-/** @param {State["colours"]} colours */
-function paletteOf(colours) {
-  let palette = palettes.get(colours);
-  if (!palette) {
-    const all = [...Array(256).keys()].map((id) => colourOf(id, colours));
-    palette = Uint8Array.from(all.flatMap((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16))));
-    palettes.set(colours, palette);
-  }
-  return palette;
 }
 
 /** @param {string} id of a canvas */
