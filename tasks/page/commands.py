@@ -35,6 +35,8 @@ class Command:
     """The sequence's masks, with the options that the command has."""
     words: tuple[str, ...]
     """Behind `lis`."""
+    result: str = ""
+    """The folder that a person asked for; empty where it goes without saying."""
 
     @property
     def root(self) -> Path:
@@ -48,24 +50,19 @@ class Command:
 
 def refining(task: RefineSequence) -> Command:
     """Make the masks."""
-    return Command(What.REFINE, task, _typed(What.REFINE, task))
+    return Command(What.REFINE, task, typed(What.REFINE, task))
 
 
 def segmenting_anchors(task: RefineSequence) -> Command:
     """Make the masks of what is annotated so far, and nothing that rests on them."""
-    return Command(What.ANCHORS, task, _typed(What.ANCHORS, task.clone(SegmentAnchors)))
+    return Command(What.ANCHORS, task, typed(What.ANCHORS, task.clone(SegmentAnchors)))
 
 
-def _typed(what: What, task: SequenceTask, **required: str) -> tuple[str, ...]:
+def typed(what: What, task: SequenceTask, **required: str) -> tuple[str, ...]:
     """The command with those options that differ from what goes without saying."""
     plain = type(task).from_str_params({"seq": task.seq, **required})
-    name = [f"--seq={task.seq}"] if task.seq.startswith("-") else [task.seq]
-    return str(what), *name, *_required(required), *_options(task, plain)
-
-
-def _required(given: Mapping[str, str]) -> Iterator[str]:
-    for name, value in given.items():
-        yield f"--{name}={value}"
+    name = f"--seq={task.seq}" if task.seq.startswith("-") else task.seq
+    return str(what), name, *(f"--{each}={value}" for each, value in required.items()), *_options(task, plain)
 
 
 def _options(task: SequenceTask, plain: luigi.Task) -> Iterator[str]:

@@ -7,6 +7,7 @@ from stages.core.errors import InputError
 from tasks.page.ahead import ahead
 from tasks.page.commands import refining, segmenting_anchors
 from tasks.page.events import EventfulPage
+from tasks.page.exports import exporting, offered
 from tasks.page.handlers import Refusal, object_of
 from tasks.page.reading import AboutSequences
 from tasks.page.runs import Runs, as_json
@@ -81,6 +82,26 @@ class AnchorsInBackground(AboutRuns):
         await self.say_run(seq, lambda task: self.runs.ask_in_background(segmenting_anchors(_checked(task))))
 
 
+class Exports(AboutRuns):
+    """`GET /api/exports`."""
+
+    async def get(self) -> None:
+        """What can be asked for."""
+        await self.say_found(offered)
+
+
+class Export(AboutRuns):
+    """`POST /api/seq/S/export`."""
+
+    async def post(self, seq: str) -> None:
+        """`{"format": "coco", "options": {"segmentation": "polygon"}}`: a run like any other."""
+        said = object_of(self.body)
+        if unknown := sorted(said.keys() - {"format", "options"}):
+            raise InputError(f"found the key {unknown[0][:40]!r}, expected format and options")
+        asked = said.get("format"), said.get("options", {})
+        await self.say_run(seq, lambda task: self.runs.ask(exporting(task, *asked)))
+
+
 class Ahead(AboutRuns):
     """`GET /api/seq/S/ahead?set=001`."""
 
@@ -102,4 +123,10 @@ def _check_nothing_said(body: bytearray) -> None:
 
 
 _NAME: Final = "/api/seq/([^/]+)"
-HANDLERS: Final = [(f"{_NAME}/run", OneRun), (f"{_NAME}/anchors", AnchorsInBackground), (f"{_NAME}/ahead", Ahead)]
+HANDLERS: Final = [
+    (f"{_NAME}/run", OneRun),
+    (f"{_NAME}/anchors", AnchorsInBackground),
+    (f"{_NAME}/ahead", Ahead),
+    (f"{_NAME}/export", Export),
+    ("/api/exports", Exports),
+]

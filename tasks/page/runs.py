@@ -194,6 +194,8 @@ class Runs:
             )
         code = exit_code_of(process.wait())
         run.exit_code, run.message = code, in_words(command.task, code, process.pid)
+        if not code and command.result:
+            run.message = f"{run.message}: {command.result}"
 
     def _present_on(self, root: Path) -> _Run | None:
         return self._present if self._present and self._present.command.root == root else None

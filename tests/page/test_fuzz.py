@@ -32,6 +32,8 @@ PATHS = (
     "/api/seq/{name}/run",
     "/api/seq/{name}/anchors",
     "/api/seq/{name}/ahead",
+    "/api/seq/{name}/export",
+    "/api/exports",
     *["/api/seq/{name}/set/{set}/draft/{index}"] * 3,
     "/api/seq/{name}/set/{set}/draft/{index}/mask",
     "/api/seq/{name}/set/{set}/draft/{index}/state",
@@ -98,6 +100,7 @@ VALUES: tuple[Any, ...] = (
     [[]], [0.5, 0.5], [[0.5, 0.5]], [[0.5, None]], {}, {"id": 1}, "strokes", "mask", "empty", "ready", "draft",
     "conflict", TOKEN,
 )  # fmt: skip
+OPTIONS = ("size", "renumber", "mots_class", "tolerance", "max_doubt", "for_correction", "resolution_name", "source")
 KEYS = ("token", "state", "kind", "lines", "base", "corrects", "absent", "from_boxes", "author", "schema", "sequence")
 KEYS += ("object", "box")
 KEYS += ("objects", "id", "name", "class", "path", "object_id", "start_time", "end_time", "watch", "mask", "revision")
@@ -138,6 +141,8 @@ class Fuzz(ProjectPage):
                 json.dumps({"object_id": 1, "box": [0, 0, 1, 1], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
                 json.dumps({"object_id": 1, "box": [dice.choice(VALUES) for _ in range(4)]}).encode(),
                 json.dumps({"state": dice.choice(VALUES)}).encode(),
+                json.dumps({"format": dice.choice(["png", "coco", "../x"]), "options": self.value(dice)}).encode(),
+                json.dumps({"format": "davis", "options": {dice.choice(OPTIONS): dice.choice(VALUES)}}).encode(),
                 json.dumps({"stage": "result", "withdraw": [[0, 3]], dice.choice(KEYS): dice.choice(VALUES)}).encode(),
                 json.dumps({"stage": "anchor", "approve": dice.choice(VALUES), "of": dice.choice(VALUES)}).encode(),
                 packed(np.full((96, 128), dice.randrange(256), np.uint8)),

@@ -14,7 +14,7 @@ import pytest
 
 from stages.formats.page_log import head_of
 from stages.formats.progress import Event, read_progress
-from tests.conftest import Clip, Project, write_settings
+from tests.conftest import Clip, Project, copy_of, write_settings
 from tests.page.test_kills import TOKEN, connected
 
 pytestmark = pytest.mark.slow
@@ -132,6 +132,15 @@ def test_a_failure_is_told_with_its_reason(served: Served) -> None:
     served.ask(RUN, "POST", {})
     told = served.until_idle()
     assert told["exit"] == 30 and "00007.png" in told["message"], told
+
+
+def test_an_export_says_where_it_lies(labelled_once: Project, tmp_path: Path) -> None:
+    server = Served(copy_of(labelled_once, tmp_path / "project"))
+    server.ask("/api/seq/toy/export", "POST", {"format": "png", "options": {"pictures": "none"}})
+    told = server.until_idle()
+    server.end(signal.SIGTERM)
+    assert (told["what"], told["exit"], told["message"]) == ("export", 0, "done: outputs/toy/export/png")
+    assert (server.project.root / "export" / "png" / "manifest.json").exists()
 
 
 def test_anchors_are_made_in_the_background(served: Served) -> None:

@@ -234,6 +234,35 @@ class TestRunning(ProjectPage):
         self.project.scribble_file.write_text("{")
         assert "001.json" in self.error_of(self.ask("/api/seq/toy/ahead"), 400)
 
+    def test_an_export_is_a_run_like_any_other(self) -> None:
+        offered = json.loads(self.ask("/api/exports").body)
+        coco = next(each for each in offered["formats"] if each["name"] == "coco")
+        assert "pycocotools" in coco["summary"] and "segmentation" in coco["options"] and "shape" not in coco["options"]
+        options = {each.pop("name"): each for each in offered["options"]}
+        assert options["segmentation"]["choices"] == ["rle", "counts", "polygon"]
+        assert (options["renumber"]["kind"], options["renumber"]["default"]) == ("flag", False)
+        assert (options["band"]["kind"], options["band"]["default"]) == ("number", 3)
+        assert not {"seq", "source", "data_root", "threads", "resolution_name"} & options.keys()
+        asked = {"format": "labelstudio", "options": {"tasks_as": "annotations", "for_correction": 2, "report": True}}
+        command = json.loads(self.ask("/api/seq/toy/export", "POST", asked).body)["command"]
+        assert command.startswith("lis export toy --format=labelstudio --data-root=")
+        assert command.endswith(" --as=annotations --for-correction=2 --report")
+        until(lambda: json.loads(self.ask("/api/seq/toy/run").body)["exit"] == 40)
+
+    def test_an_export_that_cannot_be_is_refused_at_once(self) -> None:
+        for asked, words in (
+            ({}, "found the format 'None'"),
+            ({"format": "coco", "to": "/"}, "found the key 'to'"),
+            ({"format": "coco", "options": []}, "options that are a list"),
+            ({"format": "coco", "options": {"source": "/etc"}}, "found the option 'source'"),
+            ({"format": "coco", "options": {"shape": "polygon"}}, "which does not heed it"),
+            ({"format": "coco", "options": {"segmentation": "x"}}, "segmentation: 'x' is not permitted"),
+            ({"format": "davis", "options": {"renumber": "yes"}}, "expected true or false"),
+            ({"format": "coco", "options": {"band": [1]}}, "expected a short text or a number"),
+        ):
+            assert words in self.error_of(self.ask("/api/seq/toy/export", "POST", asked), 400)
+        assert not (self.project.root / page_log.PAGE_LOG).exists()
+
     def test_a_set_that_is_named_is_run(self) -> None:
         self.project.scribble(5)
         self.project.scribble_file.rename(self.project.scribble_file.with_name("002.json"))
