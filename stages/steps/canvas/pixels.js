@@ -40,8 +40,9 @@ export function paint(ids, width, height, palette, painting = {}) {
         pixels[at] = fills[id];
         continue;
       }
-      const left = here - Math.min(x, 1), right = here + Math.min(width - 1 - x, 1);
+      const left = x > 0 ? here - 1 : here, right = x < width - 1 ? here + 1 : here;
       const above = here - up, below = here + down;
+      if ((id | ids[left] | ids[right] | ids[above] | ids[below]) === 0) continue; // most of most pictures
       const isInside =
         ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id &&
         (outline === 1 || fills[id] === 0 ||

@@ -80,3 +80,24 @@ export function connected({ ids, width, height }, at, take) {
     }
   }
 }
+
+/**
+ * Around all pixels in which two masks of one size differ; null if they are the same.
+ * @param {Mask} a
+ * @param {Mask} b
+ * @returns {Rectangle | null}
+ */
+export function difference(a, b) {
+  const { width, height } = a;
+  let left = width, right = 0, top = height, bottom = 0;
+  for (let row = 0, pixel = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, pixel++) {
+      if (a.ids[pixel] === b.ids[pixel]) continue;
+      if (column < left) left = column;
+      if (column >= right) right = column + 1;
+      if (row < top) top = row;
+      bottom = row + 1;
+    }
+  }
+  return right > left ? { left, top, width: right - left, height: bottom - top } : null;
+}

@@ -1,5 +1,6 @@
 /** What lies over each other in the view: the picture, the mask in colours, and the strokes with what is just being drawn. */
 
+import { difference } from "./areas.js";
 import { followDrawing } from "./drawing.js";
 import { byId } from "./elements.js";
 import { colourOf, paletteOf } from "./palette.js";
@@ -45,6 +46,7 @@ export class Layers {
     this.#store = store;
     this.#view = view;
     this.#sketch = sketch;
+    store.watch(["place"], () => this.#showMask(null, -1));
     store.watch(["place", "frame", "sequence", "shown", "preview"], () => this.#load());
     store.watch(["shown", "opacity", "colours", "hidden", "overlay"], () => this.#paintMask());
     store.watch(["beside", "colours", "hidden", "tool", "brushPx"], () => this.drawStrokes());
@@ -121,10 +123,14 @@ export class Layers {
    * @param {number} frame
    */
   #showMask(mask, frame) {
-    const isShown = mask === this.#mask && !this.#painted;
+    const before = this.#painted ? null : this.#mask;
     this.#maskFrame = frame;
     this.#mask = mask;
-    if (!isShown) this.#paintMask();
+    if (mask === before && !this.#painted) return;
+    if (before && mask && !this.#store.state.overlay) {
+      const changed = difference(before, mask);
+      if (changed) this.#paintMask(changed);
+    } else this.#paintMask();
   }
 
   /** @param {Rectangle | null} [changed] where it has become another one; everywhere */
