@@ -15,7 +15,7 @@ from stages.formats import requests, results
 from stages.formats.manifest import read_manifest
 from stages.formats.progress import Event, RunProgress, last_failure, read_progress
 from tasks.anchors import AnchorMask, SelectAnchors
-from tasks.inputs import ImportScribbles, Scribbles
+from tasks.inputs import ImportScribbles
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.runtime.mistakes import explain
@@ -228,14 +228,14 @@ def _as_if_read(task: ScribbledTask) -> dict[tuple[str, str], bool]:
 
 
 def without_people(stages: Iterable[StageTask]) -> list[StageTask]:
-    """Those that can be made before anybody has drawn what was asked for."""
+    """Those that can be made before anybody does what a run waits for."""
     with supposing({}):
         return [stage for stage in stages if not _rests_on_people(stage)]
 
 
 def _rests_on_people(task: luigi.Task) -> bool:
     def look() -> bool:
-        if isinstance(task, Scribbles):
+        if isinstance(task, luigi.ExternalTask):
             return not task.complete()
         return any(map(_rests_on_people, luigi.task.flatten(task.requires())))
 

@@ -51,7 +51,7 @@ def _what_waits(task: RefineSequence) -> str:
     found = standing_of_last_run(task)
     frames = found.waiting_for
     if not frames:
-        return f"waits: {found.reason}" if found.reason else str(found.state)
+        return f"waits for {found.reason}" if found.reason else str(found.state)
     more = f" and {len(frames) - _MOST_NAMED} more" if len(frames) > _MOST_NAMED else ""
     listed = f"{', '.join(map(str, frames[:_MOST_NAMED]))}{more}"
     return f"1 anchor waits: frame {listed}" if len(frames) == 1 else f"{len(frames)} anchors wait: frames {listed}"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from stages.formats.page_log import head_of, last_lines
 from stages.formats.progress import Event
 from tasks.page.commands import Command, What, refining, segmenting_anchors
 from tasks.page.endings import in_words
+from tasks.page.following import Follower, Watched
 from tasks.page.runs import Runs, RunState, Told
 from tasks.runtime import locks
 from tasks.runtime.locks import BusyError
@@ -200,6 +201,28 @@ def test_of_a_long_log_the_end_is_told(project: Project) -> None:
         log.write(b"".join(b"\xff line %d\n\n" % number for number in range(100_000)))
     lines = last_lines(project.root)
     assert len(lines) == 40 and lines[-1] == "\ufffd line 99999"
+
+
+def test_whoever_watches_is_told_of_changes_and_of_nothing_else(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs, watched = shell("echo begins; until [ -e may-go ]; do sleep 0.01; done"), Watched("toy", "set", "001")
+    follower, may_go = Follower(sequences_of(project), runs), Path("may-go")
+
+    def told() -> list[dict[str, Any]]:
+        return [news for _, news in follower.look([watched]) if news["event"] == "page_run"]
+
+    follower.begin(watched)
+    assert told() == []
+    runs.ask(Command(What.REFINE, project.task(), ("refine", "toy")))
+    until(lambda: "begins" in last_lines(project.root))
+    [news] = told()
+    assert (news["state"], news["log"][-1]) == ("running", "begins") and told() == []
+    may_go.touch()
+    ended(runs, project)
+    [news] = told()
+    assert (news["state"], news["exit"], news["command"]) == ("idle", 0, "lis refine toy") and told() == []
 
 
 # --- as a page asks --------------------------------------------------------------------------------------------------
