@@ -137,8 +137,8 @@ def _scroll(page: Page, browser: Browser, server: int, frames: int) -> None:
         )
         heap = metrics["JSHeapUsedSize"] / 2**20
         print(
-            f"dragged over {part / 4:.0%} of {frames} frames: JavaScript {heap:.0f} MiB, its process {renderer:.0f} MiB,"
-            f" that of the GPU {gpu:.0f} MiB, server {_memory_mib(server):.0f} MiB"
+            f"dragged over {part / 4:.0%} of {frames} frames: JavaScript {heap:.0f} MiB, its process {renderer:.0f} MiB"
+            f", GPU {gpu:.0f} MiB, server {_memory_mib(server):.0f} MiB"
         )
     page.mouse.up()
     print(f"{len(shown)} places in {time.perf_counter() - begun - 5:.0f} s", _load())

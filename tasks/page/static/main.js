@@ -5,6 +5,7 @@ import { Events } from "./events.js";
 import { openSession } from "./net.js";
 import { complain } from "./say.js";
 import { Store } from "./store.js";
+import * as ahead from "./ahead.js";
 import * as canvas from "./canvas.js";
 import * as cards from "./cards.js";
 import * as compare from "./compare.js";
@@ -12,6 +13,7 @@ import * as conflict from "./conflict.js";
 import * as deciding from "./deciding.js";
 import * as drafts from "./drafts.js";
 import * as filmstrip from "./filmstrip.js";
+import * as exporting from "./exporting.js";
 import * as following from "./following.js";
 import * as frameBar from "./frame_bar.js";
 import * as head from "./head.js";
@@ -49,6 +51,8 @@ const PARTS = [
   review,
   cards,
   runs,
+  ahead,
+  exporting,
   presence,
   keys,
 ];

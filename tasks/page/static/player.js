@@ -33,7 +33,6 @@ export function start({ store, actions }) {
     remember("speed", speed.value);
     if (store.state.fps) play();
   });
-  const where = make("span", { className: "number soft" });
   const toggle = button("play.toggle", "Play", { className: "main" });
   byId("transport").append(
     button("frame.anchor_before", "\u21e4", { "aria-label": "Anchor before" }),
@@ -42,7 +41,6 @@ export function start({ store, actions }) {
     button("frame.after", "\u2192", { "aria-label": "Frame after" }),
     button("frame.anchor_after", "\u21e5", { "aria-label": "Anchor after" }),
     speed,
-    where,
   );
   actions.add({
     "play.toggle": {
@@ -52,9 +50,6 @@ export function start({ store, actions }) {
     },
   });
   store.watch(["fps"], ({ fps }) => (toggle.textContent = fps ? "Stop" : "Play"));
-  store.watch(["frame", "sequence"], ({ frame, sequence }) => {
-    where.textContent = sequence ? `frame ${frame} of ${sequence.frame_count}` : "";
-  });
   startMasks(store);
 
   function play() {

@@ -46,6 +46,7 @@ export function start({ store, actions }) {
 
   function showApproved() {
     const { review, sequence } = store.state;
+    byId("review").hidden = !Object.keys(sequence?.contents ?? {}).length;
     const isThere = Boolean(review?.result.of && sequence);
     for (const each of [approved, bar, fallen]) each.hidden = !isThere;
     if (!review || !sequence) return;

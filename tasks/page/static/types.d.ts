@@ -147,6 +147,20 @@ export interface Ahead {
   stretches: [number, number][];
 }
 
+/** `GET /api/exports`. */
+export interface Exports {
+  formats: { name: string; summary: string; options: string[] }[];
+  options: ExportOption[];
+}
+
+export interface ExportOption {
+  name: string;
+  kind: "flag" | "choice" | "number" | "text";
+  choices: string[];
+  default: boolean | number | string;
+  help: string;
+}
+
 /** The event `run`: what any run does with the sequence, whoever has started it. */
 export interface Progress {
   running: boolean;
