@@ -10,6 +10,8 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra, minimum_spanning_tree
 from skimage.morphology import skeletonize
 
+from stages.core.boxes import Box
+
 _SMOOTHING_PX: Final = 0.8
 """How far a simplified line may leave the chain of pixels that it was traced from."""
 
@@ -42,10 +44,12 @@ def longest_paths(pixels_yx: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 def centre_lines(stroke: NDArray[np.bool_]) -> Iterator[list[tuple[float, float]]]:
     """Trace the centre lines of one object's strokes (H, W): lists of (x, y) pixels, at least two points each."""
     filled = cv2.morphologyEx(stroke.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
-    radius_px = cv2.distanceTransform(np.pad(filled, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[
+    box = Box.around(filled)  # thinning takes as long as the picture is large
+    inside, corner_yx = filled[box.slices], (box.top, box.left)
+    radius_px = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[
         1:-1, 1:-1
     ]
-    pixels_yx = np.argwhere(skeletonize(filled))  # type: ignore[no-untyped-call]
+    pixels_yx = np.argwhere(skeletonize(inside))  # type: ignore[no-untyped-call]
     branches = False
     while len(pixels_yx):
         paths = longest_paths(pixels_yx)
@@ -53,7 +57,8 @@ def centre_lines(stroke: NDArray[np.bool_]) -> Iterator[list[tuple[float, float]
             radii_px = radius_px[tuple(path.T)]
             spur = branches and len(path) <= 1.5 * radii_px.max() + 1
             if not spur:
-                yield _simplified(_to_the_ends(path[:, ::-1], filled, float(np.median(radii_px))), stroke.shape[1])
+                path_xy = (path + corner_yx)[:, ::-1]
+                yield _simplified(_to_the_ends(path_xy, filled, float(np.median(radii_px))), stroke.shape[1])
         traced = {tuple(pixel) for path in paths for pixel in path.tolist()}
         pixels_yx = np.array([pixel for pixel in pixels_yx.tolist() if tuple(pixel) not in traced], np.intp)
         branches = True

@@ -1,5 +1,6 @@
 """Previews of a frame: object by object, and in the end what the run makes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,12 @@ class Asked:
     """An engine that notes what it is asked for."""
 
     def __init__(self, engine: Segmenter | None = None, heeds_masks: bool = False) -> None:
-        self.engine, self.objects, self.heeds_masks = engine or grabcut(), list[tuple[int, ...]](), heeds_masks
+        self.engine, self.heeds_masks = engine or grabcut(), heeds_masks
+        self.objects, self.previous = list[tuple[int, ...]](), list[Probability | None]()
 
     def segment(self, frame: Frame, scribbles: FrameScribbles, previous: Probability | None = None) -> Probability:
         self.objects.append(scribbles.object_ids)
+        self.previous.append(previous)
         return self.engine.segment(frame, scribbles, previous)
 
 
@@ -79,7 +82,8 @@ def test_a_stroke_is_one_object_s_work_and_the_others_keep_their_masks() -> None
     canvas.draw(said(SQUARE, DISC, more), 2)
     assert engine.objects == [(2,), (1,), (1,), (2,)]
     canvas.draw(said(SQUARE, DISC, more), 2)
-    assert len(engine.objects) == 4, "nothing is left"
+    canvas.draw(said(SQUARE, replace(DISC, object_id=0), more), 1)
+    assert len(engine.objects) == 4, "whose the background is makes no difference"
 
 
 def test_who_drew_a_background_stroke_looks_at_what_is_near() -> None:
@@ -89,6 +93,7 @@ def test_who_drew_a_background_stroke_looks_at_what_is_near() -> None:
     assert canvas.draw(said(SQUARE, DISC, near_the_disc), 0).left == (1,)
     dots = [Line(each, ((each / 10, 0.5),)) for each in (1, 2, 5, 9)]
     assert nearest_first((1, 2, 5, 9), dots, 5) == [5, 2, 1, 9]
+    assert nearest_first((1, 2), [Line(1, ((0.0, 0.0),)), dots[1], Line(1, dots[1].path)], 1) == [1, 2]
     assert nearest_first((1, 2, 5, 9), dots, 7) == [9, 5, 2, 1], "the last line is where somebody draws"
 
 
@@ -101,9 +106,10 @@ def test_an_object_whose_strokes_are_gone_is_forgotten() -> None:
 
 def test_other_objects_keep_what_was_seen() -> None:
     seen, engine = np.roll(CLIP.truth(3), 6, axis=1), Asked()
-    shown = Canvas(CLIP.frame(3), engine).draw(said(SQUARE, corrects="a"), 1, seen)
-    assert (engine.objects, shown.done, shown.left) == ([(1,)], (1,), ())
-    assert (shown.labels[seen == 2] == 2).all() and (shown.labels != seen).any()
+    shown = Canvas(CLIP.frame(3), engine).draw(said(DISC, corrects="a"), 2, seen)
+    assert (engine.objects, shown.done, shown.left) == ([(2,)], (2,), ())
+    assert (engine.previous[0] == (seen == 2)).all(), "the engine is told what the object was"
+    assert (shown.labels[seen == 1] == 1).all() and (shown.labels != seen).any()
 
 
 def test_an_engine_that_heeds_masks_decides_all_objects_at_once() -> None:
