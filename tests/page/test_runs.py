@@ -123,6 +123,20 @@ def test_the_background_yields_to_whoever_works_on_the_sequence(project: Project
     assert ended(runs, project).exit_code == 0
 
 
+def test_the_background_yields_also_to_who_has_come_while_it_waited(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs, other = Runs(WAITS), project.task(outputs_root=str(tmp_path / "elsewhere"))
+    runs.ask(Command(What.REFINE, project.task(), ("refine", "first")))
+    until(lambda: Path("order").exists())
+    runs.ask_in_background(Command(What.ANCHORS, other, ("anchors", "other")))
+    with locked_by(other.root, "process 7 on b"):
+        Path("first-may-go").touch()
+        until(lambda: runs.mine(other.root) is None)
+    assert Path("order").read_text() == "refine first\n"
+
+
 def test_what_cannot_be_started_is_told(project: Project) -> None:
     runs = shell("true")
     (project.root / page_log.PAGE_LOG).mkdir(parents=True)
