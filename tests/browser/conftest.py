@@ -4,12 +4,13 @@ A module says by a fixture `over` of its own over which project its page is show
 browser serve all its tests; `tab` is a new tab for each. What a browser complains of fails the test in which it did.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.serving import Served
 from tests.browser.watching import FIRST_LOOK, HEIGHTS, Watch
@@ -75,7 +76,7 @@ def context(open_context: Callable[..., BrowserContext], served: Served) -> Brow
     opened = open_context()
     page = opened.new_page()
     page.goto(served.address)
-    page.wait_for_function("!location.hash")
+    expect(page).not_to_have_url(re.compile("#"))
     page.close()
     return opened
 
