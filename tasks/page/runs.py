@@ -142,14 +142,19 @@ class Runs:
         return mine or _ended_without_us(task)
 
     def mine(self, root: Path) -> Told | None:
-        """The same as this server knows it; None: it has started nothing there. Touches no file."""
+        """The same as this server knows it; None: it has started nothing there. Touches no file.
+
+        Of one at work in the background and one that people wait for, the latter.
+        """
         with self._lock:
-            if run := self._present_on(root):
-                return run.told
-            if run := next((run for run in self._queue if run.command.root == root), None):
+            waiting = next((run for run in self._queue if run.command.root == root), None)
+            present = self._present_on(root)
+            if present and not (waiting and present.command.what == What.ANCHORS):
+                return present.told
+            if waiting:
                 if self._present is None:
-                    return replace(run.told, state=RunState.RUNNING)  # in a moment
-                return replace(run.told, message=f"behind {self._present.command}")
+                    return replace(waiting.told, state=RunState.RUNNING)  # in a moment
+                return replace(waiting.told, message=f"behind {self._present.command}")
             ended = self._ended.get(root)
             return ended.told if ended else None
 

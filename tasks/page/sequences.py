@@ -108,6 +108,8 @@ def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
     snapshot, found = task.snapshot, standing_of_last_run(task)
     known, fault = snapshot.names
     plan, root = snapshot.plan, task.root
+    drafts = read_drafts(snapshot.scribble_file).values()
+    in_drafts = {line.object_id for draft in drafts for line in draft.lines if line.object_id}
     return {
         "sequence": snapshot.paths.name,
         "dataset": snapshot.paths.dataset,
@@ -121,12 +123,13 @@ def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
         "requested": plan.requested,
         "annotated": snapshot.annotated,
         "given": [*snapshot.given],
-        "drafts": [*map(head_of, read_drafts(snapshot.scribble_file).values())],
+        "drafts": [*map(head_of, drafts)],
         "set": task.scribbles,
         "sets": sets_in(snapshot.scribble_file.parent),
         "rate": _rate_of(snapshot),
         "objects": [as_json(each) for each in known.listed.values()],
         "objects_fault": fault,
+        "drawn": sorted(in_drafts.union(snapshot.scribbles.object_ids)),
         "writable": takes_files(snapshot.scribble_file.parent),
         "holder": locks.holder(root) if locks.is_taken(root) else "",
         "contents": _contents(root, plan.anchors),

@@ -140,6 +140,7 @@ class TestDrafts(Draws):
             {"frame": 3, "state": "draft", "author": "anna"},
             {"frame": 5, "state": "ready", "author": ""},
         ]
+        assert json.loads(self.ask("/api/seq/toy").body)["drawn"] == [LINE["object_id"]]
 
     def test_masks(self) -> None:
         labels = self.project.clip.truth(3)

@@ -75,6 +75,7 @@ class TestReading(Reads):
             and found["holder"] == ""
             and found["writable"]
         )
+        assert found["drawn"] == [1, 2]
         assert set(found["contents"]) == {"masks", *(f"anchor_masks/{i:05d}" for i in (2, 5, 8, 11))}
         between = [[0, 1], [3, 4], [6, 7], [9, 10]]
         assert found["made"] == {

@@ -99,6 +99,22 @@ def test_one_runs_at_a_time_and_people_come_before_the_background(
     assert ended(runs, project) == Told(RunState.IDLE, What.EXPORT, "lis export second", 0, "done")
 
 
+def test_what_people_wait_for_is_told_before_what_is_done_in_the_background(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = Runs(WAITS)
+    runs.ask_in_background(Command(What.ANCHORS, project.task(), ("anchors", "first")))
+    until(lambda: head_of(project.root))
+    assert runs.told(project.task()).what == What.ANCHORS
+    runs.ask(Command(What.REFINE, project.task(), ("refine", "second")))
+    told = runs.told(project.task())
+    assert told == Told(RunState.QUEUED, What.REFINE, "lis refine second", message="behind lis anchors first")
+    for name in ("first", "second"):
+        Path(f"{name}-may-go").touch()
+    assert ended(runs, project) == Told(RunState.IDLE, What.REFINE, "lis refine second", 0, "done")
+
+
 def test_who_asks_again_while_it_works_has_drawn_meanwhile(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

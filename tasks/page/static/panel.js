@@ -163,7 +163,8 @@ export function start({ store, actions }) {
  * @returns {ObjectId[]}
  */
 function objectsOf({ sequence, drawing, doubts, object }) {
-  const ids = new Set([object, ...(sequence?.objects ?? []).map(({ id }) => id), ...Object.keys(doubts?.objects ?? {}).map(Number)]);
+  const listed = (sequence?.objects ?? []).map(({ id }) => id), inResult = Object.keys(doubts?.objects ?? {}).map(Number);
+  const ids = new Set([object, ...listed, ...(sequence?.drawn ?? []), ...inResult]);
   drawing?.said.lines.forEach(({ object_id }) => ids.add(object_id));
   drawing?.said.absent.forEach((id) => ids.add(id));
   ids.delete(0);

@@ -29,7 +29,7 @@ export function start({ store, actions, events }) {
     details,
   );
   actions.add({
-    "run.start": { label: "Run: make the masks", run: begin, enabled: (state) => state.sequence !== null && !state.readOnly && !isBusy(state) },
+    "run.start": { label: "Run: make the masks", run: begin, enabled: mayBegin },
     "run.stop": { label: "Stop the run", run: stop, enabled: ({ run, readOnly }) => !readOnly && (run?.state === "running" || run?.state === "queued") },
   });
   store.watch(["place"], ({ place }) => {
@@ -100,6 +100,15 @@ export function start({ store, actions, events }) {
 /** @param {State} state */
 export function isBusy({ run, progress }) {
   return Boolean(progress?.running) || (run !== null && run.state !== "idle");
+}
+
+/**
+ * What works in the background is not waited for: a run queues behind it.
+ * @param {State} state
+ */
+function mayBegin(state) {
+  const isInBackground = state.run?.state === "running" && state.run.what === "anchors";
+  return state.sequence !== null && !state.readOnly && (isInBackground || !isBusy(state));
 }
 
 /** @param {State} state */

@@ -71,6 +71,7 @@ export interface Sequence {
   rate: number | null; // frames a second, if an import has noted it
   objects: NamedObject[];
   objects_fault: string;
+  drawn: ObjectId[]; // objects that people have drawn on any frame
   writable: boolean;
   holder: string;
   contents: Record<string, string>; // folder of a result, or of an anchor's mask -> digest
