@@ -4,6 +4,7 @@ import logging
 
 import tasks.runtime.config_files  # noqa: F401 - before anything imports Luigi
 from tasks.anchors import AnchorMask, SegmentAnchors, SelectAnchors
+from tasks.approval import ApprovedAnchor
 from tasks.bulk import BulkRefine
 from tasks.evaluate import EvaluateSequence, GroundTruth
 from tasks.export import ExportDataset, ExportSequence
@@ -20,6 +21,7 @@ from tasks.train import InstallNetwork, TrainNetwork
 
 __all__ = [
     "AnchorMask",
+    "ApprovedAnchor",
     "BulkRefine",
     "EvaluateInteractive",
     "EvaluateSequence",

@@ -82,6 +82,13 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
         except LisError:
             return True  # what is wrong is told when the task runs
 
+    @property
+    def is_current(self) -> bool:
+        """Whether its masks are there, and are those that a run would make, whatever else it has to merge first."""
+        now = self.snapshot
+        waits = self.frame in {*now.painted, *now.waiting.drafts}
+        return not waits and self.clone(Frames).is_up_to_date() and self.is_complete()
+
     def uses(self) -> Json:
         """This frame's picture, and its mask, if one was given; else the strokes, what they correct, and the engine."""
         return {**self._said(), **self.engine_key()}

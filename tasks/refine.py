@@ -13,6 +13,7 @@ from stages.formats.emptiness import BLOCK, empty_objects_of, in_one_line
 from stages.formats.manifest import Json, Manifest, read_manifest
 from stages.formats.objects_json import OBJECTS_JSON
 from tasks.anchors import AnchorMask, SelectAnchors
+from tasks.approval import ApprovedAnchor
 from tasks.inputs import Frames
 from tasks.runtime import options
 from tasks.runtime.luigi_hooks import abstract
@@ -295,6 +296,11 @@ class RefineSequence(options.ResultOptions, ResultTask):
         task: ProvisionalSequence = self.clone(ProvisionalSequence, annotated=plan.annotated)
         return task
 
+    def unapproved(self) -> list[ApprovedAnchor]:
+        """The approvals that stretches wait for, by frame."""
+        wanted = [each for segment in self.segments() for each in segment.track().approvals()]
+        return [*{each.frame: each for each in wanted if not each.complete()}.values()]
+
     def run(self) -> None:
         """Make and publish the result; nothing is provisional beside it."""
         super().run()
@@ -314,7 +320,7 @@ class RefineSequence(options.ResultOptions, ResultTask):
 
         results.sweep_parts(self.root, results.parts_of_plan(self.plan))
         results.remove_provisional(self.root)
-        settle_requests(self.root, self.scribbles)
+        settle_requests(self.root, self.scribbles, keeps_approving=self.approve_anchors)
 
     # A result of the first version, in which this task refined the anchors itself, holds as long as nothing changes.
 

@@ -15,6 +15,7 @@ from stages.formats import requests, results
 from stages.formats.manifest import read_manifest
 from stages.formats.progress import Event, RunProgress, last_failure, read_progress
 from tasks.anchors import AnchorMask, SelectAnchors
+from tasks.approval import in_words
 from tasks.inputs import ImportScribbles
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
@@ -54,6 +55,8 @@ class Standing:
     """Why it waits, failed or stopped; empty if it is done."""
     waiting_for: tuple[int, ...] = ()
     """Frames that people still owe scribbles."""
+    to_approve: tuple[int, ...] = ()
+    """Frames with masks that they have to approve before anything is carried from there."""
     work: Work | None = None
     """What the run that works on it does; None before it has begun its first stage."""
 
@@ -98,8 +101,13 @@ def as_last_run(task: RefineSequence) -> RefineSequence:
 def _options_of_last_run(root: Path) -> Mapping[str, str]:
     """Those of its masks, provisional ones before others, and those under which it asked for the scribbles awaited."""
     made = next(filter(None, (read_manifest(root / name) for name in (results.PROVISIONAL, results.MASKS))), None)
-    asked = {name: str(value) for name, value in requests.terms_of_waiting(root).items()}
-    return {**(made.run.get("options", {}) if made else {}), **asked}
+    approval = requests.approval_awaited(root)
+    asked = {name: str(value) for name, value in (requests.terms_of_waiting(root) or approval).items()}
+    return {
+        **(made.run.get("options", {}) if made else {}),
+        **asked,
+        **({"approve_anchors": "True"} if approval else {}),
+    }
 
 
 def as_made(task: RefineSequence, result: str) -> RefineSequence:
@@ -144,8 +152,11 @@ def _not_done(task: RefineSequence, failure: str | None) -> Standing:
     waiting = task.snapshot.plan.requested
     if failure is None and not (task.root / results.FRAMES).is_dir():
         return Standing(State.NEW, _owed(waiting), waiting)
+    to_approve = tuple(each.frame for each in task.unapproved() if each.waits)
     if waiting:
-        return _waiting(task, waiting)
+        return replace(_waiting(task, waiting), to_approve=to_approve)
+    if to_approve:
+        return Standing(State.WAITING_FOR_APPROVAL, in_words(to_approve), to_approve=to_approve)
     return _unfinished(task, made, is_look=failure is None)
 
 
@@ -191,7 +202,8 @@ def _unfinished(task: RefineSequence, runs: Sequence[RunProgress], *, is_look: b
         stages = ", ".join(f"{number} {stage}" for stage, number in again.items())
         return Standing(State.STALE, f"what it was made from has changed; a run would make again: {stages}")
     if last is not None and last.exit_code == State.WAITING.exit_code:
-        return Standing(State.STOPPED, "the scribbles are there; run the command again")
+        what = "the anchor masks are approved" if task.approve_anchors else "the scribbles are there"
+        return Standing(State.STOPPED, f"{what}; run the command again")
     return Standing(State.STOPPED, "not everything ran; run the command again")
 
 

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import luigi
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, LisError
 from stages.core.plan import Segment
 from stages.formats import results
 from stages.formats.manifest import Json
 from tasks.anchors import AnchorMask
+from tasks.approval import ApprovedAnchor
 from tasks.inputs import Frames
 from tasks.runtime import options
 from tasks.runtime.luigi_hooks import abstract
+from tasks.runtime.published import once_a_question
 from tasks.runtime.sequence import EngineTask, ProvisionalTask, ScribbledTask, StageTask
 
 
@@ -49,8 +51,20 @@ class TrackSegment(SegmentTask, EngineTask):
     reads_soft_masks = True
 
     def requires(self) -> list[luigi.Task]:
-        """The masks of the one or two anchors."""
-        return [self.clone(Frames), *self.anchor_masks()]
+        """The masks of the one or two anchors, and a person's approval of them where that is wanted."""
+        return [self.clone(Frames), *self.anchor_masks(), *self.approvals()]
+
+    def approvals(self) -> list[ApprovedAnchor]:
+        """The approvals without which nothing is carried; what is made already needs none."""
+        if not self.approve_anchors or once_a_question(("made", self.task_id), self._is_made):
+            return []
+        return [self.clone(ApprovedAnchor, frame=index) for index in self.segment.anchors]
+
+    def _is_made(self) -> bool:
+        try:
+            return all(task.is_current for task in self.anchor_masks()) and self.is_complete()
+        except (LisError, OSError):
+            return False  # what is wrong is told when the task runs
 
     def anchor_masks(self) -> list[AnchorMask]:
         """The tasks that make them, left first."""

@@ -250,8 +250,10 @@ def counted(outcomes: Sequence[Outcome], total: int) -> str:
 def table(outcomes: Sequence[Outcome]) -> str:
     """One line a sequence."""
     width = max((len(outcome.sequence) for outcome in outcomes), default=0)
+    of_state = max(11, *(len(outcome.state) for outcome in outcomes), 0)
     return "\n".join(
-        f"{one.sequence:<{width}}  {one.state:<11} {one.seconds:8.1f} s  {_in_short(one)}".rstrip() for one in outcomes
+        f"{one.sequence:<{width}}  {one.state:<{of_state}} {one.seconds:8.1f} s  {_in_short(one)}".rstrip()
+        for one in outcomes
     )
 
 

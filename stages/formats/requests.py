@@ -5,8 +5,9 @@
                 others had been annotated unasked, and which still wait
     declined    frames by scribble set and length of the video that nobody is to be asked for
     suggested   frames that the report suggests: pictures of them are laid out, and nothing waits for them
+    approval    frames whose anchor masks the last run wants approved, and the terms under which they are anchors
 
-The last two are there if they say something; versions that do not know them pass them over. The pictures to paint on,
+The last three are there if they say something; versions that do not know them pass them over. The pictures to paint on,
 and what people painted, are in `stages.formats.paintings`.
 """
 
@@ -61,6 +62,16 @@ def terms_of_waiting(root: Path) -> Json:
     """
     said = _read(root)
     return said.issued[0]["terms"] if said.issued and said.waiting else {}
+
+
+def approval_awaited(root: Path) -> Json:
+    """The terms under which the last run has asked for approval of anchor masks; nothing if it has not.
+
+    Raises:
+        StageError: see `issued_anchors`.
+    """
+    terms: Json = _read(root).approval.get("terms", {})
+    return terms
 
 
 def asked_by(root: Path) -> dict[int, str]:
@@ -153,18 +164,34 @@ def note_requests(
     _write(root, replace(said, waiting=waiting, issued=[issue, *others], objects=painted))
 
 
-def settle_requests(root: Path, scribble_set: str) -> None:
+def note_approval(root: Path, terms: Json, frames: Collection[int]) -> None:
+    """Write that masks of anchors are to be approved before anything is carried from them.
+
+    Raises:
+        OSError: the disk refuses.
+        StageError: see `issued_anchors`.
+    """
+    _write(root, replace(_read(root), approval={"terms": terms, "frames": [*frames]}))
+
+
+def settle_requests(root: Path, scribble_set: str, *, keeps_approving: bool = False) -> None:
     """Note that a set waits for nothing any more, and take the clean pictures away; what was asked for is remembered.
 
     What was laid out for other sets stays, and theirs is what is painted on it; so does what a report suggests.
+
+    Args:
+        root: the sequence's folder of results.
+        scribble_set: the set's name.
+        keeps_approving: whether approval was wanted of what is settled now, so that it is of what comes next.
     """
     said = _read(root)
     settled = [
         {**issue, "waiting": []} if issue["terms"].get("scribbles") == scribble_set else issue for issue in said.issued
     ]
-    settled_said = replace(said, waiting=[], issued=settled, objects=[])
+    approval = {**said.approval, "frames": []} if said.approval and keeps_approving else {}
+    settled_said = replace(said, waiting=[], issued=settled, objects=[], approval=approval)
     clear_away(root, still_asked=_asked_by(settled_said))
-    if said.issued:
+    if said.issued or said.approval:
         _write(root, settled_said)
 
 
@@ -242,6 +269,7 @@ class _Said:
     suggested: Json = field(default_factory=dict)
     objects: Sequence[Json] = ()
     """What may be painted; for people and programs that show it."""
+    approval: Json = field(default_factory=dict)
 
 
 def _asked_by(said: _Said) -> dict[int, str]:
@@ -263,7 +291,7 @@ def _with_declined(said: _Said, terms: Json, frames: Collection[int]) -> list[Js
 
 def _write(root: Path, said: _Said) -> None:
     fields = {"schema": SCHEMA, "waiting": said.waiting, "issued": said.issued}
-    extra = {"declined": said.declined, "suggested": said.suggested, "objects": said.objects}
+    extra = {name: getattr(said, name) for name in ("declined", "suggested", "objects", "approval")}
     write_json(root / REQUESTS_JSON, {**fields, **{name: value for name, value in extra.items() if value}})
 
 
@@ -287,7 +315,8 @@ def _read(root: Path) -> _Said:
         ]
         declined = [_frames_of(each) for each in fields.get("declined", [])]
         suggested = _frames_of(fields["suggested"]) if fields.get("suggested") else {}
-        return _Said(rows, issued, declined, suggested, list(fields.get("objects", [])))
+        approval = _frames_of(fields["approval"]) if fields.get("approval") else {}
+        return _Said(rows, issued, declined, suggested, list(fields.get("objects", [])), approval)
     except (FileNotFoundError, NotADirectoryError):
         return _Said()
     except NewerVersionError:

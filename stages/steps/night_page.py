@@ -22,7 +22,10 @@ from stages.core.words import how_long
 from stages.formats.night import Outcome, Summary
 
 _THUMBNAIL_PX: Final = 160
-_FIRST: Final = (State.FAILED, State.STOPPED, State.RUNNING, State.WAITING, State.PROVISIONAL)
+_FIRST: Final = (
+    *(State.FAILED, State.STOPPED, State.RUNNING),
+    *(State.WAITING, State.WAITING_FOR_APPROVAL, State.PROVISIONAL),
+)
 """The states that need a look, in this order; what is done follows, the most doubtful first."""
 
 

@@ -11,6 +11,7 @@ from click.exceptions import Exit, NoArgsIsHelpError
 from luigi.parameter import ParameterException
 
 from tasks.cli.annotate import annotate
+from tasks.cli.approve import approve_
 from tasks.cli.keeping import clean, verify
 from tasks.cli.looking import doctor, engines, options, version, weights
 from tasks.cli.scribbles import scribbles
@@ -36,7 +37,7 @@ from tasks.runtime.settings import check_settings, unknown_settings
 _PANELS = {
     "Labelling": ("import", "anchors", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
-    "In and out": ("import-masks", "import-prompts", "scribbles", "export"),
+    "In and out": ("import-masks", "import-prompts", "scribbles", "approve", "export"),
     "Keeping": ("verify", "clean"),
     "Training": ("train",),
 }
@@ -61,7 +62,7 @@ def lis() -> None:
 for _command in (
     *(import_, annotate, anchors, refine, bulk, submit_, report, evaluate, demo),
     *(status, doctor, engines, weights, options, version),
-    *(import_masks, import_prompts, scribbles, export),
+    *(import_masks, import_prompts, scribbles, approve_, export),
     *(verify, clean, train),
 ):
     lis.add_command(_command)

@@ -288,6 +288,7 @@ def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> 
                 "state": str(found.state),
                 "made": dict(made),
                 "waiting_for": list(found.waiting_for),
+                "to_approve": list(found.to_approve),
                 "provisional": str(meanwhile.target()) if meanwhile is not None and meanwhile.complete() else "",
                 "empty": emptiness(refine, found),
                 "requests": str(task.root / paintings.FOLDER) if found.waiting_for else "",
@@ -305,7 +306,7 @@ def _say(said: Mapping[str, Any]) -> None:
     if code == 0 and not made:
         sys.stderr.write(f"{name}: nothing to do, all of it is up to date\n")
     else:
-        words = "provisional, " * bool(said["provisional"]) + _words_of(code)
+        words = "provisional, " * bool(said["provisional"]) + _words_of(code, said["state"])
         sys.stderr.write(f"{name}: {words} after {how_long(said['seconds'])}; made: {what}\n")
     if said["provisional"]:
         sys.stderr.write(f"  provisional masks of every frame: {said['provisional']}\n")
@@ -315,6 +316,8 @@ def _say(said: Mapping[str, Any]) -> None:
         sys.stderr.write(f"  the result: {said['result']}\n")
     elif said["requests"] and code:
         sys.stderr.write(f"  paint on {said['requests']}/*.png, then give the same command again\n")
+    elif said["to_approve"] and code:
+        sys.stderr.write(f"  look at the anchors: lis annotate, or lis approve {name} --anchors; then the same again\n")
 
 
 def _say_export(said: Mapping[str, Any]) -> None:
@@ -322,8 +325,9 @@ def _say_export(said: Mapping[str, Any]) -> None:
     sys.stderr.write(f"export: {done}\n  the result: {said['export']}\n")
 
 
-def _words_of(code: int) -> str:
-    return {0: "done", 20: "waiting for scribbles", 25: "stopped", 30: "failed"}.get(code, f"ended with code {code}")
+def _words_of(code: int, state: str) -> str:
+    waits = state if state == State.WAITING_FOR_APPROVAL else "waiting for scribbles"
+    return {0: "done", 20: waits, 25: "stopped", 30: "failed"}.get(code, f"ended with code {code}")
 
 
 def _foresee(words: list[str], *, as_json: bool) -> int:
@@ -333,8 +337,9 @@ def _foresee(words: list[str], *, as_json: bool) -> int:
     stages = list(unfinished(task))
     expected = estimate(stages)
     counts = Counter(stage.stage for stage in stages)
-    found = standing(task.clone(RefineSequence))
-    code = State.WAITING.exit_code if found.waiting_for else 0
+    refine = task.clone(RefineSequence)
+    found, to_approve = standing(refine), [each.frame for each in refine.unapproved()]
+    code = State.WAITING.exit_code if found.waiting_for or to_approve else 0
     if as_json:
         print_json(
             {
@@ -344,6 +349,7 @@ def _foresee(words: list[str], *, as_json: bool) -> int:
                 "seconds": None if math.isnan(expected.seconds) else round(expected.seconds, 1),
                 "as_in_earlier_runs": expected.learnt,
                 "waiting_for": list(found.waiting_for),
+                "to_approve": to_approve,
                 "exit_code": code,
             }
         )
@@ -357,6 +363,8 @@ def _foresee(words: list[str], *, as_json: bool) -> int:
     sys.stdout.write(f"would run: {listed}\n{took}, {source}\n")
     if found.waiting_for:
         sys.stdout.write(f"strokes are missing on frames {', '.join(str(index) for index in found.waiting_for)}\n")
+    if to_approve:
+        sys.stdout.write(f"nobody has approved the anchors {', '.join(map(str, to_approve))}\n")
     return code
 
 

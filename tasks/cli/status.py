@@ -129,6 +129,7 @@ def _as_json(one: Chosen, seen: Overview) -> dict[str, Any]:
         "why": found.reason.partition("\n")[0],
         "warning": seen.warning,
         "waiting_for": list(found.waiting_for),
+        "to_approve": list(found.to_approve),
         "running": asdict(found.work) if found.work else None,
         "doubt": asdict(seen.doubt) if seen.doubt else None,
         "seconds": seen.seconds,

@@ -231,6 +231,13 @@ class AnchorOptions:
 class TrackOptions(AnchorOptions):
     """How masks are carried along."""
 
+    approve_anchors = _switch(
+        ANCHORS,
+        "approve_anchors",
+        False,
+        "carry no mask on from an anchor before a person has approved the anchor's masks",
+        significant=False,
+    )
     propagator = _engine(TRACKS, "propagator", "match:lite", "carries masks to the frames between anchors")
 
 

@@ -8,6 +8,7 @@ the tasks are forked from it, and speak in its name.
 import os
 import platform
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ class _Run:
     begun: bool = False
     waits: bool = False
     """For people."""
+    last_words: dict[Callable[[Path], None], None] = field(default_factory=dict)
+    """What says in the end what they have to do, each once."""
 
 
 _runs: dict[Path, _Run] = {}
@@ -51,10 +54,11 @@ def plan(root: Path, task: str) -> None:
         _untold.add(root)
 
 
-def wait_for_people(root: Path) -> None:
-    """Note that a sequence waits for people."""
+def wait_for_people(root: Path, tell: Callable[[Path], None] | None = None) -> None:
+    """Note that a sequence waits for people; `tell` is called when all is done that can be done without them."""
     if root in _runs:
         _runs[root].waits = True
+        _runs[root].last_words |= {tell: None} if tell else {}
 
 
 def tell_plans() -> None:
@@ -80,6 +84,8 @@ def end_all() -> None:
     tell_plans()
     for root, run in _runs.items():
         progress.say_end(root, run.name, _exit_code(root, run))
+        for tell in run.last_words:
+            tell(root)
         if any(run.planned.values()):
             freezing.tell_news(root)
     _runs.clear()

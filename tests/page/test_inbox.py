@@ -20,6 +20,7 @@ def test_what_a_minute_brings_most_for_comes_first() -> None:
         line("conflict", State.DONE, drafts=draft(DraftState.CONFLICT)),
         line("asked for, long", State.NEW, 300, waiting_for=(1,)),
         line("asked for, short", State.WAITING, 30, waiting_for=(1, 2, 3)),
+        line("to approve", State.WAITING_FOR_APPROVAL, to_approve=(5,)),
         line("begun", State.DONE, drafts=draft(DraftState.DRAFT)),
         line("little in a long one", State.DONE, 300, 0.02),
         line("much in a short one", State.DONE, 20, 0.2),

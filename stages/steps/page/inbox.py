@@ -21,17 +21,19 @@ class Need(IntEnum):
     """Two people have said different things of a frame."""
     ANCHORS = 2
     """Frames were asked for, and there is no final result yet."""
-    DRAFTS = 3
+    APPROVAL = 3
+    """Masks of anchors are there, and nothing is carried from them before somebody approves them."""
+    DRAFTS = 4
     """Somebody has begun to draw."""
-    SUGGESTION = 4
+    SUGGESTION = 5
     """More scribbles would make it better."""
-    MENDING = 5
+    MENDING = 6
     """The last run failed."""
-    RUN = 6
+    RUN = 7
     """Nothing of people; a run has work to do."""
-    PATIENCE = 7
+    PATIENCE = 8
     """A run works on it."""
-    NOTHING = 8
+    NOTHING = 9
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Line:
     frame_count: int = 0
     waiting_for: tuple[int, ...] = ()
     """Frames that people still owe scribbles."""
+    to_approve: tuple[int, ...] = ()
+    """Anchors whose masks they have to approve."""
     drafts: tuple[Draft, ...] = ()
     """What was drawn and is not in the set yet."""
     doubt: Doubt | None = None
@@ -62,6 +66,7 @@ class Line:
             Need.PATIENCE: self.state == State.RUNNING,
             Need.MENDING: self.state == State.FAILED,
             Need.ANCHORS: bool(self.waiting_for),
+            Need.APPROVAL: bool(self.to_approve),
             Need.DRAFTS: DraftState.DRAFT in states,
             Need.RUN: self.state != State.DONE,
             Need.SUGGESTION: self.gain >= WORTH_A_MINUTE,
