@@ -6,9 +6,7 @@ from pathlib import Path
 import luigi
 
 from stages.core.errors import LisError
-from stages.formats import requests
-from stages.formats.anchor_masks import MASK
-from stages.formats.manifest import Manifest
+from stages.formats import requests, results
 from stages.steps.review import holding
 from tasks.anchors import AnchorMask
 from tasks.runtime import options, runs
@@ -36,8 +34,8 @@ class ApprovedAnchor(luigi.ExternalTask, options.AnchorOptions, ScribbledTask): 
         return self.anchor_mask.is_current and not self.is_complete()
 
     def _is_approved(self) -> bool:
-        masks: Manifest = self.anchor_mask.manifest()
-        return self.frame in holding(self.snapshot.review.anchors, {self.frame: masks.digests[MASK]})
+        masks = {self.frame: self.anchor_mask.manifest().digests[results.ANCHOR_MASK]}
+        return self.frame in holding(self.snapshot.review.anchors, masks)
 
 
 def in_words(frames: tuple[int, ...]) -> str:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stages.formats import results
-from stages.formats.anchor_masks import MASK
 from stages.formats.manifest import Manifest, read_manifest
 from stages.formats.review_json import Approvals, Review
 from stages.steps.review import Masks, fallen, holding
@@ -52,7 +51,7 @@ class Reviewed:
     @cached_property
     def anchor_masks(self) -> Masks:
         """The same: frame -> sha256."""
-        return {index: manifest.digests[MASK] for index, manifest in self.anchors.items()}
+        return {index: manifest.digests[results.ANCHOR_MASK] for index, manifest in self.anchors.items()}
 
     @property
     def approved(self) -> Approvals:

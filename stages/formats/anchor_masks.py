@@ -16,9 +16,10 @@ from stages.core.types import LabelMap, Probability
 from stages.formats import files
 from stages.formats.hdf5 import read_hdf5, read_object_ids, write_hdf5
 from stages.formats.masks import write_mask
+from stages.formats.results import ANCHOR_MASK
 from stages.formats.schema import check_schema
 
-MASK: Final = "mask.png"
+MASK: Final = ANCHOR_MASK
 PROBABILITIES: Final = "probabilities.h5"
 CLICKS: Final = "clicks.json"
 SCHEMA: Final = 2

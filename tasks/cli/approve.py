@@ -19,11 +19,18 @@ from tasks.status import as_last_run
 _ROOTS = ("data_root", "outputs_root", "dataset", "scribbles_root")
 
 
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # nobody's name, as in many containers
+        return ""
+
+
 @click.command("approve")
 @click.argument("seq")
 @click.option("--anchors", is_flag=True, help="the masks of anchors, not those of the result")
 @click.option("--frames", metavar="0-20,40", help="these alone, counted from 0; else all that nobody has approved")
-@click.option("--by", metavar="NAME", default=getpass.getuser, help="who approves them [who is logged in]")
+@click.option("--by", metavar="NAME", default=_who, help="who approves them [who is logged in]")
 @click.option("--withdraw", "withdraws", is_flag=True, help="take the approval of frames back")
 @click.option("--scribbles", metavar="NAME", help="the scribble set [that of the last run]")
 @click.option("--scribbles-root", help="folder of <seq>/<set>.json")
@@ -59,7 +66,7 @@ def approve_(
     change_review(found.now.scribble_file, found.now.paths.name, changed)
     count = len([*frames_in(spans)])
     what = f"anchor mask{'s' * (count != 1)}" if anchors else f"frame{'s' * (count != 1)}"
-    done = "not approved any more" if withdraws else f"approved by {by}"
+    done = "not approved any more" if withdraws else f"approved by {by or 'nobody named'}"
     sys.stdout.write(f"{count} {what} {done}: {review_file(found.now.scribble_file)}\n")
     return 0
 

@@ -76,7 +76,7 @@ class ExportOptions:
     max_doubt = _limit("leave out frames with a doubt above it: 0 to 1, or auto", has_auto=True)
     unknown_objects = _limit("objects with a doubt above it become unknown: 0 to 1")
     unknown_band = _number(0, 10_000, "pixels so near to a boundary become unknown")
-    unknown_soft = _limit("pixels whose soft mask is so near to one half: above 0, below 0.5", below=0.5)
+    unknown_soft = _limit("pixels whose soft mask is so near to 0.5: above 0, below 0.5", below=0.5)
     band = _number(Terms.band, 10_000, "pixels around --unknown-objects that are unknown, too")
     unknown = _choice(
         ("auto", "crowd", "none"),
