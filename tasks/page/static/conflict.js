@@ -38,6 +38,7 @@ export function start({ store, actions }) {
     const whose = theirs.said === theirs.origin ? "The scribble set" : theirs.said.author || "Somebody else";
     dialog.replaceChildren(
       make("h2", { id: "conflict-title" }, "Who is right?"),
+      ...(theirs.why ? [make("p", {}, theirs.why)] : []),
       make("p", {}, make("bdi", {}, whose), ` says: ${inWords(theirs.said) || "nothing"} (dashed in the picture).`),
       make("p", {}, `You say: ${inWords(mine) || "nothing"}.`),
       make("p", { className: "soft" }, "Nothing was written over. Undo brings back what you do not choose."),
@@ -68,7 +69,8 @@ function settle(sheet, theirs, choice) {
   sheet.goOnFrom(theirs);
   drawing.applyAll(theirs.said, theirs.mask);
   if (theirs.said !== theirs.origin || !theirs.tag) sheet.saved = drawing.said;
-  if (choice === "mine") drawing.applyAll(mine, mine.kind === "mask" ? painted : null);
+  const corrects = mine.corrects && (theirs.origin.corrects || mine.corrects); // the mask that is there now
+  if (choice === "mine") drawing.applyAll({ ...mine, corrects }, mine.kind === "mask" ? painted : null);
   if (choice === "both") drawing.apply(joined(theirs.said, mine));
   sheet.theirs = null; // until here nothing is sent
 }

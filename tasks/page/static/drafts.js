@@ -3,10 +3,10 @@
  * keep their drawings, with the steps to be undone, while the tab lives.
  */
 
+import { unpacked } from "./gzip.js";
 import { complain, say } from "./say.js";
 import { Saver } from "./saver.js";
 import { Sheet } from "./sheet.js";
-import { unpacked } from "./packing.js";
 import { versionOf } from "./versions.js";
 
 /** @typedef {import("./types.js").App} App */

@@ -1,7 +1,7 @@
 /** The line below the picture: which frame, how it stands, who else is here, and what can be decided. */
 
 import { followDrawing } from "./drawing.js";
-import { byId, button, make } from "./elements.js";
+import { byId, button, counted, make } from "./elements.js";
 import { SIGNS, standings, waitingFrames } from "./frames.js";
 import { openPlace } from "./places.js";
 import { inWords } from "./said.js";
@@ -16,6 +16,7 @@ const IN_WORDS = {
   "to approve": "its masks wait for approval",
   skipped: "skipped for now",
   "asked for": "asked for",
+  approved: "its masks are approved",
   given: "in the set, as a painted mask",
   computed: "in the set, its masks are computed",
   "in the set": "in the set, for the next run",
@@ -30,7 +31,7 @@ export function start({ store, actions }) {
   const choice = make("label", { className: "writes" }, "Set ", sets);
   const finished = make("span", { className: "row" }, button("run.start", "Run"), button("inbox.next", "Next sequence"));
   byId("frame-bar").append(
-    make("p", {}, where, " ", standing, " ", others),
+    make("p", {}, where, " ", others, " ", standing),
     choice,
     finished,
     make(
@@ -64,7 +65,7 @@ export function start({ store, actions }) {
     const { sequence, frame } = state;
     if (!sequence) return;
     where.textContent = `frame ${frame}`;
-    standing.textContent = [`of ${sequence.frame_count}`, ...aboutFrame(state)].join(" · ");
+    standing.textContent = standing.title = [`of ${sequence.frame_count}`, ...aboutFrame(state)].join(" · ");
     others.textContent = othersInWords(state);
     finished.hidden = state.readOnly || !sequence.requested.length || waitingFrames(state).length > 0;
   }
@@ -77,7 +78,7 @@ function aboutFrame(state) {
   if (!sequence?.writable) return ["nothing can be drawn: the folder of the scribbles cannot be written"];
   const found = standings(state)(frame);
   const said = drawing?.said;
-  const sentence = said ? inWords(said) : "";
+  const sentence = said?.lines.length ? counted(said.lines.length, "stroke") : said ? inWords(said) : "";
   return [
     ...(found ? [`${SIGNS[found]} ${IN_WORDS[found]}`] : []),
     ...(sentence ? [sentence] : []),

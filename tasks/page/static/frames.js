@@ -11,6 +11,7 @@ export const SIGNS = {
   "to approve": "?",
   skipped: "…",
   "asked for": "○",
+  approved: "★",
   given: "■",
   computed: "◆",
   "in the set": "●",
@@ -35,12 +36,13 @@ export function standings({ sequence, review, skipped }) {
   if (!sequence) return () => null;
   const drafts = new Map(sequence.drafts.map(({ frame, state }) => [frame, state]));
   const [annotated, given, requested] = [sequence.annotated, sequence.given, sequence.requested].map((each) => new Set(each));
-  const waits = new Set(review?.anchors.waiting ?? []);
+  const waits = new Set(sequence.state === "waiting for approval" ? review?.anchors.waiting : []);
   const later = new Set(skipped);
   return (frame) => {
     const draft = drafts.get(frame);
     if (draft) return draft === "conflict" ? "to decide" : draft;
     if (waits.has(frame)) return "to approve";
+    if (review && frame in review.anchors.approved) return "approved";
     if (given.has(frame)) return "given";
     if (annotated.has(frame)) return isComputed(sequence, frame) ? "computed" : "in the set";
     if (!requested.has(frame)) return null;

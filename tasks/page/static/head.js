@@ -21,7 +21,7 @@ export function start({ store }) {
     shown.dataset.state = state.saving.state;
   });
   addEventListener("beforeunload", (event) => {
-    if (store.state.saving.strokes) event.preventDefault();
+    if (["waiting", "conflict"].includes(store.state.saving.state)) event.preventDefault();
   });
 }
 

@@ -1,7 +1,8 @@
 /** A worker: packs masks, which takes long enough at 4K to be felt under a brush. */
 
+import { packedHere } from "./gzip.js";
+
 addEventListener("message", async ({ data: { number, ids } }) => {
-  const stream = new Blob([ids]).stream().pipeThrough(new CompressionStream("gzip"));
-  const bytes = await new Response(stream).arrayBuffer();
+  const bytes = await packedHere(ids);
   postMessage({ number, bytes }, { transfer: [bytes] });
 });

@@ -1,38 +1,36 @@
-/** Masks as the server takes them and the journal keeps them: gzip of the ids, row by row. */
+/** Packs masks beside what a person does: in a worker, or here if there is none. */
 
-/** @type {Worker | null} */
-let worker = null;
-/** @type {Map<number, (bytes: ArrayBuffer) => void>} */
+import { packedHere } from "./gzip.js";
+
+/** @type {Map<number, {ids: Uint8Array<ArrayBuffer>, done: (bytes: ArrayBuffer) => void}>} */
 const waiting = new Map();
+/** @type {Worker | null} */
+let worker = started(); // at once: when it is needed, the server may be away
 let count = 0;
 
 /**
- * As it is now, whatever is painted on it meanwhile.
+ * A mask as it is now, whatever is painted on it meanwhile.
  * @param {Uint8Array} ids
  * @returns {Promise<ArrayBuffer>}
  */
 export function packed(ids) {
-  const copy = ids.slice();
+  const copy = new Uint8Array(ids);
+  if (!worker) return packedHere(copy);
   const number = ++count;
-  worker ??= started();
-  worker.postMessage({ number, ids: copy }, [copy.buffer]);
-  return new Promise((done) => waiting.set(number, done));
-}
-
-/**
- * @param {ArrayBuffer} bytes
- * @returns {Promise<Uint8Array>}
- */
-export async function unpacked(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  worker.postMessage({ number, ids: copy });
+  return new Promise((done) => waiting.set(number, { ids: copy, done }));
 }
 
 function started() {
   const made = new Worker("/static/packer.js", { type: "module" });
   made.onmessage = ({ data: { number, bytes } }) => {
-    waiting.get(number)?.(bytes);
+    waiting.get(number)?.done(bytes);
     waiting.delete(number);
+  };
+  made.onerror = () => {
+    worker = null;
+    waiting.forEach(({ ids, done }) => packedHere(ids).then(done));
+    waiting.clear();
   };
   return made;
 }

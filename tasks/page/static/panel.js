@@ -15,7 +15,7 @@ import { markButtons } from "./keys.js";
 /** @typedef {{line: HTMLLIElement, update(state: State): void}} Row */
 
 const HIGHEST_ID = 254;
-const LONGEST_NAME = 200;
+const LONGEST_NAME = 100;
 
 /** @param {App} app */
 export function start({ store, actions }) {
@@ -23,6 +23,8 @@ export function start({ store, actions }) {
   const fault = make("p", { className: "fault" });
   /** @type {Map<ObjectId, Row>} */
   const rows = new Map();
+  /** One change of the list after the other. */
+  let written = Promise.resolve();
   byId("objects").append(fault, list, button("object.new", "New object", { className: "writes" }));
 
   for (let id = 1; id <= 9; id++) {
@@ -116,7 +118,10 @@ export function start({ store, actions }) {
    */
   function field(id, key, label) {
     const input = make("input", { className: key, placeholder: key, maxLength: LONGEST_NAME, autocomplete: "off", "aria-label": `${label} of object ${id}`, dir: "auto" });
-    input.addEventListener("change", () => write(id, { [key]: input.value.trim() || undefined }).catch(complain));
+    input.addEventListener("change", () => {
+      const change = { [key]: input.value.trim() || undefined };
+      written = written.then(() => write(id, change)).catch(complain);
+    });
     input.addEventListener("keydown", ({ key: pressed }) => pressed === "Enter" && input.blur());
     return input;
   }

@@ -3,8 +3,8 @@
 /** @typedef {import("./types.js").App} App */
 
 const SAY_EVERY_MS = 1000;
-const SAY_AGAIN_MS = 20_000;
-const GONE_AFTER_MS = 50_000;
+const SAY_AGAIN_MS = 5000; // who comes later hears of it
+const GONE_AFTER_MS = 12_000;
 
 /** @param {App} app */
 export function start({ store, events }) {

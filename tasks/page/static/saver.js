@@ -14,6 +14,7 @@ import { versionOf } from "./versions.js";
 /** @typedef {import("./types.js").Saving} Saving */
 /** @typedef {{number: number, said: Said, mask: {width: number, height: number, packed: ArrayBuffer} | null}} Note of a change */
 
+const OTHERWISE = [409, 412]; // the mask that strokes correct is gone; there is another version
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const MOST_KEPT_ALIVE_BYTES = 60_000; // of all requests that outlive a tab
@@ -45,7 +46,7 @@ export class Saver {
    * @param {Sheet} sheet
    */
   save(sheet) {
-    if (!sheet.isUnsaved && !sheet.isSending) return;
+    if (!sheet.isUnsaved && !sheet.isSending) return this.#forget(sheet);
     this.#unsaved.add(sheet);
     this.#note(sheet);
     this.#tell();
@@ -93,15 +94,16 @@ export class Saver {
     }
     sheet.isSending = false;
     if (!sheet.isUnsaved) this.#forget(sheet);
-    this.#tell();
     if (sheet.theirs) this.#onTheirs(sheet);
   }
 
   /** @param {Sheet} sheet */
   #forget(sheet) {
     const { number } = sheet;
+    sheet.savedNumber = number;
     this.#unsaved.delete(sheet);
     this.#notes.get(sheet)?.then(() => this.journal.remove(sheet, number));
+    this.#tell();
   }
 
   /** @param {Sheet} sheet */
@@ -119,8 +121,8 @@ export class Saver {
     try {
       await this.#put(sheet, note);
     } catch (error) {
-      if (!(error instanceof Refused) || error.status !== 412) throw error;
-      await this.#meet(sheet);
+      if (!(error instanceof Refused) || !OTHERWISE.includes(error.status)) throw error;
+      await this.#meet(sheet, error);
       return;
     }
     this.#confirm(sheet, note);
@@ -171,12 +173,14 @@ export class Saver {
   }
 
   /**
-   * There is another version on the server. It may say the same, or what was saved here before.
+   * The server has something else. It may be the same, or what was saved here before.
    * @param {Sheet} sheet
+   * @param {Refused} refused
    */
-  async #meet(sheet) {
+  async #meet(sheet, { status, message }) {
     const { version, inSet } = await versionOf(sheet, this.#store.state.sequence);
-    if (!inSet && sheet.isSaidBy(version)) {
+    if (status === 409) sheet.theirs = { ...version, why: message };
+    else if (!inSet && sheet.isSaidBy(version)) {
       const isReady = sheet.drawing.said.state === "ready";
       if (version.tag && isReady !== (version.said.state === "ready")) return sheet.goOnFrom(version);
       sheet.become(version);

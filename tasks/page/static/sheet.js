@@ -15,6 +15,7 @@ import { isSame } from "./said.js";
  * @property {Said} origin what the frame says without any draft
  * @property {Said} said
  * @property {Mask | null} mask if that is what is said
+ * @property {string} [why] it is another one
  */
 
 export class Sheet {

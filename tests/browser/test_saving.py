@@ -1,0 +1,366 @@
+"""What was drawn is not lost: killed servers, cut wires, closed tabs, full disks, somebody else on the same frame."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from stages.formats.drafts import Draft, DraftKind, DraftState, drafts_folder, mask_of_draft, read_draft
+from stages.formats.masks import read_mask
+from stages.formats.scribbles import read_scribbles
+from tests.browser.pointers import drag, line
+from tests.browser.serving import Served
+from tests.browser.test_shell import HOSTILE
+from tests.browser.watching import Watch, check_looks
+from tests.conftest import Project, copy_of
+
+AWAY = ("ERR_CONNECTION_", "ERR_INTERNET_DISCONNECTED", "WebSocket connection")
+"""What browsers complain of while a server is away."""
+OpenContext = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def own(project: Project) -> Iterator[Served]:
+    """A server of this test alone, over a clip that nobody has drawn on."""
+    with Served(project) as server:
+        yield server
+
+
+class Person:
+    """Somebody with a browser of her own, who looks at a frame of the toy clip."""
+
+    def __init__(self, context: BrowserContext, served: Served, watch: Watch, frame: int) -> None:
+        self.context, self._served, self._watch = context, served, watch
+        watch.expect("/preview/")  # a newer stroke goes before
+        opened = context.new_page()
+        opened.goto(served.address)
+        opened.wait_for_function("!location.hash")
+        opened.close()
+        self.look_at(frame)
+
+    def look_at(self, frame: int) -> None:
+        """In a new tab."""
+        self.tab = self._watch.over(self.context.new_page())
+        self.tab.goto(f"{self._served.origin}/?seq=toy&frame={frame}")
+        self.is_at(frame)
+
+    def is_at(self, frame: int) -> None:
+        expect(self.tab.locator("#frame-bar")).to_contain_text(f"frame {frame} of 12")
+        expect(self.button("Nothing here")).to_be_enabled()
+
+    def draw(self, height: float) -> None:
+        """A stroke from left to right."""
+        drag(self.tab.locator("#canvas"), line((0.4, height), (0.6, height)))
+
+    def button(self, name: str) -> Any:
+        return self.tab.get_by_role("button", name=name, exact=True)
+
+    def saving(self, text: str) -> None:
+        expect(self.tab.locator("#saving")).to_contain_text(text, timeout=25_000)
+
+
+@pytest.fixture
+def person(open_context: OpenContext, watch: Watch) -> Callable[..., Person]:
+    def new(served: Served, frame: int, **options: Any) -> Person:
+        return Person(open_context(**options), served, watch, frame)
+
+    return new
+
+
+def saved(project: Project, frame: int) -> Draft:
+    draft = read_draft(project.scribble_file, frame)
+    assert draft is not None
+    return draft
+
+
+def heights(project: Project, frame: int) -> list[float]:
+    """Where the strokes of a draft lie, from top to bottom of the window."""
+    return [path[0][1] for path in (each.path for each in saved(project, frame).lines)]
+
+
+def test_a_frame_is_drawn_done_and_drawn_again(own: Served, person: Callable[..., Person], project: Project) -> None:
+    anna = person(own, 2)
+    anna.draw(0.4)
+    anna.saving("all is saved")
+    assert saved(project, 2).state == DraftState.DRAFT and len(saved(project, 2).lines) == 1
+    check_looks(anna.tab, "drawn")
+    anna.tab.keyboard.press("Enter")
+    anna.is_at(3)
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("2 ✓ ready")
+    assert saved(project, 2).state == DraftState.READY
+    anna.tab.locator("#filmstrip button", has_text="2 ✓ ready").click()
+    anna.is_at(2)
+    anna.draw(0.5)
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("2 ✎ draft")
+    assert saved(project, 2).state == DraftState.DRAFT and len(saved(project, 2).lines) == 2
+
+
+def test_a_frame_is_empty_skipped_or_its_draft_discarded(
+    own: Served, person: Callable[..., Person], project: Project
+) -> None:
+    anna = person(own, 2)
+    anna.tab.keyboard.press("k")
+    anna.is_at(3)
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("2 … skipped")
+    assert not drafts_folder(project.scribble_file).exists()
+    anna.tab.keyboard.press("x")
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✎ draft")
+    assert saved(project, 3).kind == DraftKind.EMPTY
+    anna.tab.on("dialog", lambda dialog: dialog.accept())
+    anna.button("Discard").click()
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ○ asked for")
+    assert read_draft(project.scribble_file, 3) is None
+    anna.tab.keyboard.press("Control+z")
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✎ draft")
+    assert saved(project, 3).kind == DraftKind.EMPTY
+
+
+def test_a_killed_server_costs_no_stroke(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect(*AWAY)
+    anna = person(own, 2)
+    anna.draw(0.3)
+    anna.saving("all is saved")
+    own.kill()
+    anna.draw(0.4)
+    anna.draw(0.5)
+    anna.saving("not saved: the server does not answer, 2 changes wait in this browser")
+    own.start()
+    anna.saving("all is saved")
+    assert len(saved(project, 2).lines) == 3
+    own.kill()
+    anna.draw(0.6)
+    anna.saving("1 change waits")
+    anna.tab.close()
+    own.start()
+    anna.look_at(2)
+    expect(anna.tab.locator("#frame-bar")).to_contain_text("4 strokes")
+    anna.saving("all is saved")
+    found = heights(project, 2)
+    assert len(found) == 4 and found == sorted(found)
+
+
+def test_a_stroke_is_kept_that_is_drawn_while_the_page_goes(
+    own: Served, person: Callable[..., Person], project: Project
+) -> None:
+    anna = person(own, 2)
+    anna.draw(0.3)
+    box = anna.tab.locator("#canvas").bounding_box()
+    assert box is not None
+    anna.tab.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
+    anna.tab.mouse.down()
+    anna.tab.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5, steps=5)
+    anna.tab.reload()
+    anna.is_at(2)
+    expect(anna.tab.locator("#frame-bar")).to_contain_text("2 strokes")
+    anna.saving("all is saved")
+    assert len(saved(project, 2).lines) == 2
+
+
+def test_painted_masks_wait_in_the_browser_too(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect(*AWAY)
+    anna = person(own, 2)
+    anna.tab.keyboard.press("b")
+    anna.draw(0.4)
+    anna.saving("all is saved")
+    first = read_mask(mask_of_draft(project.scribble_file, 2)) == 1
+    own.kill()
+    anna.draw(0.6)
+    anna.saving("1 change waits")
+    anna.tab.close()
+    own.start()
+    anna.look_at(2)
+    expect(anna.tab.locator("#frame-bar")).to_contain_text("a painted mask")
+    expect(anna.button("Undo")).to_be_enabled()
+    anna.saving("all is saved")
+    assert saved(project, 2).kind == DraftKind.MASK
+    both = read_mask(mask_of_draft(project.scribble_file, 2)) == 1
+    assert first.any() and both[first].all() and both.sum() > 1.5 * first.sum()
+
+
+@pytest.mark.parametrize(
+    ("choice", "strokes", "undone"), [("Keep mine", 1, 1), ("Take theirs", 2, 1), ("Keep both", 3, 2)]
+)
+def test_two_people_on_one_frame_decide(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch, choice: str, strokes: int, undone: int
+) -> None:
+    watch.expect(*AWAY, "status of 412")
+    anna, berta = person(own, 2), person(own, 2)
+    berta.context.set_offline(True)
+    anna.draw(0.3)
+    anna.draw(0.4)
+    anna.saving("all is saved")
+    berta.draw(0.6)
+    berta.saving("1 change waits")
+    berta.context.set_offline(False)
+    dialog = berta.tab.get_by_role("dialog", name="Who is right?")
+    expect(dialog).to_contain_text("2 strokes of object 1", timeout=25_000)
+    expect(dialog).to_contain_text("You say: 1 stroke of object 1")
+    assert len(saved(project, 2).lines) == 2
+    if choice == "Keep both":
+        check_looks(berta.tab, "conflict")
+    dialog.get_by_role("button", name=choice).click()
+    expect(dialog).to_be_hidden()
+    berta.saving("all is saved")
+    assert len(saved(project, 2).lines) == strokes
+    berta.tab.keyboard.press("Control+z")
+    expect(berta.tab.locator("#frame-bar")).to_contain_text(
+        re.compile(rf" · {2 if choice != 'Take theirs' else 1} stroke")
+    )
+    berta.saving("all is saved")
+
+
+def test_what_somebody_else_draws_is_shown(own: Served, person: Callable[..., Person], project: Project) -> None:
+    anna, berta = person(own, 2), person(own, 2)
+    anna.draw(0.4)
+    expect(berta.tab.locator("#frame-bar")).to_contain_text("1 stroke")
+    expect(berta.tab.locator("#frame-bar")).to_contain_text("somebody is on this frame, too")
+    berta.draw(0.5)
+    berta.saving("all is saved")
+    assert len(saved(project, 2).lines) == 2
+
+
+def test_a_run_takes_what_is_ready_and_drawing_goes_on(
+    own: Served, person: Callable[..., Person], project: Project
+) -> None:
+    anna = person(own, 2)
+    anna.draw(0.4)
+    anna.button("Done").click()
+    anna.is_at(3)
+    anna.saving("all is saved")
+    drawn = saved(project, 2).lines
+    project.run(expect=20)
+    assert read_draft(project.scribble_file, 2) is None
+    assert read_scribbles(project.scribble_file, "toy", 12).frame(2).lines == drawn
+    anna.tab.keyboard.press("PageUp")
+    anna.is_at(2)
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("2 ◆ computed")
+    anna.draw(0.5)
+    anna.saving("all is saved")
+    assert saved(project, 2).lines[0] == drawn[0] and len(saved(project, 2).lines) == 2
+    expect(anna.tab.get_by_role("dialog")).to_be_hidden()
+
+
+def test_a_stroke_on_a_result_corrects_the_mask_that_was_seen(
+    labelled_once: Project, tmp_path: Path, person: Callable[..., Person]
+) -> None:
+    project = copy_of(labelled_once, tmp_path / "project")
+    with Served(project) as served:
+        anna = person(served, 3)
+        anna.draw(0.5)
+        anna.saving("all is saved")
+        mask = project.root / "masks" / "00003.png"
+        assert saved(project, 3).corrects == hashlib.sha256(mask.read_bytes()).hexdigest()
+        anna.tab.get_by_role("button", name="Absent here: object 2").click()
+        anna.saving("all is saved")
+        expect(anna.tab.locator("#frame-bar")).to_contain_text("others keep their masks")
+        assert saved(project, 3).absent == (2,)
+
+
+def test_a_disk_that_refuses_is_told_and_costs_nothing(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect("status of 500")
+    anna = person(own, 2)
+    drafts_folder(project.scribble_file).parent.mkdir(parents=True)
+    drafts_folder(project.scribble_file).write_text("in the way")
+    anna.draw(0.4)
+    anna.saving("the draft cannot be written")
+    anna.draw(0.5)
+    drafts_folder(project.scribble_file).unlink()
+    anna.saving("all is saved")
+    assert len(saved(project, 2).lines) == 2
+
+
+def test_a_browser_that_keeps_nothing_saves_all_the_same(
+    own: Served, person: Callable[..., Person], open_context: OpenContext, watch: Watch, project: Project
+) -> None:
+    context = open_context()
+    context.add_init_script("Object.defineProperty(window, 'indexedDB', {value: undefined})")
+    anna = Person(context, own, watch, 2)
+    anna.draw(0.4)
+    anna.saving("all is saved")
+    assert len(saved(project, 2).lines) == 1
+
+
+def test_a_cut_wire_blocks_no_drawing(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect(*AWAY)
+    anna = person(own, 2)
+    anna.context.set_offline(True)
+    for height in (0.3, 0.4, 0.5, 0.6):
+        anna.draw(height)
+        anna.tab.wait_for_timeout(1500)
+    anna.tab.keyboard.press("Enter")
+    anna.is_at(3)
+    anna.saving("wait in this browser")
+    anna.context.set_offline(False)
+    anna.saving("all is saved")
+    found = saved(project, 2)
+    assert (len(found.lines), found.state) == (4, DraftState.READY)
+
+
+def test_who_may_only_look_is_told_so_and_has_no_tools(
+    project: Project, open_context: OpenContext, watch: Watch
+) -> None:
+    with Served(project, "--read-only") as served:
+        page = watch.over(open_context().new_page())
+        page.goto(served.address)
+        page.locator("#inbox-lines a").click()
+        expect(page.locator("#frame-bar")).to_contain_text("read only: nothing is drawn here")
+        for name in ("Done", "Nothing here", "Skip", "New object", "Stroke"):
+            expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
+        drag(page.locator("#canvas"), line((0.4, 0.5), (0.6, 0.5)))
+        page.keyboard.press("x")
+        page.wait_for_timeout(500)
+        assert not project.scribble_file.parent.exists()
+
+
+def test_objects_are_named_and_their_names_are_text(
+    own: Served, person: Callable[..., Person], project: Project
+) -> None:
+    anna = person(own, 2)
+    for number, name in enumerate([*HOSTILE, "é" * 100], 1):
+        if number > 1:
+            anna.button("New object").click()
+        anna.tab.get_by_label(f"Name of object {number}").fill(name)
+        anna.tab.get_by_label(f"Name of object {number}").press("Enter")
+        anna.tab.get_by_label(f"Class of object {number}").fill(name)
+        anna.tab.get_by_label(f"Class of object {number}").press("Enter")
+        expect(anna.tab.locator("#said")).to_be_hidden()
+    anna.tab.wait_for_timeout(500)
+    anna.tab.reload()
+    anna.is_at(2)
+    listed = json.loads((project.scribble_file.parent / "objects.json").read_text())["objects"]
+    for number, name in enumerate([*HOSTILE, "é" * 100], 1):
+        expect(anna.tab.get_by_label(f"Name of object {number}")).to_have_value(name)
+        assert listed[number - 1]["name"] == name
+    assert anna.tab.evaluate("window.hurt") is None
+    check_looks(anna.tab, "names")
+
+
+def test_objects_that_somebody_else_has_named_are_not_written_over(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect(*AWAY)
+    anna, berta = person(own, 2), person(own, 3)
+    berta.context.set_offline(True)
+    anna.tab.get_by_label("Name of object 1").fill("Rex")
+    anna.tab.get_by_label("Name of object 1").press("Enter")
+    expect(anna.tab.locator("#saving")).to_contain_text("all is saved")
+    anna.tab.wait_for_timeout(300)
+    berta.context.set_offline(False)
+    berta.tab.get_by_label("Class of object 1").fill("cat")
+    berta.tab.get_by_label("Class of object 1").press("Enter")
+    expect(berta.tab.get_by_label("Name of object 1")).to_have_value("Rex")
+    listed = json.loads((project.scribble_file.parent / "objects.json").read_text())["objects"]
+    assert listed[0]["name"] == "Rex" and listed[0].get("class") != "cat"
