@@ -97,11 +97,20 @@ def test_who_drew_a_background_stroke_looks_at_what_is_near() -> None:
     assert nearest_first((1, 2, 5, 9), dots, 7) == [9, 5, 2, 1], "the last line is where somebody draws"
 
 
-def test_an_object_whose_strokes_are_gone_is_forgotten() -> None:
-    canvas = Canvas(CLIP.frame(3), grabcut())
+def test_an_object_without_strokes_is_not_there_and_what_is_undone_and_redone_is_known() -> None:
+    engine = Asked()
+    canvas = Canvas(CLIP.frame(3), engine)
     canvas.draw(said(SQUARE), 1)
     assert not canvas.draw(said(), 1).labels.any()
-    assert not (canvas.draw(said(SQUARE, DISC), 2).labels == 1).any()
+    canvas.draw(said(SQUARE, BACKGROUND), 1)
+    assert canvas.draw(said(SQUARE), 1).left == () and engine.objects == [(1,)] * 2
+
+
+def test_two_who_draw_on_one_frame_both_come_to_an_end() -> None:
+    canvas = Canvas(CLIP.frame(3), grabcut())
+    drawings = [said(SQUARE, DISC), said(SQUARE, DISC, BACKGROUND)]
+    shown = [canvas.draw(each, object_id) for object_id in (1, 2) for each in drawings]
+    assert [each.left for each in shown] == [(2,), (2,), (), ()]
 
 
 def test_other_objects_keep_what_was_seen() -> None:

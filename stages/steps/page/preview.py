@@ -15,6 +15,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from stages.core.boxes import Box
 from stages.core.correction import Correction, correction
 from stages.core.fusion import label_map
 from stages.core.strokes import FrameScribbles, Line, Point
@@ -56,6 +57,8 @@ class _Kept:
     """The mask of an object."""
 
     made_from: object
+    box: Box
+    """Outside of it, there is nothing."""
     mask: Probability
     is_rough: bool
 
@@ -102,14 +105,15 @@ class Canvas:
         """The frame's."""
         self._frame: Frame = frame if self.scale == 1 else _scaled(frame, self.scale, cv2.INTER_AREA)
         self._segmenter, self._quick = segmenter, quick
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, tuple[_Kept, ...]] = {}
+        """Of each object the latest mask and the one before: a stroke is undone, or two people draw on one frame."""
         self._is_slow = False
         self._last: _Problem | None = None
 
     @property
     def bytes_kept(self) -> int:
         """How much memory it takes."""
-        return self._frame.nbytes + sum(each.mask.nbytes for each in self._kept.values())
+        return self._frame.nbytes + sum(each.mask.nbytes for kept in self._kept.values() for each in kept)
 
     def draw(self, said: Said, object_id: int, seen: LabelMap | None = None) -> Shown:
         """Segment one object more, if there is any left.
@@ -140,16 +144,20 @@ class Canvas:
                 small = seen if self.scale == 1 else _scaled(seen, self.scale, cv2.INTER_NEAREST)
                 found = correction(said.scribbles, small, said.absent, together)
                 self._last = _Problem(said, found.shown, found.changed, found, together)
-            self._kept = {each: kept for each, kept in self._kept.items() if each in self._last.wanted}
         return self._last
 
     def _left(self, problem: _Problem, object_id: int) -> tuple[int, ...]:
         left = (each for each in problem.wanted if not self._holds(problem, each))
         return tuple(nearest_first(left, problem.shown.lines, object_id))
 
+    def _known(self, problem: _Problem, object_id: int) -> _Kept | None:
+        """The mask that an object has for what is said; if there is none, its latest."""
+        kept, key = self._kept.get(object_id, ()), _key(problem, object_id)
+        return next((each for each in kept if each.made_from == key), kept[0] if kept else None)
+
     def _holds(self, problem: _Problem, object_id: int, *, rough_too: bool = False) -> bool:
-        kept = self._kept.get(object_id)
-        return kept is not None and kept.made_from == _key(problem, object_id) and (rough_too or not kept.is_rough)
+        known = self._known(problem, object_id)
+        return known is not None and known.made_from == _key(problem, object_id) and (rough_too or not known.is_rough)
 
     def _segment(self, problem: _Problem, object_id: int) -> None:
         scribbles, engine = problem.of_one(object_id), self._segmenter
@@ -160,7 +168,10 @@ class Canvas:
         if engine is self._segmenter:
             self._is_slow = time.perf_counter() - begun > SLOW_S
         for each, mask in zip(scribbles.object_ids, masks, strict=True):
-            self._kept[each] = _Kept(_key(problem, each), mask, is_rough=engine is not self._segmenter)
+            box, key = Box.around(mask > 0), _key(problem, each)
+            latest = _Kept(key, box, mask[box.slices].copy(), is_rough=engine is not self._segmenter)
+            before = [kept for kept in self._kept.get(each, ()) if kept.made_from != key]
+            self._kept[each] = (latest, *before[:1])
 
     def _joined(self, problem: _Problem) -> LabelMap:
         """One label map of all masks, as the run joins them."""
@@ -169,8 +180,9 @@ class Canvas:
         if problem.found is not None:
             known[:] = problem.found.previous
         for mask, object_id in zip(known, ids, strict=True):
-            if object_id in problem.wanted and object_id in self._kept:
-                mask[:] = self._kept[object_id].mask
+            if object_id in problem.wanted and (latest := self._known(problem, object_id)):
+                mask[:] = 0
+                mask[latest.box.slices] = latest.mask
         if problem.found is None:
             return label_map(known, ids)
         object_ids, masks = problem.found.outcome(known)
