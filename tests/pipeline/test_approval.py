@@ -13,7 +13,8 @@ from stages.formats.manifest import read_manifest
 from stages.formats.requests import approval_awaited
 from stages.formats.review_json import Review, change_review, review_file
 from stages.steps.review import approve
-from tasks.status import standing, standing_of_last_run
+from tasks.page.endings import in_words
+from tasks.status import standing, standing_of_last_run, unfinished, without_people
 from tests.conftest import Project
 from tests.pipeline.test_resume import move_a_stroke
 
@@ -46,6 +47,8 @@ def test_what_waits_for_approval_is_worked_out_from_what_lies_there(finished: Pr
     found = standing(wants)
     assert (found.state, found.to_approve) == (State.WAITING_FOR_APPROVAL, (2, 5))
     assert found.reason == "approval of 2 anchor masks (frames 2, 5)" and found.state.exit_code == 20
+    assert in_words(wants, 20, 0) == f"waits for {found.reason}", "as the page tells the end of a run"
+    assert "tracks" not in {stage.stage for stage in without_people(unfinished(wants))}
     assert standing(finished.task()).state == State.STOPPED, "nobody has asked for it"
     say(finished, 2)
     assert standing(wants).to_approve == (5,)
