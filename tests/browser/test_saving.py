@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,36 +185,72 @@ def test_painted_masks_wait_in_the_browser_too(
     assert first.any() and both[first].all() and both.sum() > 1.5 * first.sum()
 
 
-@pytest.mark.parametrize(
-    ("choice", "strokes", "undone"), [("Keep mine", 1, 1), ("Take theirs", 2, 1), ("Keep both", 3, 2)]
-)
 def test_two_people_on_one_frame_decide(
-    own: Served, person: Callable[..., Person], project: Project, watch: Watch, choice: str, strokes: int, undone: int
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
 ) -> None:
     watch.expect(*AWAY, "status of 412")
     anna, berta = person(own, 2), person(own, 2)
-    berta.context.set_offline(True)
-    anna.draw(0.3)
+    for frame, choice, left, undone in ((2, "Keep mine", 1, 2), (3, "Take theirs", 2, 1), (5, "Keep both", 3, 2)):
+        anna.look_at(frame)
+        berta.look_at(frame)
+        berta.context.set_offline(True)
+        anna.draw(0.3)
+        anna.draw(0.4)
+        anna.saving("all is saved")
+        berta.draw(0.6)
+        berta.saving("1 change waits")
+        berta.context.set_offline(False)
+        dialog = berta.tab.get_by_role("dialog", name="Who is right?")
+        expect(dialog).to_contain_text("2 strokes of object 1", timeout=25_000)
+        expect(dialog).to_contain_text("You say: 1 stroke of object 1")
+        assert len(saved(project, frame).lines) == 2
+        if choice == "Keep both":
+            check_looks(berta.tab, "conflict")
+        dialog.get_by_role("button", name=choice).click()
+        expect(dialog).to_be_hidden()
+        berta.saving("all is saved")
+        assert len(saved(project, frame).lines) == left
+        berta.tab.keyboard.press("Control+z")
+        expect(berta.tab.locator("#frame-bar")).to_contain_text(f" · {undone} stroke")
+        berta.saving("all is saved")
+        assert len(saved(project, frame).lines) == undone
+
+
+def test_tabs_of_one_browser_do_not_take_from_each_other(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect(*AWAY)
+    anna = person(own, 2)
+    first = anna.tab
+    anna.look_at(3)
+    own.kill()
     anna.draw(0.4)
+    anna.saving("1 change waits")
+    anna.tab.close()
+    drag(first.locator("#canvas"), line((0.4, 0.5), (0.6, 0.5)))
+    expect(first.locator("#saving")).to_contain_text("1 change waits")
+    own.start()
+    anna.look_at(3)
+    expect(anna.tab.locator("#frame-bar")).to_contain_text("1 stroke")
     anna.saving("all is saved")
-    berta.draw(0.6)
-    berta.saving("1 change waits")
-    berta.context.set_offline(False)
-    dialog = berta.tab.get_by_role("dialog", name="Who is right?")
-    expect(dialog).to_contain_text("2 strokes of object 1", timeout=25_000)
-    expect(dialog).to_contain_text("You say: 1 stroke of object 1")
-    assert len(saved(project, 2).lines) == 2
-    if choice == "Keep both":
-        check_looks(berta.tab, "conflict")
-    dialog.get_by_role("button", name=choice).click()
-    expect(dialog).to_be_hidden()
-    berta.saving("all is saved")
-    assert len(saved(project, 2).lines) == strokes
-    berta.tab.keyboard.press("Control+z")
-    expect(berta.tab.locator("#frame-bar")).to_contain_text(
-        re.compile(rf" · {2 if choice != 'Take theirs' else 1} stroke")
-    )
-    berta.saving("all is saved")
+    expect(first.locator("#saving")).to_contain_text("all is saved", timeout=25_000)
+    assert [len(saved(project, frame).lines) for frame in (2, 3)] == [1, 1]  # and nobody was refused: see `watch`
+
+
+def test_strokes_stay_in_the_browser_if_the_project_is_another_one(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect(*AWAY)
+    anna = person(own, 2)
+    own.kill()
+    anna.draw(0.4)
+    anna.saving("1 change waits")
+    anna.tab.close()
+    (project.frames / "00011.png").write_bytes((project.frames / "00000.png").read_bytes())
+    own.start()
+    anna.look_at(2)
+    expect(anna.tab.locator("#said")).to_contain_text("waits in this browser: its pictures are others now")
+    assert read_draft(project.scribble_file, 2) is None
 
 
 def test_what_somebody_else_draws_is_shown(own: Served, person: Callable[..., Person], project: Project) -> None:

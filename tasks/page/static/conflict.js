@@ -26,7 +26,8 @@ export function start({ store, actions }) {
     show(theirs, sheet.drawing.said);
     const { activeElement } = document;
     if (!dialog.open) dialog.show(); // beside the picture, not over it: one has to look at both
-    if (activeElement instanceof HTMLElement) activeElement.focus(); // Enter was not meant for a button that has just come
+    if (activeElement instanceof HTMLElement && activeElement !== document.body) activeElement.focus();
+    else /** @type {HTMLElement} */ (document.activeElement)?.blur(); // Enter was not meant for a button that has just come
     say(`frame ${frame}: somebody else has drawn here, too; decide what holds`, "fault");
   });
 

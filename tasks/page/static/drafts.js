@@ -4,6 +4,7 @@
  */
 
 import { unpacked } from "./gzip.js";
+import { addressOf, ask, Refused } from "./net.js";
 import { complain, say } from "./say.js";
 import { Saver } from "./saver.js";
 import { Sheet } from "./sheet.js";
@@ -23,13 +24,13 @@ export function start(app) {
   const saver = new Saver(app, showTheirs);
   let resting = 0;
 
-  store.watch(["place", "frame"], ({ place, frame, sequence }) => {
+  store.watch(["place", "frame"], ({ place, frame, sequence, fps }) => {
     clearTimeout(resting);
     for (const [key, sheet] of sheets) if (sheet.isIdle) sheets.delete(key);
     if (!place || !sequence) return store.set({ drawing: null });
-    const sheet = sheets.get(keyOf({ place, frame })) ?? (isUntouched(store.state) ? sheetOf({ place, frame }) : null);
+    const sheet = sheets.get(keyOf({ place, frame })) ?? (isUntouched(store.state) ? sheetOf({ place, frame }, sequence) : null);
     show(sheet);
-    resting = setTimeout(() => look({ place, frame }), sheet ? REST_MS : 0);
+    resting = setTimeout(() => look({ place, frame }), sheet || fps ? REST_MS : 0);
   });
   events.on("open", lookAgain);
   events.on("changed", ({ what }) => {
@@ -57,10 +58,13 @@ export function start(app) {
     store.set({ theirs, beside: theirs?.said.lines ?? [] });
   }
 
-  /** @param {{place: Place, frame: number}} at */
-  function sheetOf(at) {
+  /**
+   * @param {{place: Place, frame: number}} at
+   * @param {{version: string}} pictures
+   */
+  function sheetOf(at, { version }) {
     const key = keyOf(at);
-    const sheet = sheets.get(key) ?? new Sheet(at.place, at.frame, (changed) => saver.save(changed));
+    const sheet = sheets.get(key) ?? new Sheet(at.place, at.frame, version, (changed) => saver.save(changed));
     sheets.set(key, sheet);
     return sheet;
   }
@@ -81,7 +85,7 @@ export function start(app) {
     try {
       const { version, inSet } = await versionOf(at, sequence);
       const isShown = store.state.place === at.place && store.state.frame === at.frame;
-      const sheet = sheets.get(keyOf(at)) ?? (isShown ? sheetOf(at) : null);
+      const sheet = sheets.get(keyOf(at)) ?? (isShown && sequence ? sheetOf(at, sequence) : null);
       if (!sheet || sheet.isUnsaved || sheet.isSending || sheet.theirs || sheet.tag !== (tag ?? "")) return;
       const { author } = version.said;
       if (before?.isKnown && version.tag && version.tag !== tag) say(`${author || "somebody"} has drawn on frame ${at.frame}`);
@@ -94,13 +98,17 @@ export function start(app) {
   }
 
   /**
-   * Go on with what a tab has left behind.
+   * Go on with what a tab has left behind; unless it belongs elsewhere, or somebody draws there already: then it waits.
    * @param {import("./journal.js").Entry} entry
    */
-  async function takeOver({ place, frame, changes, tag, base, origin, saved, said, mask }) {
-    const sheet = sheetOf({ place, frame });
+  async function takeOver({ place, frame, version, changes, tag, base, origin, saved, said, mask }) {
+    const sheet = sheetOf({ place, frame }, { version });
+    const hindrance = sheet.isUnsaved ? "another tab has drawn there, too; reload the page when that is saved" : await foreign(place, version);
+    if (hindrance) {
+      say(`what was drawn on frame ${frame} of ${place.sequence} waits in this browser: ${hindrance}`, "fault");
+      return false;
+    }
     const { state } = said;
-    if (sheet.isUnsaved) throw new Error(`frame ${frame}: another tab has left strokes here; they wait until this one is closed`);
     const ids = mask && (await unpacked(mask.packed));
     sheet.become({ tag, base, origin, said: saved.kind === "mask" ? origin : saved, mask: null });
     sheet.number = changes - 1;
@@ -108,7 +116,23 @@ export function start(app) {
     sheet.drawing.applyAll(said, mask && ids && { width: mask.width, height: mask.height, ids });
     if (state === "ready") sheet.drawing.amend({ state });
     await saver.noted(sheet);
-    if (keyOf(sheet) === keyOf({ place: store.state.place ?? place, frame: store.state.frame })) show(sheet);
+    if (store.state.place && keyOf(sheet) === keyOf({ place: store.state.place, frame: store.state.frame })) show(sheet);
+    return true;
+  }
+}
+
+/**
+ * Why strokes belong elsewhere: the address may be that of another project by now. Empty: they do not, as far as can be seen.
+ * @param {Place} place
+ * @param {string} version of the pictures that they were drawn on
+ * @returns {Promise<string>}
+ */
+async function foreign(place, version) {
+  try {
+    const sequence = await ask(addressOf(place, "", { set: place.set }));
+    return sequence.version === version ? "" : "its pictures are others now";
+  } catch (error) {
+    return error instanceof Refused ? error.message : "";
   }
 }
 

@@ -11,11 +11,13 @@ import { pictureAddress } from "./pictures.js";
 const PICTURE_PX = 160;
 
 /** @param {App} app */
-export function start({ store }) {
+export function start({ store, events }) {
   const strip = make("ol", { className: "strip", "aria-label": "Frames that people draw on" });
   /** @type {Map<number, Item>} */
   let items = new Map();
   let listed = "";
+  /** @type {HTMLButtonElement | undefined} */
+  let reached;
   byId("filmstrip").append(strip);
 
   strip.addEventListener("click", (event) => {
@@ -32,9 +34,14 @@ export function start({ store }) {
     store.set({ frame: next });
     items.get(next)?.button.focus();
   });
-  store.watch(["sequence", "review", "skipped", "frame"], (state) => {
+  store.watch(["sequence", "review", "skipped"], (state) => {
     list(state);
     mark(state);
+    point(state);
+  });
+  store.watch(["frame"], point);
+  events.on("open", () => {
+    for (const image of strip.querySelectorAll("img")) if (image.complete && !image.naturalWidth) image.src = image.src; // cut off before
   });
 
   /** @param {State} state */
@@ -51,22 +58,32 @@ export function start({ store }) {
   /** @param {State} state */
   function mark(state) {
     const standing = standings(state);
-    const reached = [...items.keys()].findLast((frame) => frame <= state.frame) ?? [...items.keys()][0];
     for (const [frame, each] of items) {
       const found = standing(frame);
       const text = found ? `${SIGNS[found]} ${found}` : "";
       if (each.standing.textContent !== text) each.standing.textContent = text;
       each.button.dataset.standing = found ?? "";
-      each.button.tabIndex = frame === reached ? 0 : -1; // one stop for Tab, however many there are
-      if (frame === state.frame) each.button.setAttribute("aria-current", "true");
-      else each.button.removeAttribute("aria-current");
     }
-    reveal(items.get(reached)?.button);
   }
 
-  /** @param {HTMLElement | undefined} button */
+  /**
+   * Mark the frame that is shown, or the last one before it: the strip's one stop for Tab.
+   * @param {State} state
+   */
+  function point({ frame }) {
+    if (reached) reached.tabIndex = -1;
+    reached?.removeAttribute("aria-current");
+    const frames = [...items.keys()];
+    const at = frames.findLast((each) => each <= frame) ?? frames[0];
+    reached = items.get(at)?.button;
+    if (!reached) return;
+    reached.tabIndex = 0;
+    if (at === frame) reached.setAttribute("aria-current", "true");
+    reveal(reached);
+  }
+
+  /** @param {HTMLElement} button */
   function reveal(button) {
-    if (!button) return;
     const [shown, wanted] = [strip.getBoundingClientRect(), button.getBoundingClientRect()];
     if (wanted.left < shown.left) strip.scrollLeft -= shown.left - wanted.left;
     else if (wanted.right > shown.right) strip.scrollLeft += wanted.right - shown.right;
@@ -82,6 +99,6 @@ function item(frame, address) {
   const standing = make("span", {});
   const picture = make("img", { alt: "", loading: "lazy", decoding: "async", src: address });
   const number = make("span", { className: "number" }, String(frame));
-  const button = make("button", { type: "button", className: "quiet", "data-frame": frame }, picture, number, " ", standing);
+  const button = make("button", { type: "button", className: "quiet", "data-frame": frame, tabIndex: -1 }, picture, number, " ", standing);
   return { button, standing };
 }

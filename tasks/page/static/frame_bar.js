@@ -31,7 +31,8 @@ export function start({ store, actions }) {
   const choice = make("label", { className: "writes" }, "Set ", sets);
   const finished = make("span", { className: "row" }, button("run.start", "Run"), button("inbox.next", "Next sequence"));
   byId("frame-bar").append(
-    make("p", {}, where, " ", others, " ", standing),
+    make("p", {}, where, " ", standing),
+    others,
     choice,
     finished,
     make(
@@ -66,7 +67,7 @@ export function start({ store, actions }) {
     if (!sequence) return;
     where.textContent = `frame ${frame}`;
     standing.textContent = standing.title = [`of ${sequence.frame_count}`, ...aboutFrame(state)].join(" · ");
-    others.textContent = othersInWords(state);
+    others.textContent = others.title = othersInWords(state);
     finished.hidden = state.readOnly || !sequence.requested.length || waitingFrames(state).length > 0;
   }
 }

@@ -36,7 +36,7 @@ export function savingInWords({ saving, online }) {
     case "waiting":
       return `not saved: ${saving.why || "the server does not answer"}, ${waits} in this browser`;
     case "conflict":
-      return "not saved: somebody else has drawn here, too";
+      return `not saved: somebody else has drawn on ${saving.why}, too; decide there`;
   }
 }
 

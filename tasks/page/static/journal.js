@@ -11,6 +11,7 @@
  * @typedef {object} Entry
  * @property {Place} place
  * @property {number} frame
+ * @property {string} version of the pictures: another project may come to the same address, with a sequence of that name
  * @property {number} number of the change
  * @property {number} changes that no server has
  * @property {string} tag of the draft that it goes on from
@@ -57,7 +58,7 @@ export class Journal {
 
   /**
    * Take over what tabs have left behind that are gone, also those that are just going.
-   * @param {(entry: Entry) => Promise<void>} take is done once the entry is written anew, as one of this tab
+   * @param {(entry: Entry) => Promise<boolean>} take whether the entry has been written anew, as one of this tab
    */
   async takeOver(take) {
     const tabs = new Set((await this.#all()).map(({ key }) => key[0]));
@@ -66,9 +67,7 @@ export class Journal {
       [...tabs].map((tab) => {
         const takeAll = async () => {
           for (const entry of await this.#all()) {
-            if (entry.key[0] !== tab) continue;
-            await take(entry);
-            await this.#change((entries) => entries.delete(entry.key));
+            if (entry.key[0] === tab && (await take(entry))) await this.#change((entries) => entries.delete(entry.key));
           }
         };
         return navigator.locks ? navigator.locks.request(LOCK + tab, takeAll) : takeAll();

@@ -63,12 +63,12 @@ export class Saver {
 
   /** @param {Sheet} sheet */
   #note(sheet) {
-    const { number, drawing, place, frame, tag, base, origin, saved } = sheet;
+    const { number, drawing, place, frame, version, tag, base, origin, saved } = sheet;
     const { said, mask } = drawing;
     const packing = said.kind === "mask" && mask ? packed(mask.ids) : null;
     const noted = Promise.resolve(this.#notes.get(sheet)).then(async () => {
       const note = { number, said, mask: packing && mask ? { width: mask.width, height: mask.height, packed: await packing } : null };
-      await this.journal.write({ ...note, place, frame, changes: number - sheet.savedNumber, tag, base, origin, saved });
+      await this.journal.write({ ...note, place, frame, version, changes: number - sheet.savedNumber, tag, base, origin, saved });
       return note;
     });
     this.#notes.set(sheet, noted);
@@ -216,10 +216,11 @@ export class Saver {
 
   #tell() {
     const sheets = [...this.#unsaved];
-    const why = sheets.find((sheet) => sheet.why)?.why ?? "";
+    const contested = sheets.find((sheet) => sheet.theirs);
+    const why = contested ? `frame ${contested.frame}` : sheets.find((sheet) => sheet.why)?.why ?? "";
     const strokes = sheets.reduce((sum, sheet) => sum + sheet.number - sheet.savedNumber, 0);
     /** @type {Saving["state"]} */
-    const state = sheets.some((sheet) => sheet.theirs) ? "conflict" : why ? "waiting" : sheets.length ? "saving" : "saved";
+    const state = contested ? "conflict" : why ? "waiting" : sheets.length ? "saving" : "saved";
     this.#store.set({ saving: { state, strokes, why } });
   }
 }

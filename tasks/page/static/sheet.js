@@ -41,11 +41,13 @@ export class Sheet {
   /**
    * @param {Place} place
    * @param {number} frame
+   * @param {string} version of the pictures
    * @param {(sheet: Sheet) => void} onChange a person has changed it
    */
-  constructor(place, frame, onChange) {
+  constructor(place, frame, version, onChange) {
     this.place = place;
     this.frame = frame;
+    this.version = version;
     this.drawing = new Drawing(frame);
     this.drawing.onChange(() => {
       if (this.#isTold) return;
