@@ -3,6 +3,7 @@
 `provisional/` holds the same files as `masks/`, made from the anchors that are annotated while others still wait.
 """
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,7 +47,12 @@ def of_segment(stage: str, start: int, stop: int) -> Path:
 
 def result_file(folder: Path, name: str) -> Path:
     """The mask of the frame whose picture has this name, in the folder of the result."""
-    return folder / f"{Path(name).stem}.png"
+    return folder / mask_name(name)
+
+
+def mask_name(name: str) -> str:
+    """The file name of the mask of the frame whose picture has this name."""
+    return f"{os.path.splitext(name)[0]}.png"  # noqa: PTH122 - of thousands of names at once
 
 
 def mask_digests(folder: Path, manifest: Manifest) -> dict[int, str]:
@@ -57,7 +63,7 @@ def mask_digests(folder: Path, manifest: Manifest) -> dict[int, str]:
         OSError: it cannot be read.
     """
     digests = dict(digests_of(folder, manifest))
-    names = (result_file(Path(), name).name for name in manifest.key["names"])
+    names = map(mask_name, manifest.key["names"])
     return {index: digests[name] for index, name in enumerate(names) if name in digests}
 
 

@@ -3,9 +3,9 @@
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,7 +33,7 @@ class Card(NamedTuple):
     """Its neighbours among the anchors, or the ends of the video."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Doubts:
     """Of a result."""
 
@@ -43,7 +43,7 @@ class Doubts:
     anchors: tuple[int, ...]
     judged: Sequence[JudgedFrame]
 
-    @property
+    @cached_property
     def worst(self) -> Mapping[int, JudgedFrame]:
         """Frame -> its most doubtful object; frames without an object are not doubted."""
         return worst_by_frame(self.judged)
@@ -105,9 +105,9 @@ class Doubts:
         first = self.anchors[after - 1] if after else 0
         return first, self.anchors[after] if after < len(self.anchors) else self.frame_count - 1
 
-    def suggestions(self, declined: Collection[int] = ()) -> list[Suggestion]:
+    def suggestions(self, declined: frozenset[int] = frozenset()) -> list[Suggestion]:
         """The frames whose scribbles are expected to help most, the best first."""
-        return suggest(self.judged, self.anchors, self.frame_count, declined=declined)
+        return _suggested(self, declined)
 
     def best_next(self) -> Suggestion | None:
         """The frame whose scribbles are expected to help most; None if every frame has some."""
@@ -122,6 +122,11 @@ def doubts_of(folder: Path) -> Doubts | None:
     """
     manifest = read_manifest(folder)
     return None if manifest is None else _judged(folder, manifest.content)
+
+
+@lru_cache(maxsize=8)
+def _suggested(doubts: Doubts, declined: frozenset[int]) -> list[Suggestion]:
+    return suggest(doubts.judged, doubts.anchors, doubts.frame_count, declined=declined)
 
 
 @lru_cache(maxsize=8)
