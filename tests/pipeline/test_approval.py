@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from stages.core.states import State
+from stages.core.strokes import Line
+from stages.formats.drafts import NEW, Draft, DraftState, write_draft
 from stages.formats.manifest import read_manifest
 from stages.formats.requests import approval_awaited
 from stages.formats.review_json import Review, change_review, review_file
+from stages.formats.scribbles import read_scribbles
 from stages.steps.review import approve
 from tasks.page.endings import in_words
 from tasks.status import standing, standing_of_last_run, unfinished, without_people
@@ -57,6 +60,15 @@ def test_what_waits_for_approval_is_worked_out_from_what_lies_there(finished: Pr
     move_a_stroke(finished, 5)
     assert standing(wants).to_approve == (8,), "the mask on 5 is to be made anew first"
     assert [each.frame for each in wants.unapproved()] == [5, 8]
+
+
+def test_strokes_that_wait_to_be_merged_want_another_approval(finished: Project) -> None:
+    say(finished, 2, 5, 8, 11)
+    wants = finished.task(approve_anchors=True)
+    base = read_scribbles(finished.scribble_file, "toy", 12).strokes_digest(5)
+    drawn = Draft("toy", "001", 5, lines=(Line(1, ((0.3, 0.3), (0.4, 0.4))),), state=DraftState.READY, base=base)
+    write_draft(finished.scribble_file, drawn, NEW)
+    assert [each.frame for each in wants.unapproved()] == [5], "what is approved is another mask than will be made"
 
 
 def test_a_mask_of_a_persons_own_needs_no_approval(finished: Project) -> None:

@@ -15,14 +15,15 @@ def doubts(*rows: JudgedFrame) -> Doubts:
 
 
 def test_each_stretch_has_one_card_the_worst_first() -> None:
-    why = {frame: replace(PLAIN, frame=frame, doubt=frame / 10, why=f"at {frame}") for frame in range(9)}
-    found = doubts(*why.values(), replace(PLAIN, frame=9, doubt=1.0)).cards
+    worth = {0: 0.1, 1: 0.2, 2: 0.15, 3: 0.3, 4: 0.5, 5: 0.4, 6: 0.6, 7: 0.7, 8: 0.65}
+    why = [replace(PLAIN, frame=frame, doubt=doubt, why=f"at {frame}") for frame, doubt in worth.items()]
+    found = doubts(*why, replace(PLAIN, frame=9, doubt=1.0)).cards
     assert found == [
-        Card(8, 1, 0.8, "at 8", (6, 9)),
+        Card(7, 1, 0.7, "at 7", (6, 9)),
         Card(6, 1, 0.6, "at 6", (6, 6)),
-        Card(5, 1, 0.5, "at 5", (3, 6)),
+        Card(4, 1, 0.5, "at 4", (3, 6)),
         Card(3, 1, 0.3, "at 3", (3, 3)),
-        Card(2, 1, 0.2, "at 2", (0, 3)),
+        Card(1, 1, 0.2, "at 1", (0, 3)),
     ]
 
 
