@@ -48,6 +48,7 @@ class Limits:
     """How long a worker may take, in seconds, and how often it may die."""
 
     start_s: float = 120
+    """Until the first answer of a new process."""
     answer_s: float = 30
     idle_s: float = 600
     """It is ended when nobody has asked for so long."""
@@ -188,9 +189,14 @@ class Previewer:
         return question
 
     async def _answered(self, order: Mapping[str, Any]) -> Answer:
+        if self._process is not None and self._process.returncode is not None:
+            await self._died()  # while nobody asked
+            if self.why:
+                raise NoPreviewError(self.why)
+        limits, is_ready = self._limits, self._condition == Condition.READY
         try:
-            process = await self._started()
-            async with asyncio.timeout(self._limits.answer_s):
+            async with asyncio.timeout(limits.answer_s if is_ready else limits.start_s):
+                process = self._process or await self._started()
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(order).encode() + b"\n")
                 await process.stdin.drain()
@@ -207,18 +213,12 @@ class Previewer:
         return answer
 
     async def _started(self) -> Process:
-        if self._process is not None and self._process.returncode is not None:
-            await self._died()  # while nobody asked
-            if self.why:
-                raise NoPreviewError(self.why)
-        if self._process is None:
-            self._condition = Condition.STARTING
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
-            )
-            async with asyncio.timeout(self._limits.start_s):
-                await _read(self._process)
-        return self._process
+        self._condition = Condition.STARTING
+        process = self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
+        )
+        await _read(process)
+        return process
 
     async def _died(self) -> None:
         self._deaths.append(self._clock())

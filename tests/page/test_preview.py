@@ -64,6 +64,7 @@ def test_of_those_who_wait_the_newest_wins() -> None:
 @pytest.mark.parametrize("engine", ["dies", "sleeps", "babbles"])
 def test_a_worker_that_fails_is_replaced(engine: str) -> None:
     async def scene(previewer: Previewer) -> None:
+        await previewer.ask(order())
         with pytest.raises(NoPreviewError, match="did not answer" if engine == "sleeps" else "ended"):
             await previewer.ask(order(engine))
         assert (await previewer.ask(order()))[0]["number"] == 0
