@@ -144,8 +144,16 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
                     name,
                     "median {:.3f}, 95 % {:.3f}, longest {:.3f}".format(*np.quantile(seconds[1:], [0.5, 0.95, 1])),
                 )
-            for name, each in (("server", process.pid), ("worker", psutil.Process(process.pid).children()[0].pid)):
-                yield f"memory of the {name}, MiB", f"{psutil.Process(each).memory_info().rss / 2**20:.0f}"
+            server = psutil.Process(process.pid)
+            (worker,) = server.children()
+            yield "the worker's CPU time for a stroke, all objects, s", f"{_cpu_s(worker) / len(whole):.3f}"
+            for name, each in (("server", server), ("worker", worker)):
+                yield f"memory of the {name}, MiB", f"{each.memory_info().rss / 2**20:.0f}"
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def main() -> int:
