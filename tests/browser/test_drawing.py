@@ -48,10 +48,11 @@ class Canvas:
 
     def is_mask(self, expected: np.ndarray) -> None:
         """The draft comes to be exactly that mask."""
-        self.wait_for(
-            lambda: (file := mask_of_draft(self._file, self._frame)).exists() and (read_mask(file) == expected).all()
+        file = mask_of_draft(self._file, self._frame)
+        draft = self.once(
+            lambda draft: draft is not None and draft.kind == DraftKind.MASK and (read_mask(file) == expected).all()
         )
-        assert (draft := self.draft) is not None and draft.kind == DraftKind.MASK and not draft.lines
+        assert draft is not None and not draft.lines
 
     def painted(self, x: int, y: int) -> int:
         """How opaque the mask's colour is at a pixel of the picture."""
@@ -92,6 +93,7 @@ def test_the_mouse_draws_of_an_object_and_of_the_background(canvas: Callable[[in
     drag(page.picture, [*line((0.2, 0.3), (0.4, 0.3)), *line((0.4, 0.3), (0.4, 0.6))])
     drag(page.picture, line((0.6, 0.7), (0.8, 0.8)), button="right")
     page.press("2", "d")
+    drag(page.tab.locator("#canvas"), [(0.01, 0.5)])
     drag(page.picture, [(0.7, 0.5)])
     (first, path), (second, other), (third, click) = page.lines(3)
     assert (first, second, third) == (1, 0, 2)
@@ -238,6 +240,8 @@ def test_the_brush_makes_a_mask_of_exact_ids(canvas: Callable[[int], Canvas]) ->
     page.once(lambda draft: draft is None)
     page.press(*["Control+Shift+z"] * 3)
     page.is_mask(last)
+    page.tab.reload()
+    page.wait_for(lambda: page.painted(40, 49) > 0)
 
 
 def test_an_outline_is_filled_and_so_is_what_hangs_together(canvas: Callable[[int], Canvas]) -> None:

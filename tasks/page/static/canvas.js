@@ -1,6 +1,7 @@
 /** The picture that is drawn on: its view, its layers, and who draws on it. */
 
 import * as crosshair from "./crosshair.js";
+import { followDrawing } from "./drawing.js";
 import { button, byId, make } from "./elements.js";
 import { canDraw, Hand } from "./hand.js";
 import { Layers } from "./layers.js";
@@ -50,6 +51,11 @@ export function start({ store, actions }) {
   let last = "result";
   store.watch(["shown"], ({ shown }) => {
     if (shown !== "none") last = shown;
+  });
+  followDrawing(store, (drawing) => {
+    const { shown, sequence, frame } = store.state;
+    const isPainted = drawing?.said.kind === "mask" && sequence?.drafts.some((draft) => draft.frame === frame);
+    if (isPainted && shown === "result") store.set({ shown: "draft" }); // it is newer than the result
   });
   const enabled = (/** @type {State} */ { sequence }) => sequence !== null;
   actions.add({

@@ -21,7 +21,7 @@ import { painting } from "./painting.js";
  * @property {import("./store.js").Store} store
  */
 
-export const IS_A_MASK = "The mask of this frame is painted, strokes do not count beside it. Paint on, or undo what is painted.";
+const IS_A_MASK = "The mask of this frame is painted, strokes do not count beside it. Paint on, or undo what is painted.";
 
 /**
  * Begin a gesture.
@@ -52,8 +52,22 @@ function stroking({ drawing, object, view, state }, first) {
     lines: null,
     to: (point) => state.tool !== "click" && extend(points, point),
     draw: (pen, look) => drawTrace(pen, traceOf(points), object, look),
-    end: () => addLines(drawing, [{ object_id: object, path: pathOf(points, view.size), start_time, end_time: timeOn(drawing) }], []),
+    end() {
+      const drawn = withinReach(points, view.size);
+      if (drawn.length) addLines(drawing, [{ object_id: object, path: pathOf(drawn, view.size), start_time, end_time: timeOn(drawing) }], []);
+    },
   };
+}
+
+/**
+ * A line from where it comes into the picture to where it leaves it for good.
+ * @param {Point[]} points
+ * @param {import("./strokes.js").Size} size
+ */
+function withinReach(points, size) {
+  const isInside = (/** @type {Point} */ point) => point.every((at, axis) => at >= 0 && at <= size[axis]);
+  const first = points.findIndex(isInside);
+  return first < 0 ? [] : points.slice(Math.max(0, first - 1), points.findLastIndex(isInside) + 2);
 }
 
 /**
@@ -92,7 +106,7 @@ function erasing({ drawing, view, state: { brushPx, locked, hidden } }, first) {
  * @param {Point} first
  * @returns {Gesture}
  */
-function boxing({ drawing, object, view, state: { place } }, first) {
+function boxing({ drawing, view, state: { place, object } }, first) {
   const start = timeOn(drawing);
   let last = first;
   const corners = () => {

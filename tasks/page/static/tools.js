@@ -35,6 +35,7 @@ export function start({ store, actions }) {
     button("edit.undo", "Undo"),
     button("edit.redo", "Redo"),
   );
+  byId("tools").addEventListener("mousedown", (event) => event.preventDefault()); // keys mean the page, unless one goes there by keys
   store.watch(["tool"], ({ tool }) => {
     for (const each of tools) each.setAttribute("aria-pressed", String(each.dataset.action === `tool.${tool}`));
   });
