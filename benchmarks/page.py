@@ -1,6 +1,7 @@
-"""How the page does on a long sequence: until it is there, a step from frame to frame, and memory while scrolling.
+"""How the page does: until it is there, a step from frame to frame, from pen to pixel, and memory while scrolling.
 
     python -m benchmarks.page                          # 5,000 frames of 1920 x 1080; needs Chromium, and Playwright
+    python -m benchmarks.page --frames 200 --size 3840x2160       # also how long it is from the pen to the pixel
 
 Frames and masks are hard links of a few pictures. Times are the browser's own, from a key to what is drawn.
 """
@@ -34,6 +35,8 @@ from stages.formats.masks import write_mask
 _DIFFERENT = 8
 """Pictures; all others are links to them."""
 _ANCHOR_EVERY = 250
+_CURL = 150
+"""Places of the pen in a stroke that is timed."""
 _NOTE_WHAT_IS_DRAWN = """
 const drawn = window.drawn = {};
 const prototype = CanvasRenderingContext2D.prototype;
@@ -45,6 +48,12 @@ for (const [name, layer] of [["drawImage", "picture-layer"], ["putImageData", "m
   };
 }
 addEventListener("keydown", () => (window.pressed = performance.now()), true);
+"""
+_NOTE_WHEN_IT_IS_SEEN = """
+window.took = [];
+const note = ({ timeStamp }) => requestAnimationFrame(() => setTimeout(() => took.push(performance.now() - timeStamp)));
+document.getElementById("stroke-layer").addEventListener("pointermove", note);
+addEventListener("keydown", note);
 """
 _BOTH_DRAWN = "(drawn['picture-layer'] ?? 0) > pressed && (drawn['mask-layer'] ?? 0) > pressed"
 _TOOK = "Math.max(drawn['picture-layer'], drawn['mask-layer']) - pressed"
@@ -92,7 +101,35 @@ def _measure(browser: Browser, address: str, server: int, frames: int, steps: in
     back_and_forth = [_step(page, key, 50) for _ in range(steps // 4) for key in ("ArrowLeft", "ArrowRight")]
     _say_steps("a step between frames that are kept", back_and_forth)
     _say_steps("a step of ten frames, not fetched", [_step(page, "Shift+ArrowRight", 400) for _ in range(steps)])
+    _draw(page)
     _scroll(page, browser, server, frames)
+
+
+def _draw(page: Page) -> None:
+    """Curl over the picture with each tool, then go near and far: from an event to the end of the next frame."""
+    page.evaluate(_NOTE_WHEN_IT_IS_SEEN)
+    box = page.locator("#stroke-layer").bounding_box()
+    assert box is not None
+    angles = np.linspace(0, 6 * np.pi, _CURL)
+    curl = np.stack([0.5 + 0.3 * np.cos(angles), 0.5 + 0.3 * np.sin(1.1 * angles)], axis=1)
+    for what, key in (("a stroke", "s"), ("the eraser", "e"), ("a stroke anew", "s"), ("the brush", "b")):
+        page.keyboard.press(key)
+        places = [(box["x"] + float(x) * box["width"], box["y"] + float(y) * box["height"]) for x, y in curl]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        page.wait_for_timeout(200)
+        page.evaluate("took = []")
+        for place in places[1:]:
+            page.mouse.move(*place)
+        page.wait_for_timeout(200)
+        _say_steps(f"{what}, from pen to pixel", page.evaluate("took"))
+        page.mouse.up()
+        page.wait_for_timeout(1000)
+    page.evaluate("took = []")
+    for key in ("+", "-") * 20:
+        page.keyboard.press(key)
+        page.wait_for_timeout(20)
+    _say_steps("zoom, from key to pixel", page.evaluate("took"))
 
 
 def _until(page: Page, holds: str) -> None:
