@@ -1,7 +1,7 @@
 """What a person draws becomes the lines and masks that she means: with mouse, pen, fingers and keys, near and far."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,10 @@ class Canvas:
 
 
 @pytest.fixture
-def canvas(tab: Page, served: Served) -> Callable[[int], Canvas]:
-    return lambda frame: Canvas(tab, served, frame)
+def canvas(tab: Page, served: Served) -> Iterator[Callable[[int], Canvas]]:
+    """Opens a frame; in the end all is saved, or the next tab would go on with it."""
+    yield lambda frame: Canvas(tab, served, frame)
+    expect(tab.locator("#saving")).to_contain_text("all is saved")
 
 
 def same_places(path: np.ndarray, *places: Place) -> bool:
