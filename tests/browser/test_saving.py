@@ -293,11 +293,21 @@ def test_a_stroke_on_a_result_corrects_the_mask_that_was_seen(
         anna.draw(0.5)
         anna.saving("all is saved")
         mask = project.root / "masks" / "00003.png"
-        assert saved(project, 3).corrects == hashlib.sha256(mask.read_bytes()).hexdigest()
+        first = hashlib.sha256(mask.read_bytes()).hexdigest()
+        assert saved(project, 3).corrects == first
         anna.tab.get_by_role("button", name="Absent here: object 2").click()
         anna.saving("all is saved")
         expect(anna.tab.locator("#frame-bar")).to_contain_text("others keep their masks")
         assert saved(project, 3).absent == (2,)
+        anna.button("Done").click()
+        expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✓ ready")
+        project.run()
+        expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ◆ computed", timeout=25_000)
+        anna.draw(0.6)
+        anna.saving("all is saved")
+        again = saved(project, 3)
+        assert again.corrects == hashlib.sha256(mask.read_bytes()).hexdigest() != first
+        assert len(again.lines) == 1
 
 
 def test_a_disk_that_refuses_is_told_and_costs_nothing(

@@ -87,9 +87,11 @@ export function start(app) {
       const isShown = store.state.place === at.place && store.state.frame === at.frame;
       const sheet = sheets.get(keyOf(at)) ?? (isShown && sequence ? sheetOf(at, sequence) : null);
       if (!sheet || sheet.isUnsaved || sheet.isSending || sheet.theirs || sheet.tag !== (tag ?? "")) return;
-      const { author } = version.said;
-      if (before?.isKnown && version.tag && version.tag !== tag) say(`${author || "somebody"} has drawn on frame ${at.frame}`);
-      sheet.become(version);
+      if (version.tag && version.tag === tag && sheet.isKnown) sheet.goOnFrom(version);
+      else {
+        if (version.tag && sheet.isKnown) say(`${version.said.author || "somebody"} has drawn on frame ${at.frame}`);
+        sheet.become(version);
+      }
       sheet.theirs = inSet;
       if (isShown) show(sheet);
     } catch (error) {
