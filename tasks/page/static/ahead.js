@@ -9,16 +9,17 @@ import { complain } from "./say.js";
 /** @typedef {import("./types.js").State} State */
 
 /** @param {App} app */
-export function start({ store }) {
+export function start({ store, events }) {
   const foretold = make("p");
   const undone = make("p", { className: "soft" });
   byId("ahead").append(foretold, undone);
   let known = "";
 
-  store.watch(["place", "sequence", "run", "progress"], (state) => {
-    const now = state.place && state.sequence && !isBusy(state) ? JSON.stringify([state.place, restsOn(state.sequence)]) : "";
-    if (now && now !== known) look().catch(complain);
-    known = now;
+  store.watch(["place", "sequence", "run", "progress"], lookIfChanged);
+  events.on("changed", ({ what }) => {
+    if (!what.includes("set")) return; // which lines it has, a sequence does not say
+    known = "";
+    lookIfChanged(store.state);
   });
   store.watch(["ahead", "sequence", "run", "progress"], (state) => {
     const drafts = state.sequence?.drafts.filter((each) => each.state === "draft").length ?? 0;
@@ -26,6 +27,13 @@ export function start({ store }) {
     undone.textContent = drafts ? `${counted(drafts, "draft is", "drafts are")} not done: a run does not see ${drafts === 1 ? "it" : "them"}.` : "";
     for (const each of [foretold, undone]) each.hidden = !each.textContent;
   });
+
+  /** @param {State} state */
+  function lookIfChanged(state) {
+    const now = state.place && state.sequence && !isBusy(state) ? JSON.stringify([state.place, restsOn(state.sequence)]) : "";
+    if (now && now !== known) look().catch(complain);
+    known = now;
+  }
 
   async function look() {
     const { place } = store.state;

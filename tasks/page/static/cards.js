@@ -1,6 +1,6 @@
 /** Where to look: a card for each doubtful stretch, where a stroke would help most, and what the last run changed. */
 
-import { button, byId, make } from "./elements.js";
+import { button, byId, fill, make } from "./elements.js";
 import { picture } from "./pictures.js";
 import { complain, say } from "./say.js";
 import { covers, inWords, nextIn } from "./spans.js";
@@ -16,6 +16,7 @@ export function start({ store, actions }) {
   const cards = make("ol", { id: "cards" });
   const more = button("review.more_cards", "More");
   let cardsShown = CARDS_AT_ONCE;
+  let led = -1; // the frame that somebody was led to last
   byId("review").append(
     make("div", { className: "row" }, button("review.next_doubtful", "Next doubtful"), button("review.next_suggestion", "Next suggestion")),
     changed,
@@ -32,30 +33,27 @@ export function start({ store, actions }) {
   store.watch(["doubts", "review"], showCards);
   store.watch(["doubts"], ({ doubts }) => {
     changed.hidden = !doubts?.changed.length;
-    changed.replaceChildren(`The last run changed ${inWords(doubts?.changed ?? [])}. `, button("review.next_changed", "Show"));
+    fill(changed, doubts?.changed, () => [new Text(`The last run changed ${inWords(doubts?.changed ?? [])}. `), button("review.next_changed", "Show")]);
   });
 
   function showCards() {
-    const { doubts, review } = store.state;
+    const { place, doubts, review } = store.state;
     const all = doubts?.cards ?? [];
     more.hidden = all.length <= cardsShown;
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.frame : undefined;
-    cards.replaceChildren(...all.slice(0, cardsShown).map((card) => make("li", {}, cardOf(card, covers(review?.result.approved ?? [], card.stretch)))));
-    if (focused) /** @type {HTMLElement | null} */ (cards.querySelector(`[data-frame="${focused}"]`))?.focus();
-    actions.showEnabled();
+    const shown = all.slice(0, cardsShown).map((card) => ({ ...card, isDone: covers(review?.result.approved ?? [], card.stretch) }));
+    fill(cards, [place, shown], () => shown.map((card) => make("li", {}, cardOf(card))));
   }
 
   /**
-   * @param {import("./types.js").Card} card
-   * @param {boolean} isDone
+   * @param {import("./types.js").Card & {isDone: boolean}} card
    */
-  function cardOf({ frame, object, doubt, why, stretch }, isDone) {
+  function cardOf({ frame, object, doubt, why, stretch, isDone }) {
     const thumbnail = make("canvas", { width: CARD_PX, height: 1 });
     drawThumbnail(thumbnail, frame).catch(complain);
     const [first, last] = stretch;
     return make(
       "button",
-      { type: "button", className: "card", "data-frame": frame, onclick: () => store.set({ frame }) },
+      { type: "button", className: "card", onclick: () => store.set({ frame }) },
       thumbnail,
       make("span", {}, make("strong", {}, `frame ${frame}`), ` object ${object}, doubt ${doubt.toFixed(2)}`, make("br"), why),
       make("span", { className: "soft" }, `${first === last ? "anchor" : `frames ${first} to ${last}`}${isDone ? ", approved" : ""}`),
@@ -74,21 +72,31 @@ export function start({ store, actions }) {
     canvas.getContext("2d")?.drawImage(await picture(place, sequence, frame, CARD_PX), 0, 0, canvas.width, canvas.height);
   }
 
+  /**
+   * The first of some, or the one behind that to which one was led just now.
+   * @template {{frame: number}} Worth
+   * @param {Worth[]} all
+   * @param {number} frame
+   * @returns {Worth | undefined}
+   */
+  function nextOf(all, frame) {
+    return all[frame === led ? (all.findIndex((each) => each.frame === frame) + 1) % all.length : 0];
+  }
+
   function toDoubtful() {
     const { doubts, review, frame } = store.state;
     const open = (doubts?.cards ?? []).filter(({ stretch }) => !covers(review?.result.approved ?? [], stretch));
-    const card = open[(open.findIndex((each) => each.frame === frame) + 1) % open.length];
+    const card = nextOf(open, frame);
     if (!card) return say("all doubtful stretches are approved");
-    store.set({ frame: card.frame });
+    store.set({ frame: (led = card.frame) });
     say(`frame ${card.frame}, doubt ${card.doubt.toFixed(2)}: ${card.why}`);
   }
 
   function toSuggestion() {
     const { doubts, frame } = store.state;
-    const all = doubts?.suggestions ?? [];
-    const next = all[(all.findIndex((each) => each.frame === frame) + 1) % all.length];
+    const next = nextOf(doubts?.suggestions ?? [], frame);
     if (!next) return;
-    store.set({ frame: next.frame });
+    store.set({ frame: (led = next.frame) });
     say(`frame ${next.frame}: a stroke here is expected to bring +${next.gain.toFixed(3)} of mean J${next.why ? `; ${next.why}` : ""}`);
   }
 }

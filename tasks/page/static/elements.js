@@ -27,6 +27,22 @@ export function button(action, text, properties = {}) {
   return make("button", { type: "button", "data-action": action, ...properties }, text);
 }
 
+/** What elements were filled with last. @type {WeakMap<Element, string>} */
+const filled = new WeakMap();
+
+/**
+ * Put children in, unless they are those that are there: what is just being pressed, or has the focus, is left alone.
+ * @param {Element} parent
+ * @param {unknown} shown what the children show; they are the same as long as it is
+ * @param {() => Node[]} children
+ */
+export function fill(parent, shown, children) {
+  const key = JSON.stringify(shown);
+  if (filled.get(parent) === key) return;
+  filled.set(parent, key);
+  parent.replaceChildren(...children());
+}
+
 /**
  * The element of that id, which index.html has.
  * @template {HTMLElement} [T=HTMLElement]

@@ -20,8 +20,9 @@ export function start({ store, actions }) {
   const rest = make("div", { className: "options" });
   const told = make("p", { id: "export-told" });
   const form = make(
-    "div",
+    "details",
     { className: "writes" },
+    make("summary", {}, "Masks as other programs read them"),
     make("label", {}, "Format ", format),
     summary,
     plain,
@@ -42,8 +43,8 @@ export function start({ store, actions }) {
     },
   });
   format.addEventListener("change", () => (remember("format", format.value), showFormat()));
-  store.watch(["place"], ({ place }) => {
-    if (place && !offered) load().catch(complain);
+  form.addEventListener("toggle", () => {
+    if (form.open && !offered) load().catch(complain);
   });
   store.watch(["run"], ({ run }) => {
     told.textContent = run?.what === "export" && run.state === "idle" ? run.message : "";

@@ -48,7 +48,11 @@ export function start({ store, events }) {
     if (!place) return;
     try {
       for (const part of parts) {
-        const found = await fetchers[part](place);
+        let before, found;
+        do {
+          before = store.state[part];
+          found = await fetchers[part](place);
+        } while (store.state.place === place && store.state[part] !== before); // what was written meanwhile is newer
         if (store.state.place === place) store.set({ [part]: found });
       }
     } catch (error) {

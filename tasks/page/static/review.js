@@ -1,6 +1,6 @@
 /** What a person has approved of the masks that she saw. */
 
-import { button, byId, counted, make } from "./elements.js";
+import { button, byId, counted, fill, make } from "./elements.js";
 import { refresh } from "./following.js";
 import { markButtons } from "./keys.js";
 import { addressOf, Refused, send } from "./net.js";
@@ -53,9 +53,12 @@ export function start({ store, actions }) {
     bar.max = sequence.frame_count;
     bar.value = countOf(review.result.approved, [0, sequence.frame_count - 1]);
     approved.textContent = `${bar.value} of ${sequence.frame_count} approved${namesOf(review)}`;
-    fallen.hidden = !review.result.fallen.length;
-    const fell = counted(review.result.fallen.length, "approval fell", "approvals fell");
-    fallen.replaceChildren(`${fell}: the masks are others now. `, button("review.next_fallen", "Show"));
+    const fell = review.result.fallen.length;
+    fallen.hidden = !fell;
+    fill(fallen, fell, () => [
+      new Text(`${counted(fell, "approval fell", "approvals fell")}: the masks are others now. `),
+      button("review.next_fallen", "Show"),
+    ]);
     markButtons();
   }
 
@@ -65,7 +68,7 @@ export function start({ store, actions }) {
     anchors.hidden = !waiting.length || "masks" in (state.sequence?.contents ?? {}); // what was carried already is seen as it is
     if (anchors.hidden) return;
     const isShown = waiting.includes(state.frame) && isAnchorShown(state);
-    anchors.replaceChildren(
+    fill(anchors, [waiting.length, isShown], () => [
       make("p", {}, `${counted(waiting.length, "anchor mask waits", "anchor masks wait")} for approval: what is wrong here is carried to all frames between.`),
       make(
         "p",
@@ -73,7 +76,7 @@ export function start({ store, actions }) {
         button("review.next_anchor", isShown ? "Show another" : "Show"),
         ...(isShown ? [button("review.approve_frame", "Approve", { className: "main writes" }), button("review.correct", "Correct", { className: "writes" })] : []),
       ),
-    );
+    ]);
     actions.showEnabled();
     markButtons();
   }
