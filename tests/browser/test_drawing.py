@@ -274,7 +274,13 @@ def test_the_mask_of_a_stroke_is_shown_while_one_draws(canvas: Callable[[int], C
     assert page.painted(10, 90) == 0
     page.press("m")
     assert page.painted(x, y + 8) == 0
-    page.press("m", "Control+z")
+    page.press("m", "b")
+    drag(page.picture, [(10 / WIDTH, 90 / HEIGHT)])
+    assert page.painted(10, 90) > 0 < page.painted(x, y + 8)
+    page.press("Control+z")
+    page.wait_for(lambda: page.painted(10, 90) == 0)
+    assert page.painted(x, y + 8) > 0
+    page.press("Control+z")
     page.wait_for(lambda: page.painted(x, y + 8) == 0)
 
 

@@ -77,25 +77,30 @@ function withinReach(points, size) {
  * @returns {Gesture}
  */
 function erasing({ drawing, view, state: { brushPx, locked, hidden } }, first) {
-  const keeps = (/** @type {Line} */ { object_id }) => locked.has(object_id) || hidden.has(object_id);
   const radius = brushPx / 2 + WIDTH_ON_SCREEN / 2 / view.scale;
-  const erase = (/** @type {Point} */ from, /** @type {Point} */ to) =>
-    lines.flatMap((line) => (keeps(line) ? [line] : erased([line], from, to, radius, view.size)));
-  const before = drawing.said.lines;
-  let lines = before;
-  let last = first;
-  lines = erase(first, first);
+  const way = [first];
+  /** @type {(lines: readonly Line[], to: Point, each: number) => readonly Line[]} */
+  const erase = (lines, to, each) =>
+    lines.flatMap((line) => {
+      const isKept = locked.has(line.object_id) || hidden.has(line.object_id);
+      return isKept ? [line] : erased(line, way[Math.max(0, each - 1)], to, radius, view.size);
+    });
+  let lines = erase(drawing.said.lines, first, 0);
   return {
     get lines() {
       return lines;
     },
     to(point) {
-      lines = erase(last, point);
-      last = point;
+      way.push(point);
+      lines = erase(lines, point, way.length - 1);
     },
-    draw: (pen, look) => drawRing(pen, last, brushPx / 2, look.scale),
+    draw: (pen, look) => drawRing(pen, way[way.length - 1], brushPx / 2, look.scale),
     end() {
-      if (lines.length !== before.length || lines.some((line, each) => line !== before[each])) drawing.apply({ lines });
+      const { said } = drawing; // it may be another one by now: undone, or somebody else's
+      const left = way.reduce(erase, said.lines);
+      if (left.length === said.lines.length && left.every((line, each) => line === said.lines[each])) return;
+      const drawn = new Set(left.map(({ object_id }) => object_id));
+      drawing.apply({ lines: left, from_boxes: said.from_boxes.filter((id) => drawn.has(id)) });
     },
   };
 }
@@ -128,7 +133,9 @@ function boxing({ drawing, view, state: { place, object } }, first) {
       const { corrects } = drawing.said;
       try {
         const found = await send("POST", addressOf(place, `frame/${drawing.frame}/box`), { object_id: object, box, corrects });
-        addLines(drawing, found.lines.map((/** @type {Line} */ line) => ({ ...line, start_time: start, end_time: end })), found.from_boxes);
+        const isDrawn = drawing.said.lines.some(({ object_id }) => object_id === object); // then its middle need not be guessed
+        const lines = found.lines.filter((/** @type {Line} */ { object_id }) => object_id === 0 || !isDrawn);
+        addLines(drawing, lines.map((/** @type {Line} */ line) => ({ ...line, start_time: start, end_time: end })), isDrawn ? [] : found.from_boxes);
       } catch (error) {
         complain(error);
       }

@@ -1,6 +1,5 @@
 /** The hand that draws: one gesture at a time, with mouse, pen, finger or keys, on the drawing that is shown when it begins. */
 
-import { byId } from "./elements.js";
 import { begin } from "./gestures.js";
 import { say } from "./say.js";
 import { drawCross, drawRing } from "./strokes.js";
@@ -33,7 +32,6 @@ export class Hand {
     this.#view = view;
     this.#layers = layers;
     store.watch(["drawing"], () => this.end()); // it goes on no other frame
-    store.watch(["tool"], ({ tool }) => (byId("canvas").dataset.tool = tool));
   }
 
   get draws() {

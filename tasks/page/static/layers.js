@@ -51,7 +51,7 @@ export class Layers {
     store.watch(["shown", "opacity", "colours", "hidden", "overlay"], () => this.#paintMask());
     store.watch(["beside", "colours", "hidden", "tool", "brushPx"], () => this.drawStrokes());
     followDrawing(store, (drawing, patch) => {
-      if (patch && drawing?.mask === this.#mask) this.#paintMask(patch.where);
+      if (patch && drawing?.said.kind === "mask" && drawing.mask === this.#mask) this.#paintMask(patch.where);
       else this.#load();
       this.drawStrokes();
     });
@@ -95,13 +95,13 @@ export class Layers {
     const coming = this.#maskOf(this.#store.state);
     coming.catch(() => {}); // it is told below
     const bitmap = await picture(place, sequence, frame);
-    if (asked < this.#shown) return;
+    if (asked < this.#shown || this.#store.state.place !== place) return;
     this.#shown = asked;
     this.#view.show(sequence.size);
     this.#picture.drawImage(bitmap, 0, 0, ...sequence.size);
     if (this.#maskFrame !== frame) this.#showMask(null, -1);
     const mask = await coming;
-    if (asked >= this.#shown) this.#showMask(mask, frame);
+    if (asked >= this.#shown && this.#store.state.place === place) this.#showMask(mask, frame);
   }
 
   /**

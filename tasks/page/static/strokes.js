@@ -54,20 +54,18 @@ export function pointsOf(path, [width, height]) {
 }
 
 /**
- * What an eraser leaves of lines. Those that it does not touch are the very same.
- * @param {readonly Line[]} lines
+ * What an eraser leaves of a line: the very same line if it does not touch it.
+ * @param {Line} line
  * @param {Point} from where it was
  * @param {Point} to where it has come to
- * @param {number} radius its own, and half of the lines' width
+ * @param {number} radius its own, and half of the line's width
  * @param {Size} size
- * @returns {readonly Line[]}
+ * @returns {Line[]}
  */
-export function erased(lines, from, to, radius, size) {
-  return lines.flatMap((line) => {
-    const points = pointsOf(line.path, size);
-    const left = pieces(points, from, to, radius);
-    return left.length === 1 && left[0] === points ? [line] : left.map((piece) => ({ ...line, path: pathOf(piece, size) }));
-  });
+export function erased(line, from, to, radius, size) {
+  const points = pointsOf(line.path, size);
+  const left = pieces(points, from, to, radius);
+  return left[0] === points ? [line] : left.map((piece) => ({ ...line, path: pathOf(piece, size) }));
 }
 
 /** Lines never change: each is traced once. @type {WeakMap<Line, Path2D>} */
