@@ -157,8 +157,6 @@ def test_a_correction_of_a_mask_is_better_than_its_stroke_alone() -> None:
     present[:, :, 220:] = 0
     stroke = FrameScribbles((line(1, (240, 80), (240, 120)),))
     engine = shipped()
-    if not registry.load_network("fbrs:lite", None).heeds_masks:
-        pytest.skip("the shipped weights know clicks only")
     alone, corrected = (
         iou(engine.segment(frame, stroke, previous)[0] > 0.5, both[0] > 0.5)
         for previous in (None, 0.9 * present + 0.05)

@@ -59,7 +59,7 @@ SPEC = Spec(
                 "fbrs_lite.safetensors",
                 "MIT (data: see fbrs_lite.md)",
                 size_mib=6.3,
-                sha256="15092ff85a8d79a4b550931eefba1a133421ff5b88f6f4bff3475943c26f1bcb",
+                sha256="3a28565242e472e96a494e3949577e8b4392b6c3375351d51cc8a95e6595aabe",
             ),
             arguments={"line_spacing_px": 4, "look_px": 456, "crop_px": 256},
             without=("spacing_px",),  # it is shown whole strokes
