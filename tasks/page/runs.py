@@ -70,6 +70,10 @@ class _Run:
     message: str = ""
 
     @property
+    def is_in_background(self) -> bool:
+        return self.command.what == What.ANCHORS
+
+    @property
     def told(self) -> Told:
         return Told(self.state, self.command.what, str(self.command), self.exit_code, self.message)
 
@@ -147,9 +151,10 @@ class Runs:
         Of one at work in the background and one that people wait for, the latter.
         """
         with self._lock:
-            waiting = next((run for run in self._queue if run.command.root == root), None)
+            queued = (run for run in self._queue if run.command.root == root)
+            waiting = min(queued, key=lambda run: run.is_in_background, default=None)
             present = self._present_on(root)
-            if present and not (waiting and present.command.what == What.ANCHORS):
+            if present and (waiting is None or waiting.is_in_background or not present.is_in_background):
                 return present.told
             if waiting:
                 if self._present is None:
@@ -175,7 +180,7 @@ class Runs:
 
     def _next(self) -> _Run | None:
         with self._lock:
-            self._queue.sort(key=lambda run: run.command.what == What.ANCHORS)
+            self._queue.sort(key=lambda run: run.is_in_background)
             self._present = self._queue.pop(0) if self._queue else None
             if self._present:
                 self._present.state = RunState.RUNNING
@@ -185,7 +190,7 @@ class Runs:
 
     def _carry_out(self, run: _Run) -> None:
         command = run.command
-        if command.what == What.ANCHORS and locks.is_taken(command.root):
+        if run.is_in_background and locks.is_taken(command.root):
             return
         with page_log.begun(command.root, str(command)) as log, self._lock:
             if run.state == RunState.STOPPING:

@@ -106,13 +106,15 @@ def test_what_people_wait_for_is_told_before_what_is_done_in_the_background(
     runs = Runs(WAITS)
     runs.ask_in_background(Command(What.ANCHORS, project.task(), ("anchors", "first")))
     until(lambda: head_of(project.root))
-    assert runs.told(project.task()).what == What.ANCHORS
+    runs.ask_in_background(Command(What.ANCHORS, project.task(), ("anchors", "third")))
+    assert runs.told(project.task()).command == "lis anchors first"
     runs.ask(Command(What.REFINE, project.task(), ("refine", "second")))
     told = runs.told(project.task())
     assert told == Told(RunState.QUEUED, What.REFINE, "lis refine second", message="behind lis anchors first")
-    for name in ("first", "second"):
+    for name in ("first", "second", "third"):
         Path(f"{name}-may-go").touch()
-    assert ended(runs, project) == Told(RunState.IDLE, What.REFINE, "lis refine second", 0, "done")
+    until(lambda: runs.told(project.task()).state == RunState.IDLE)
+    assert Path("order").read_text().splitlines() == ["anchors first", "refine second", "anchors third"]
 
 
 def test_who_asks_again_while_it_works_has_drawn_meanwhile(

@@ -68,7 +68,8 @@ export function start({ store, actions }) {
     where.textContent = `frame ${frame}`;
     standing.textContent = standing.title = [`of ${sequence.frame_count}`, ...aboutFrame(state)].join(" · ");
     others.textContent = others.title = othersInWords(state);
-    finished.hidden = state.readOnly || !sequence.requested.length || waitingFrames(state).length > 0;
+    const isUndecided = ["asked for", "draft", "to decide"].includes(standings(state)(frame) ?? "");
+    finished.hidden = state.readOnly || isUndecided || waitingFrames(state).length > 0;
   }
 }
 

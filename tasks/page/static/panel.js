@@ -127,7 +127,7 @@ export function start({ store, actions }) {
   }
 
   /**
-   * Write the list with one object changed, over the list that is shown.
+   * Write the list with one object changed, if that is still as it is shown; others may have changed meanwhile.
    * @param {ObjectId} id
    * @param {Partial<NamedObject>} change
    */
@@ -137,9 +137,10 @@ export function start({ store, actions }) {
     const address = addressOf(place, "objects");
     try {
       const seen = await ask(address);
-      if (JSON.stringify(seen.objects) !== JSON.stringify(sequence.objects)) return take(seen.objects, true);
+      const of = (/** @type {NamedObject[]} */ objects) => objects.find((each) => each.id === id);
+      const present = of(seen.objects);
+      if (JSON.stringify(present) !== JSON.stringify(of(sequence.objects))) return take(seen.objects, true);
       const others = seen.objects.filter((/** @type {NamedObject} */ each) => each.id !== id);
-      const present = seen.objects.find((/** @type {NamedObject} */ each) => each.id === id);
       const objects = [...others, { id, ...present, ...change }].sort((a, b) => a.id - b.id);
       take((await send("PUT", address, { schema: 1, sequence: place.sequence, objects }, seen.tag)).objects, false);
     } catch (error) {

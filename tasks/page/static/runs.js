@@ -32,7 +32,12 @@ export function start({ store, actions, events }) {
     "run.start": { label: "Run: make the masks", run: begin, enabled: mayBegin },
     "run.stop": { label: "Stop the run", run: stop, enabled: ({ run, readOnly }) => !readOnly && (run?.state === "running" || run?.state === "queued") },
   });
+  let beginsWhenSaved = false;
+  store.watch(["saving"], () => {
+    if (beginsWhenSaved) begin();
+  });
   store.watch(["place"], ({ place }) => {
+    beginsWhenSaved = false;
     if (place) look();
   });
   events.on("open", look);
@@ -53,9 +58,12 @@ export function start({ store, actions, events }) {
     }
   }
 
+  /** What is on its way to the server is waited for: a run sees what is saved. */
   function begin() {
-    if (store.state.saving.strokes) return say("what you have drawn is not saved yet; run when it is", "fault");
-    return change("POST", {});
+    const { state } = store.state.saving;
+    beginsWhenSaved = state === "saving";
+    if (state === "saved") change("POST", {});
+    else if (!beginsWhenSaved) say("what you have drawn is not saved yet; run when it is", "fault");
   }
 
   function stop() {
@@ -107,7 +115,7 @@ export function isBusy({ run, progress }) {
  * @param {State} state
  */
 function mayBegin(state) {
-  const isInBackground = state.run?.state === "running" && state.run.what === "anchors";
+  const isInBackground = state.run?.what === "anchors" && ["queued", "running"].includes(state.run.state);
   return state.sequence !== null && !state.readOnly && (isInBackground || !isBusy(state));
 }
 
