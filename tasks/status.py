@@ -204,6 +204,8 @@ def _unfinished(task: RefineSequence, runs: Sequence[RunProgress], *, is_look: b
     if last is not None and last.exit_code == State.WAITING.exit_code:
         what = "the anchor masks are approved" if task.approve_anchors else "the scribbles are there"
         return Standing(State.STOPPED, f"{what}; run the command again")
+    if last is not None and last.exit_code == State.DONE.exit_code and results.MASKS not in last.planned:
+        return Standing(State.STOPPED, f"a part of it was asked for, and is made; lis refine {task.seq} makes the rest")
     return Standing(State.STOPPED, "not everything ran; run the command again")
 
 

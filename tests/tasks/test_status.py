@@ -73,6 +73,14 @@ def test_a_finished_sequence_is_done_whatever_its_log_says(finished: Project) ->
     assert standing(finished.task(), failure="AnchorMask: a report failed") == Standing(State.DONE)
 
 
+def test_a_run_that_made_the_part_it_was_asked_for_says_what_makes_the_rest(finished: Project) -> None:
+    shutil.rmtree(finished.root / "masks")
+    progress.begin_anew(finished.root)
+    progress.say_plan(finished.root, "a", ["anchor_masks/00005"])
+    progress.say_end(finished.root, "a", 0)
+    assert "lis refine toy makes the rest" in standing(finished.task()).reason
+
+
 def test_a_failure_stands_until_a_run_begins(finished: Project) -> None:
     shutil.rmtree(finished.root / "masks")
     assert standing(finished.task()) == Standing(State.STOPPED, "not everything ran; run the command again")

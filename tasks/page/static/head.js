@@ -1,6 +1,7 @@
 /** The line at the top: what is shown, how it stands, and whether all that was drawn is saved. */
 
 import { byId, counted } from "./elements.js";
+import { stateInWords } from "./inbox.js";
 
 /** @typedef {import("./types.js").App} App */
 /** @typedef {import("./types.js").State} State */
@@ -11,7 +12,7 @@ export function start({ store }) {
     byId("inbox").hidden = place !== null;
     byId("work").hidden = place === null;
     byId("title").textContent = `${place ? place.sequence : "Inbox"}${readOnly ? ", read only" : ""}`;
-    byId("standing").textContent = sequence ? `${sequence.dataset}, ${sequence.state}${because(sequence.why)}` : "";
+    byId("standing").textContent = sequence ? `${sequence.dataset}, ${stateInWords(sequence.state)}${because(sequence.why)}` : "";
     byId("back").hidden = place === null;
     document.body.classList.toggle("read-only", readOnly || (sequence !== null && !sequence.writable));
   });

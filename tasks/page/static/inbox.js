@@ -100,10 +100,18 @@ function lineOf(line) {
     },
     make("strong", {}, make("bdi", {}, sequence)),
     make("span", { className: "soft" }, ` ${dataset}, ${counted(line.frame_count, "frame")}`),
-    make("span", { className: "state", "data-state": state }, state.replace("_", " ")),
+    make("span", { className: "state", "data-state": state }, stateInWords(state)),
     make("span", { className: "wants" }, wanted(line)),
   );
   return make("li", {}, link);
+}
+
+/**
+ * `stopped` is what a run leaves behind; whoever looks wants to know that one is due.
+ * @param {string} state
+ */
+export function stateInWords(state) {
+  return state === "stopped" ? "to run" : state;
 }
 
 /**
