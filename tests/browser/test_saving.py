@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from stages.formats.drafts import Draft, DraftKind, DraftState, drafts_folder, mask_of_draft, read_draft
 from stages.formats.masks import read_mask
@@ -146,8 +146,9 @@ def test_a_killed_server_costs_no_stroke(
 
 
 def test_a_stroke_is_kept_that_is_drawn_while_the_page_goes(
-    own: Served, person: Callable[..., Person], project: Project
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
 ) -> None:
+    watch.expect("status of 412")  # what the page has sent when it went has come as well
     anna = person(own, 2)
     anna.draw(0.3)
     box = anna.tab.locator("#canvas").bounding_box()
@@ -214,6 +215,54 @@ def test_two_people_on_one_frame_decide(
         expect(berta.tab.locator("#frame-bar")).to_contain_text(f" · {undone} stroke")
         berta.saving("all is saved")
         assert len(saved(project, frame).lines) == undone
+
+
+def test_the_set_and_a_draft_say_different_things_and_a_person_decides(
+    own: Served, person: Callable[..., Person], project: Project
+) -> None:
+    anna = person(own, 2)
+    anna.draw(0.4)
+    anna.button("Done").click()
+    anna.is_at(3)
+    anna.saving("all is saved")
+    drawn = saved(project, 2).lines
+    project.scribble(2)
+    edited = read_scribbles(project.scribble_file, "toy", 12).frame(2).lines
+    project.run(expect=20)
+    assert saved(project, 2).state == DraftState.CONFLICT
+    expect(anna.tab.locator("#filmstrip")).to_contain_text("2 ! to decide")
+    anna.look_at(2)
+    dialog = anna.tab.get_by_role("dialog", name="Who is right?")
+    expect(dialog).to_contain_text("The scribble set says")
+    dialog.get_by_role("button", name="Keep both").click()
+    anna.button("Done").click()
+    anna.saving("all is saved")
+    project.run(expect=20)
+    assert read_scribbles(project.scribble_file, "toy", 12).frame(2).lines == (*edited, *drawn)
+
+
+def test_an_answer_that_was_lost_is_no_conflict(
+    own: Served, person: Callable[..., Person], project: Project, watch: Watch
+) -> None:
+    watch.expect("ERR_FAILED", "status of 412")
+    anna = person(own, 2)
+
+    def lose_answer(route: Route) -> None:
+        if route.request.method == "PUT":
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    anna.tab.route("**/draft/2?*", lose_answer)
+    anna.draw(0.3)
+    anna.saving("1 change waits")
+    anna.tab.keyboard.press("Control+z")
+    anna.draw(0.4)
+    anna.tab.unroute("**/draft/2?*")
+    anna.saving("all is saved")
+    assert len(saved(project, 2).lines) == 1 and saved(project, 2).lines[0].path[0][1] > 0.35
+    expect(anna.tab.get_by_role("dialog")).to_be_hidden()
 
 
 def test_tabs_of_one_browser_do_not_take_from_each_other(
@@ -396,16 +445,15 @@ def test_objects_are_named_and_their_names_are_text(
 def test_objects_that_somebody_else_has_named_are_not_written_over(
     own: Served, person: Callable[..., Person], project: Project, watch: Watch
 ) -> None:
-    watch.expect(*AWAY)
+    watch.expect("ERR_FAILED")
     anna, berta = person(own, 2), person(own, 3)
-    berta.context.set_offline(True)
-    anna.tab.get_by_label("Name of object 1").fill("Rex")
-    anna.tab.get_by_label("Name of object 1").press("Enter")
-    expect(anna.tab.locator("#saving")).to_contain_text("all is saved")
-    anna.tab.wait_for_timeout(300)
-    berta.context.set_offline(False)
-    berta.tab.get_by_label("Class of object 1").fill("cat")
-    berta.tab.get_by_label("Class of object 1").press("Enter")
+    berta.tab.route("**/api/seq/toy?*", lambda route: route.abort())  # she does not hear of it
+    for who, what, text in ((anna, "Name", "Rex"), (berta, "Class", "cat")):
+        with who.tab.expect_response("**/objects?*"):
+            who.tab.get_by_label(f"{what} of object 1").fill(text)
+            who.tab.get_by_label(f"{what} of object 1").press("Enter")
+        who.tab.wait_for_timeout(500)
     expect(berta.tab.get_by_label("Name of object 1")).to_have_value("Rex")
+    expect(berta.tab.get_by_label("Class of object 1")).not_to_have_value("cat")
     listed = json.loads((project.scribble_file.parent / "objects.json").read_text())["objects"]
     assert listed[0]["name"] == "Rex" and listed[0].get("class") != "cat"

@@ -1,6 +1,7 @@
 /** Two have said different things of a frame: shows both, and does what a person decides. Undo brings the other back. */
 
 import { shownSheet, save } from "./drafts.js";
+import { followDrawing } from "./drawing.js";
 import { byId, button, make } from "./elements.js";
 import { inWords, joinedLines } from "./said.js";
 import { say } from "./say.js";
@@ -19,6 +20,10 @@ export function start({ store, actions }) {
     "conflict.mine": { label: "Keep mine", run: () => decide("mine"), enabled: isOpen },
     "conflict.theirs": { label: "Take theirs", run: () => decide("theirs"), enabled: isOpen },
     "conflict.both": { label: "Keep both", run: () => decide("both"), enabled: () => canJoin(shownSheet()) },
+  });
+  followDrawing(store, (drawing) => {
+    const { theirs } = store.state;
+    if (theirs && drawing && dialog.open) show(theirs, drawing.said);
   });
   store.watch(["theirs"], ({ theirs, frame }) => {
     const sheet = shownSheet();

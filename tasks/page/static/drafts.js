@@ -103,7 +103,7 @@ export function start(app) {
    * Go on with what a tab has left behind; unless it belongs elsewhere, or somebody draws there already: then it waits.
    * @param {import("./journal.js").Entry} entry
    */
-  async function takeOver({ place, frame, version, changes, tag, base, origin, saved, said, mask }) {
+  async function takeOver({ place, frame, version, changes, tag, base, origin, saved, sent, said, mask }) {
     const sheet = sheetOf({ place, frame }, { version });
     const hindrance = sheet.isUnsaved ? "another tab has drawn there, too; reload the page when that is saved" : await foreign(place, version);
     if (hindrance) {
@@ -115,6 +115,7 @@ export function start(app) {
     sheet.become({ tag, base, origin, said: saved.kind === "mask" ? origin : saved, mask: null });
     sheet.number = changes - 1;
     sheet.savedNumber = 0;
+    sheet.sent = sent;
     sheet.drawing.applyAll(said, mask && ids && { width: mask.width, height: mask.height, ids });
     if (state === "ready") sheet.drawing.amend({ state });
     await saver.noted(sheet);

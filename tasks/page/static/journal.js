@@ -18,6 +18,7 @@
  * @property {string | null} base what the set said of the frame when drawing began
  * @property {Said} origin what the frame says without any draft
  * @property {Said} saved what the server had confirmed before
+ * @property {Said[]} sent what may have come since, though nobody has said so
  * @property {Said} said
  * @property {{width: number, height: number, packed: ArrayBuffer} | null} mask
  */
@@ -38,7 +39,10 @@ export class Journal {
 
   /** @param {Entry} entry */
   write(entry) {
-    return this.#change((entries) => entries.put({ ...entry, key: this.#keyOf(entry) }));
+    return this.#change((entries) => {
+      entries.put({ ...entry, key: this.#keyOf(entry) });
+      entries.transaction.commit(); // now: the tab may be going
+    });
   }
 
   /**

@@ -6,7 +6,7 @@
 import { Journal } from "./journal.js";
 import { ask, overWhat, Refused, send, addressOf } from "./net.js";
 import { packed } from "./packing.js";
-import { bodyOf, isSame } from "./said.js";
+import { bodyOf } from "./said.js";
 import { draftAddress, Sheet } from "./sheet.js";
 import { versionOf } from "./versions.js";
 
@@ -63,15 +63,16 @@ export class Saver {
 
   /** @param {Sheet} sheet */
   #note(sheet) {
-    const { number, drawing, place, frame, version, tag, base, origin, saved } = sheet;
-    const { said, mask } = drawing;
-    const packing = said.kind === "mask" && mask ? packed(mask.ids) : null;
-    const noted = Promise.resolve(this.#notes.get(sheet)).then(async () => {
-      const note = { number, said, mask: packing && mask ? { width: mask.width, height: mask.height, packed: await packing } : null };
-      await this.journal.write({ ...note, place, frame, version, changes: number - sheet.savedNumber, tag, base, origin, saved });
-      return note;
-    });
-    this.#notes.set(sheet, noted);
+    const { number, drawing, place, frame, version, tag, base, origin, saved, sent } = sheet;
+    const { said, mask: painted } = drawing;
+    const changes = number - sheet.savedNumber;
+    const note = async () => {
+      const mask = said.kind === "mask" && painted ? { width: painted.width, height: painted.height, packed: await packed(painted.ids) } : null;
+      const isNewest = sheet.number === number; // or else a newer one is there already, or on its way
+      if (isNewest) await this.journal.write({ place, frame, version, number, changes, tag, base, origin, saved, sent: [...sent], said, mask });
+      return { number, said, mask };
+    };
+    this.#notes.set(sheet, note());
   }
 
   /** @param {Sheet} sheet */
@@ -109,20 +110,21 @@ export class Saver {
   /** @param {Sheet} sheet */
   async #attempt(sheet) {
     if (!sheet.isKnown) {
-      const { version } = await versionOf(sheet, this.#store.state.sequence);
-      if (!sheet.isKnown && !version.tag && version.base === null) {
-        sheet.correct(version.origin.corrects);
-        sheet.goOnFrom(version);
-        this.#note(sheet);
-      }
-      sheet.isKnown = true; // or else the server refuses, since there is something
+      const { version, inSet } = await versionOf(sheet, this.#store.state.sequence);
+      if (version.tag || version.base !== null) return this.#weigh(sheet, version, inSet);
+      sheet.correct(version.origin.corrects);
+      sheet.goOnFrom(version);
+      this.#note(sheet);
     }
     const note = /** @type {Note} */ (await this.#notes.get(sheet));
+    if (!sheet.sent.includes(note.said)) sheet.sent.push(note.said);
     try {
       await this.#put(sheet, note);
     } catch (error) {
       if (!(error instanceof Refused) || !OTHERWISE.includes(error.status)) throw error;
-      await this.#meet(sheet, error);
+      const { version, inSet } = await versionOf(sheet, this.#store.state.sequence);
+      if (error.status === 409) sheet.theirs = { ...version, why: error.message };
+      else this.#weigh(sheet, version, inSet);
       return;
     }
     this.#confirm(sheet, note);
@@ -156,6 +158,7 @@ export class Saver {
   #confirm(sheet, { said, number }) {
     sheet.saved = said;
     sheet.savedNumber = number;
+    sheet.sent = [];
     this.#list(sheet);
     if (said.state === "ready") send("POST", addressOf(sheet.place, "anchors"), {}).catch(() => {}); // ahead of the next run
   }
@@ -173,20 +176,19 @@ export class Saver {
   }
 
   /**
-   * The server has something else. It may be the same, or what was saved here before.
+   * The server has something else: it may be what is drawn here, or what was saved or sent before.
    * @param {Sheet} sheet
-   * @param {Refused} refused
+   * @param {import("./sheet.js").Version} version
+   * @param {import("./sheet.js").Version | null} inSet
    */
-  async #meet(sheet, { status, message }) {
-    const { version, inSet } = await versionOf(sheet, this.#store.state.sequence);
-    if (status === 409) sheet.theirs = { ...version, why: message };
-    else if (!inSet && sheet.isSaidBy(version)) {
-      const isReady = sheet.drawing.said.state === "ready";
-      if (version.tag && isReady !== (version.said.state === "ready")) return sheet.goOnFrom(version);
+  #weigh(sheet, version, inSet) {
+    const isReady = sheet.drawing.said.state === "ready";
+    if (inSet) sheet.theirs = inSet;
+    else if (sheet.isSaidBy(version) && (!version.tag || isReady === (version.said.state === "ready"))) {
       sheet.become(version);
       this.#list(sheet);
-    } else if (!inSet && isSame(version.said, sheet.saved)) sheet.goOnFrom(version); // a run has taken it into the set
-    else sheet.theirs = inSet ?? version;
+    } else if (sheet.isSaidBy(version) || sheet.goesBeyond(version.said)) sheet.goOnFrom(version);
+    else sheet.theirs = version;
   }
 
   /** @param {number} ms at most: the server may be there again before */

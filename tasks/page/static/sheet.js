@@ -26,6 +26,8 @@ export class Sheet {
   origin = NOTHING_SAID;
   /** What of the drawing the server has. */
   saved = NOTHING_SAID;
+  /** What was sent since; some of it may have come, though the answer was lost. @type {Said[]} */
+  sent = [];
   /** Whether the server was asked what there is. */
   isKnown = false;
   /** How often it was changed, and which change is saved. */
@@ -81,6 +83,14 @@ export class Sheet {
   }
 
   /**
+   * @param {Said} said
+   * @returns {boolean} whether drawing has gone on from it here
+   */
+  goesBeyond(said) {
+    return [this.saved, ...this.sent].some((earlier) => isSame(said, earlier));
+  }
+
+  /**
    * Be what the server says, from now on. Steps that led to the same are kept, the others led elsewhere.
    * @param {Version} version
    */
@@ -93,6 +103,7 @@ export class Sheet {
     this.goOnFrom(version);
     this.saved = this.drawing.said;
     this.savedNumber = this.number;
+    this.sent = [];
     if (said === version.origin) this.origin = this.saved;
   }
 
