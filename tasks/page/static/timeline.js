@@ -11,7 +11,7 @@ import { coloursOf, drawStrip, frameAt, xOf } from "./strip.js";
 /** @typedef {import("./types.js").State} State */
 
 const PEEK_PX = 160;
-const LEGEND = "bars: doubt; dots: anchors, rings: asked for, triangles: drafts; lines below: approved, changed; hatched: to be made again";
+const LEGEND = "bars: doubt; dots: anchors; rings: asked for; triangles: drafts; lines: approved, changed; hatched: made again next";
 /** What a slider does at a key: frames to go by, or where to. @type {Record<string, number>} */
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
 
