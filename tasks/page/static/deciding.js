@@ -1,4 +1,4 @@
-/** What a person decides of a frame as a whole: done, nothing is here, not now, an object is absent, away with it. */
+/** What a person decides of a frame as a whole: done, nothing is here, not now, an object is absent, away with the draft. */
 
 import { shownSheet } from "./drafts.js";
 import { waitingFrames } from "./frames.js";
@@ -16,10 +16,9 @@ import { maskOf } from "./versions.js";
 /** @param {App} app */
 export function start({ store, actions }) {
   actions.add({
-    "draft.done": { label: "Done, next frame", run: done, enabled: (state) => canDraw(state) && isSaid(state) },
+    "draft.done": { label: "Done, next frame", run: done, enabled: (state) => canDraw(state) && isSaid(state) && !state.theirs },
     "draft.nothing_here": { label: "Nothing is here", run: nothingHere, enabled: canDraw },
     "draft.skip": { label: "Skip, next frame", run: skip, enabled: (state) => canDraw(state) && waitingFrames(state).length > 0 },
-    "draft.absent": { label: "The object is absent here", run: () => toggleAbsent(store.state, store.state.object), enabled: canBeAbsent },
     "draft.discard": { label: "Discard the draft", run: () => discard().catch(complain), enabled: (state) => canDraw(state) && hasDraft() },
     "draft.saved": { label: "Is all saved?", run: () => say(savingInWords(store.state)) },
   });

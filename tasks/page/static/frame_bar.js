@@ -28,7 +28,7 @@ export function start({ store, actions }) {
   const standing = make("span", { className: "soft" });
   const others = make("span", { className: "others" });
   const sets = make("select", {});
-  const choice = make("label", { className: "writes" }, "Set ", sets);
+  const choice = make("label", {}, "Set ", sets);
   const finished = make("span", { className: "row" }, button("run.start", "Run"), button("inbox.next", "Next sequence"));
   byId("frame-bar").append(
     make("p", {}, where, " ", standing),
