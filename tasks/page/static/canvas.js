@@ -39,7 +39,10 @@ export function start({ store, actions }) {
   crosshair.listen(hand, view, store);
   const showCursor = () => byId("canvas").classList.toggle("pans", pans());
   store.watch(["tool", "drawing", "readOnly", "sequence"], showCursor);
-  store.watch(["place"], () => view.fit());
+  store.watch(["place"], ({ sequence }) => {
+    if (sequence) view.show(sequence.size); // its first picture comes later
+    view.fit();
+  });
 
   /** @param {boolean} is */
   function hold(is) {
