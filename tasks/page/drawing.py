@@ -205,9 +205,12 @@ class MaskOfDraft(AboutDrafts):
         self.say_mask(size, content)
 
     async def put(self, seq: str, scribble_set: str, index: str) -> None:
-        """Make the draft a mask, `?author=anna`."""
-        place, author = (seq, self.dataset, scribble_set, int(index)), self.get_query_argument("author", "")
-        await self.say_version(self._masked, place, self.seen, self.body, author)
+        """Make the draft a mask, `?author=anna&base=<digest>`; empty: the set said nothing when it was begun."""
+        place = seq, self.dataset, scribble_set, int(index)
+        said: dict[str, str | None] = {"author": self.get_query_argument("author", "")}
+        if (base := self.get_query_argument("base", None)) is not None:
+            said["base"] = base or None
+        await self.say_version(self._masked, place, self.seen, self.body, said)
 
     def _mask(self, of_set: bool, *place: Any) -> tuple[str, bytes]:
         at = self.place(*place)
@@ -218,10 +221,12 @@ class MaskOfDraft(AboutDrafts):
         labels = read_mask(given.path if given else mask_of_draft(at.file, at.frame))
         return f"{labels.shape[1]}x{labels.shape[0]}", packed(labels)
 
-    def _masked(self, place: tuple[str, str, str, int], seen: str, body: bytearray, author: str) -> tuple[str, Any]:
+    def _masked(
+        self, place: tuple[str, str, str, int], seen: str, body: bytearray, said: dict[str, str | None]
+    ) -> tuple[str, Any]:
         at = self.place(*place)
         labels = unpacked(body, size_of(at.snapshot.frame_files[at.frame]))
-        draft = at.parsed({**as_json(at.new()), "kind": DraftKind.MASK, "author": author})
+        draft = at.parsed({**as_json(at.new()), "kind": DraftKind.MASK, **said})
         return _shown(write_draft(at.file, draft, seen, labels))
 
 

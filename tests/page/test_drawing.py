@@ -152,6 +152,12 @@ class TestDrafts(Draws):
         self.put({"kind": "empty"}, If_Match=f'"{found["tag"]}"')
         self.error_of(self.ask(f"{DRAFT}/mask"), 404)
 
+    def test_a_mask_says_what_it_was_begun_on(self) -> None:
+        """The set may have changed since: then a person decides, as between strokes."""
+        body, begun_on = packed(np.ones((96, 128), np.uint8)), "1" * 64
+        assert self.put(body, f"{DRAFT}/mask?base={begun_on}", **NEW)["draft"]["base"] == begun_on
+        self.error_of(self.ask(f"{DRAFT}/mask?base=nothing", "PUT", body, **NEW), 400)
+
     def test_the_mask_that_was_given_for_a_frame_can_be_drawn_on(self) -> None:
         labels = self.project.clip.truth(3)
         masks_folder(self.project.scribble_file).mkdir(parents=True)

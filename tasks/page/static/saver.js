@@ -141,7 +141,7 @@ export class Saver {
       sheet.tag = "";
     } else if (mask) {
       const written = { method: "PUT", headers: overWhat(sheet.tag), body: mask.packed };
-      sheet.tag = (await ask(draftAddress(sheet, "/mask", { author }), written)).tag;
+      sheet.tag = (await ask(draftAddress(sheet, "/mask", { author, base: sheet.base ?? "" }), written)).tag;
       if (said.state !== "ready") return;
       sheet.tag = (await send("POST", draftAddress(sheet, "/state"), { state: "ready" }, sheet.tag)).tag;
     } else {
