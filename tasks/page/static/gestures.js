@@ -21,7 +21,7 @@ import { painting } from "./painting.js";
  * @property {import("./store.js").Store} store
  */
 
-const IS_A_MASK = "The mask of this frame is painted, strokes do not count beside it. Paint on, or undo what is painted.";
+const IS_A_MASK = "The mask of this frame is painted, strokes do not count beside it. Paint on; or undo what is painted, or discard the draft.";
 
 /**
  * Begin a gesture.

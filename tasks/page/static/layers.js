@@ -19,7 +19,7 @@ import { drawLines } from "./strokes.js";
  * @property {(pen: CanvasRenderingContext2D, look: import("./strokes.js").Look) => void} draw
  */
 
-const SHARP_UP_TO = 1280; // columns; larger pictures are shown smaller, with thicker outlines
+const COLUMNS_A_PIXEL = 640; // outlines of larger pictures are thicker, since these are shown smaller
 
 export class Layers {
   #store;
@@ -146,7 +146,7 @@ export class Layers {
 
   /** How thick outlines are, in pixels of the picture. */
   get #outline() {
-    return Math.max(1, Math.round(this.#view.size[0] / SHARP_UP_TO));
+    return Math.max(1, Math.round(this.#view.size[0] / COLUMNS_A_PIXEL));
   }
 
   /**
