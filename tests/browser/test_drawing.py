@@ -80,9 +80,10 @@ class Canvas:
 
 @pytest.fixture
 def canvas(tab: Page, served: Served) -> Iterator[Callable[[int], Canvas]]:
-    """Opens a frame; in the end all is saved, or the next tab would go on with it."""
+    """Opens a frame; in the end all is saved, and not kept in the browser, or the next tab would go on with it."""
     yield lambda frame: Canvas(tab, served, frame)
     expect(tab.locator("#saving")).to_contain_text("all is saved")
+    tab.wait_for_timeout(300)
 
 
 def same_places(path: np.ndarray, *places: Place) -> bool:
@@ -242,6 +243,7 @@ def test_the_brush_makes_a_mask_of_exact_ids(canvas: Callable[[int], Canvas]) ->
     page.once(lambda draft: draft is None)
     page.press(*["Control+Shift+z"] * 3)
     page.is_mask(last)
+    expect(page.tab.locator("#saving")).to_contain_text("all is saved")
     page.tab.reload()
     page.wait_for(lambda: page.painted(40, 49) > 0)
 
