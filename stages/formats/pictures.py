@@ -36,8 +36,12 @@ _MP_ENTRIES: Final = 0xB002
 """The list of pictures in an MPO file (CIPA DC-007)."""
 
 
-def load_picture(path: Path) -> "Image.Image":
-    """Decode a still picture in full, in its own mode, turned as its EXIF orientation says.
+def load_picture(path: Path, at_least_px: int | None = None) -> "Image.Image":
+    """Decode a still picture, in its own mode, turned as its EXIF orientation says.
+
+    Args:
+        path: the file.
+        at_least_px: so many pixels of each side are enough: where a format allows that, fewer are decoded; None: all.
 
     Raises:
         InputError: the file is missing, damaged, cut short, absurdly large, or shows several pictures.
@@ -53,6 +57,8 @@ def load_picture(path: Path) -> "Image.Image":
                     "files of their own, or import this file by itself"
                 )
             picture.seek(pages[0])
+        if at_least_px:
+            picture.draft(None, (at_least_px, at_least_px))
         ImageOps.exif_transpose(picture, in_place=True)
         picture.load()
         return picture

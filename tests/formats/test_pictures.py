@@ -116,6 +116,20 @@ def test_sixteen_bits_of_colour_keep_the_upper_eight(tmp_path: Path) -> None:
 # What a file is
 
 
+def test_fewer_pixels_are_decoded_where_few_are_enough(tmp_path: Path) -> None:
+    whole = Image.radial_gradient("L").resize((640, 400)).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for name, options in (("plain", {}), ("turned", {"exif": turned})):
+        whole.save(tmp_path / f"{name}.jpg", quality=95, **options)
+        picture, small = load_picture(tmp_path / f"{name}.jpg"), load_picture(tmp_path / f"{name}.jpg", 90)
+        assert small.size == (picture.width // 4, picture.height // 4)
+        difference = np.asarray(picture.resize(small.size), float) - np.asarray(small, float)
+        assert abs(difference).mean() < 1
+    whole.save(tmp_path / "whole.png")
+    assert load_picture(tmp_path / "whole.png", 90).size == (640, 400)
+
+
 def test_pictures_are_known_by_their_content(tmp_path: Path) -> None:
     still = colours(1)[0]
     still.save(tmp_path / "film.mp4", format="PNG")

@@ -6,8 +6,7 @@ from typing import Final, NamedTuple
 
 from stages.core.errors import InputError
 from stages.formats.digests import Stamp
-from stages.formats.frames import read_frame
-from stages.formats.pictures import as_browsers_take_it, encoded
+from stages.formats.pictures import as_browsers_take_it, as_rgb, encoded, load_picture
 
 NARROWEST_PX: Final = 16
 _QUALITY: Final = 90
@@ -30,17 +29,17 @@ def picture_of(path: Path, width: int | None = None) -> Picture:
     Raises:
         InputError: it cannot be read, or is wanted narrower than `NARROWEST_PX`.
     """
-    from PIL import Image  # noqa: PLC0415 - looking at the inbox must not need it
+    from PIL.Image import Resampling  # noqa: PLC0415 - looking at the inbox must not need it
 
     if width is not None and width < NARROWEST_PX:
         raise InputError(f"found a picture of {width} columns asked for, expected {NARROWEST_PX} at least")
     media_type, (full, _) = as_browsers_take_it(path)
     if media_type and (width is None or full <= width):
         return Picture(path.read_bytes(), media_type)
-    picture = Image.fromarray(read_frame(path))
+    picture = as_rgb(path, load_picture(path, width))
     if width is not None and full > width:
-        height = max(1, round(picture.height * width / full))
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        height = max(1, round(picture.height * width / picture.width))
+        picture = picture.resize((width, height), Resampling.BILINEAR, reducing_gap=2.0)
     return Picture(encoded(picture, "JPEG", quality=_QUALITY), "image/jpeg")
 
 

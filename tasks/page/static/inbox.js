@@ -34,10 +34,10 @@ export function start({ store, actions, events }) {
     clearTimeout(typing);
     typing = setTimeout(() => turn(0), TYPING_MS);
   });
-  events.on("open", look);
+  events.on("open", () => isMeant() && look());
   setInterval(() => !document.hidden && store.state.place === null && look(), ASK_AGAIN_MS);
   store.watch(["place"], ({ place }) => {
-    if (!place) look();
+    if (!place && isMeant()) look();
   });
   store.watch(["inbox"], ({ inbox }) => {
     if (inbox) show(inbox);
@@ -82,6 +82,11 @@ export function start({ store, actions, events }) {
     const next = inbox?.lines.find((line) => line.sequence !== place?.sequence || line.dataset !== place.dataset);
     if (next) openPlace({ sequence: next.sequence, dataset: next.dataset, set: "" });
   }
+}
+
+/** Whether the address names the inbox: while a sequence is being opened, its pictures come first. */
+function isMeant() {
+  return !new URLSearchParams(location.search).has("seq");
 }
 
 /** @param {Line} line */
