@@ -38,7 +38,7 @@ from stages.formats.objects_json import as_json as object_as_json
 from stages.steps.page.corrected import keep_mask_seen
 from stages.steps.page.masks import packed, unpacked
 from stages.steps.page.pictures import size_of
-from tasks.page.handlers import Refusal, object_of, text_of
+from tasks.page.handlers import FEW_BYTES, Refusal, object_of, text_of
 from tasks.page.reading import AboutSequences
 from tasks.page.sequences import NotThereError, frame_of
 from tasks.runtime import locks
@@ -232,6 +232,8 @@ class MaskOfDraft(AboutDrafts):
 
 class StateOfDraft(AboutDrafts):
     """`POST /api/seq/S/set/N/draft/I/state`."""
+
+    most_bytes = FEW_BYTES
 
     async def post(self, seq: str, scribble_set: str, index: str) -> None:
         """`{"state": "ready"}`, or `draft`."""

@@ -19,6 +19,10 @@ from tasks.runtime.mistakes import explain, one_line
 logger = logging.getLogger("lis")
 MOST_BYTES: Final = 1 << 20
 """Of a request's body, unless a handler takes masks."""
+FEW_BYTES: Final = 4096
+"""Of a body that says a few words: it is understood on the loop, and a long one would keep all others waiting."""
+MOST_BYTES_OF_A_MESSAGE: Final = 64 << 10
+"""Of what a WebSocket brings, which is understood there, too."""
 THREADS: Final = 4
 _READS: Final = ("GET", "HEAD")
 _STATUS: Final = {NotThereError: 404, InputError: 400}
@@ -42,7 +46,7 @@ class Page(Application):
             handlers,
             default_handler_class=NotFound,
             log_function=_log,
-            websocket_max_message_size=MOST_BYTES,
+            websocket_max_message_size=MOST_BYTES_OF_A_MESSAGE,
             websocket_ping_interval=30,
         )
         self.access = access
@@ -177,7 +181,7 @@ class NotFound(Handler):
 class Session(Handler):
     """`/api/session`: the token for the cookie, and whether that is good still."""
 
-    most_bytes = 4096
+    most_bytes = FEW_BYTES
 
     @property
     def wants_cookie(self) -> bool:  # type: ignore[override]

@@ -198,7 +198,8 @@ class Previewer:
             async with asyncio.timeout(limits.answer_s if is_ready else limits.start_s):
                 process = self._process or await self._started()
                 assert process.stdin is not None
-                process.stdin.write(json.dumps(order).encode() + b"\n")
+                line = await asyncio.to_thread(json.dumps, order)
+                process.stdin.write(line.encode() + b"\n")
                 await process.stdin.drain()
                 answer = await _read(process)
         except (TimeoutError, EOFError, OSError, ValueError) as error:

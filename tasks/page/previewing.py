@@ -17,7 +17,7 @@ from stages.steps.page.pictures import size_of, version_of
 from stages.steps.prompts import draw
 from tasks.anchors import AnchorMask
 from tasks.page.drawing import AboutDrafts, Place, mask_is_gone
-from tasks.page.handlers import Refusal, object_of
+from tasks.page.handlers import FEW_BYTES, Refusal, object_of
 from tasks.page.preview import NoPreviewError, Previewer, SupersededError
 from tasks.page.reading import AboutSequences
 from tasks.page.sequences import Sequences
@@ -69,6 +69,8 @@ class OnePreview(AboutDrafts):
 
 class StateOfPreviews(AboutSequences):
     """`/api/preview`."""
+
+    most_bytes = FEW_BYTES
 
     def initialize(self, previewer: Previewer) -> None:
         """With the worker."""

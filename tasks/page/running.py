@@ -8,7 +8,7 @@ from tasks.page.ahead import ahead
 from tasks.page.commands import refining, segmenting_anchors
 from tasks.page.events import EventfulPage
 from tasks.page.exports import exporting, offered
-from tasks.page.handlers import Refusal, object_of
+from tasks.page.handlers import FEW_BYTES, Refusal, object_of
 from tasks.page.reading import AboutSequences
 from tasks.page.runs import Runs, as_json
 from tasks.refine import RefineSequence
@@ -20,6 +20,7 @@ class AboutRuns(AboutSequences):
     """A handler that knows what runs."""
 
     application: EventfulPage
+    most_bytes = FEW_BYTES
 
     @property
     def runs(self) -> Runs:

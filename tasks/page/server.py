@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 
 from stages.core.errors import InputError
 from tasks.page import drawing, events, handlers, previewing, reading, reviewing, running, shell
@@ -25,7 +26,20 @@ LIMITS: Final[Mapping[str, Any]] = {
     "idle_connection_timeout": 300,
 }
 """Of every connection."""
+MOST_CONNECTIONS: Final = 400
+"""Of a browser, each tab has seven. Descriptors are few, and files want some: who runs out of them accepts nobody."""
 _OWN: Final = ("127.0.0.1", "::1")
+
+
+class Server(HTTPServer):
+    """Hangs up on whoever comes when there are too many, who need no token to do so."""
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        """Serve it, or not."""
+        if len(self._connections) < MOST_CONNECTIONS:
+            super().handle_stream(stream, address)
+        else:
+            stream.close()
 
 
 def page_of(
@@ -70,7 +84,7 @@ def serve(page: EventfulPage, sockets: list[socket.socket]) -> None:
 
 
 async def _serve(page: EventfulPage, sockets: list[socket.socket]) -> None:
-    server = HTTPServer(page, **LIMITS)
+    server = Server(page, **LIMITS)
     server.add_sockets(sockets)
     ended = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):

@@ -187,6 +187,7 @@ class TestReading(Reads):
             longest[0] = max(longest[0], time.thread_time() - started)
 
         large = json.dumps({"kind": "empty", "author": "x" * 1_000_000})
+        intricate = json.dumps({"options": {str(number): [number] for number in range(50_000)}}).encode()
         paths = (
             "/api/inbox",
             *(f"/api/seq/toy{rest}" for rest in ("", "/frame/3", "/frame/3?w=32", "/mask/3", "/doubt")),
@@ -196,6 +197,10 @@ class TestReading(Reads):
             for path in paths:
                 assert self.ask(path).code == 200
             assert self.ask("/api/seq/toy/set/001/draft/3", "PUT", large.encode(), If_None_Match="*").code == 400
+            for what in ("set/001/draft/3/state", "run", "anchors", "export", "set/001/preview/3", "frame/3/box"):
+                answer = self.ask(f"/api/seq/toy/{what}", "POST", intricate, If_None_Match="*")
+                assert answer.code in (400, 413), what
+            assert self.ask("/api/preview", "POST", intricate).code == 413
         assert 0 < longest[0] < 0.005
 
     def test_a_slow_disk_does_not_keep_the_others_waiting(self) -> None:

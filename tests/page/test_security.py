@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from tornado.httpserver import HTTPServer
 
 from stages.core.errors import InputError
+from tasks.page import server
 from tasks.page.handlers import Handler, Session, object_of
 from tasks.page.security import HEADERS, Access, WrongTokens, check_public_origin, new_token, read_token
 from tests.page.asking import TOKEN, PageCase
@@ -175,6 +177,41 @@ class TestOnTheWire(Secured):
         assert self.say(twice)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")
         without = b"GET /api/echo HTTP/1.0\r\nCookie: " + self.cookie.encode() + b"\r\n\r\n"
         assert self.say(without)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")
+
+
+class TestCrowds(Secured):
+    """Who needs no token, either."""
+
+    def get_http_server(self) -> HTTPServer:
+        return server.Server(self._app)
+
+    def test_more_than_can_be_served_are_hung_up_on(self) -> None:
+        """Or else descriptors run out, and the loop does nothing but complain of it."""
+        address = ("127.0.0.1", self.get_http_port())
+
+        def crowd() -> int:
+            wires = [socket.create_connection(address, 10) for _ in range(9)]
+            for wire in wires:
+                wire.settimeout(0.2)
+            gone = sum(has_hung_up(wire) for wire in wires)
+            for wire in wires:
+                wire.close()
+            return gone
+
+        async def come() -> int:
+            return await self.page.work(crowd)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(server, "MOST_CONNECTIONS", 7)
+            assert self.io_loop.run_sync(come, timeout=20) == 2
+            assert self.ask("/api/echo").code == 200, "they have gone"
+
+
+def has_hung_up(wire: socket.socket) -> bool:
+    try:
+        return wire.recv(1) == b""
+    except TimeoutError:
+        return False
 
 
 class TestReadOnly(Secured):
