@@ -265,7 +265,7 @@ def write_draft(scribble_file: Path, draft: Draft, seen: str, mask: LabelMap | N
 
     Raises:
         ChangedError: there is another version; nothing was changed.
-        InputError: it is to be a mask, and there is none; or a file in its place is no draft.
+        InputError: it is to be a mask, and there is none; or what is in its place is no draft, or a link.
         StageError: the mask is no label map, or the disk refuses.
     """
     path, picture = draft_file(scribble_file, draft.frame), mask_of_draft(scribble_file, draft.frame)
@@ -282,7 +282,7 @@ def write_draft(scribble_file: Path, draft: Draft, seen: str, mask: LabelMap | N
         for file in (path, picture):
             files.sweep_beside(file)
         if content is not None:  # before the draft that speaks of it
-            files.replace(picture, content)
+            _put(picture, content)
         _write(path, draft)
         if draft.kind != DraftKind.MASK:
             files.delete(picture)
@@ -358,7 +358,15 @@ def _seen(scribble_file: Path, frame: int, seen: str) -> Draft | None:
 
 
 def _write(path: Path, draft: Draft) -> None:
-    files.replace(path, json.dumps(as_json(draft)) + "\n")
+    _put(path, json.dumps(as_json(draft)) + "\n")
+
+
+def _put(path: Path, content: files.Bytes | str) -> None:
+    """Not through links: people make none here, and one that came with somebody's dataset may lead to any file."""
+    for each in (path.parent, path):
+        if each.is_symlink():
+            raise InputError(f"{each}: found a link to {each.readlink()}, expected drafts themselves; remove the link")
+    files.replace(path, content)
 
 
 def _alone(scribble_file: Path) -> AbstractContextManager[None]:

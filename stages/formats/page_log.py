@@ -46,7 +46,7 @@ def begun(root: Path, command: str) -> Iterator[int]:
         OSError: the disk refuses.
     """
     files.make_folder(root)
-    with files.opened(root / PAGE_LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND) as log:
+    with files.opened(root / PAGE_LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW) as log:
         files.disk.write(log, f"{_PROMPT}{command}\n".encode(errors="backslashreplace"))
         yield log
 

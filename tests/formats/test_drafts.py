@@ -58,6 +58,18 @@ def test_what_is_drawn_comes_back(scribble_file: Path) -> None:
     assert read_drafts(scribble_file) == {}
 
 
+@pytest.mark.parametrize("name", ["001.drafts", "001.drafts/00012.json", "001.drafts/00012.png"])
+def test_nothing_is_written_through_a_link(scribble_file: Path, tmp_path: Path, name: str) -> None:
+    """It may have come with somebody's dataset, and lead to any file."""
+    link, outside = scribble_file.parent / name, tmp_path / "outside"
+    link.parent.mkdir(parents=True)
+    outside.mkdir()
+    link.symlink_to(outside / "victim" if link.suffix in (".json", ".png") else outside)
+    with pytest.raises(InputError, match="found a link"):
+        write_draft(scribble_file, replace(DRAFT, kind=DraftKind.MASK, lines=()), NEW, MASK)
+    assert {path.name for path in outside.iterdir()} <= {".lock"} and link.is_symlink()
+
+
 def test_a_mask_is_kept_to_the_pixel_until_the_draft_is_something_else(scribble_file: Path) -> None:
     mask = replace(DRAFT, kind=DraftKind.MASK, lines=())
     with pytest.raises(InputError, match=r"00012\.png: found no mask"):

@@ -58,6 +58,16 @@ def locked_by(root: Path, process: str) -> Iterator[IO[str]]:
 # --- what is typed ---------------------------------------------------------------------------------------------------
 
 
+def test_the_log_is_not_written_through_a_link(project: Project, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("of somebody else")
+    project.root.mkdir(parents=True)
+    (project.root / page_log.PAGE_LOG).symlink_to(victim)
+    with pytest.raises(OSError, match=page_log.PAGE_LOG), page_log.begun(project.root, "lis refine toy"):
+        pass
+    assert victim.read_text() == "of somebody else"
+
+
 def test_a_command_is_what_a_person_would_type(project: Project) -> None:
     roots = f"--data-root={project.folder}/data --weights-root={project.folder}/data/weights"
     roots += f" --outputs-root={project.folder}/outputs"
