@@ -2,7 +2,7 @@
 
 import { shownSheet } from "./drafts.js";
 import { waitingFrames } from "./frames.js";
-import { counted } from "./elements.js";
+import { byId, counted } from "./elements.js";
 import { canDraw } from "./hand.js";
 import { savingInWords } from "./head.js";
 import { saysSomething } from "./said.js";
@@ -33,7 +33,9 @@ export function start({ store, actions }) {
     if (!sheet) return;
     const { said } = sheet.drawing;
     if (said.state !== "ready" && !sheet.isOrigin(said)) sheet.drawing.amend({ state: "ready" });
+    const isByKeys = document.activeElement?.matches("button:focus-visible");
     goOn(`frame ${sheet.frame} is done`);
+    if (isByKeys) byId("canvas").focus(); // nothing can be called done there yet: the button would lose the focus to nowhere
   }
 
   function nothingHere() {

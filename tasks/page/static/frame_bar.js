@@ -84,8 +84,22 @@ function aboutFrame(state) {
   return [
     ...(found ? [`${SIGNS[found]} ${IN_WORDS[found]}`] : []),
     ...(sentence ? [sentence] : []),
+    ...withoutStroke(state),
     ...(said?.kind === "strokes" && said.corrects ? ["a stroke corrects its own object, others keep their masks"] : []),
   ];
+}
+
+/**
+ * Who draws one object may have forgotten another: that would be absent.
+ * @param {State} state
+ */
+function withoutStroke({ sequence, drawing }) {
+  const said = drawing?.said;
+  if (!sequence || said?.kind !== "strokes" || said.corrects || !said.lines.length) return [];
+  const known = new Set([...sequence.drawn, ...sequence.objects.map(({ id }) => id)]);
+  for (const { object_id } of said.lines) known.delete(object_id);
+  const missing = [...known].filter((id) => id).sort((a, b) => a - b);
+  return missing.length ? [`without ${missing.length > 1 ? "objects" : "object"} ${missing.join(", ")}`] : [];
 }
 
 /** @param {State} state */

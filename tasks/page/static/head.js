@@ -12,7 +12,8 @@ export function start({ store }) {
     byId("inbox").hidden = place !== null;
     byId("work").hidden = place === null;
     byId("title").textContent = `${place ? place.sequence : "Inbox"}${readOnly ? ", read only" : ""}`;
-    byId("standing").textContent = sequence ? `${sequence.dataset}, ${stateInWords(sequence.state)}${because(sequence.why)}` : "";
+    const standing = byId("standing");
+    standing.textContent = standing.title = sequence ? `${sequence.dataset}, ${stateInWords(sequence.state)}${because(sequence.why)}` : "";
     byId("back").hidden = place === null;
     document.body.classList.toggle("read-only", readOnly || (sequence !== null && !sequence.writable));
   });

@@ -78,7 +78,6 @@ const PRESETS = {
   labelme: {
     "frame.before": "A",
     "frame.after": "D",
-    "tool.stroke": "Ctrl+N",
     "tool.click": "",
     "view.fit": "Ctrl+F",
     "view.full": "Ctrl+0",

@@ -37,7 +37,8 @@ export function start({ store }) {
     clearTimeout(resting);
     if (!drawing || !sequence || !place || !writes(store.state)) return;
     if (sequence.requested.includes(frame) && !sequence.annotated.includes(frame)) warm().catch(() => {});
-    const isToBeSeen = drawing.canUndo || !stageShown(sequence, frame, "result");
+    const isDraft = drawing.canUndo || sequence.drafts.some((draft) => draft.frame === frame);
+    const isToBeSeen = isDraft || !stageShown(sequence, frame, "result");
     if (isToBeSeen && canBeAsked(drawing.said)) resting = setTimeout(() => ask(drawing, store.state.object), REST_MS);
   }
 

@@ -9,6 +9,8 @@ import { complain, say } from "./say.js";
 /** @typedef {import("./types.js").Run} Run */
 
 const TASKS_NAMED = 3;
+/** @type {Record<string, string>} */
+const DOING = { anchor_masks: "segmenting", tracks: "carrying masks", refined: "refining edges" };
 const HARMLESS = [null, 0, 20, 130]; // done, waits for people, stopped
 
 /** @param {App} app */
@@ -134,5 +136,13 @@ function inWords({ run, progress }) {
 /** @param {string[]} tasks such as `tracks/00010-00030` */
 function tasksInWords(tasks) {
   const more = tasks.length - TASKS_NAMED;
-  return tasks.slice(0, TASKS_NAMED).join(", ") + (more > 0 ? ` and ${counted(more, "other")}` : "");
+  return tasks.slice(0, TASKS_NAMED).map(taskInWords).join(", ") + (more > 0 ? ` and ${counted(more, "other")}` : "");
+}
+
+/** @param {string} task */
+function taskInWords(task) {
+  const [, stage, from, to] = task.match(/^(\w+)\/(\d+)(?:-(\d+))?$/) ?? [];
+  const doing = stage && DOING[stage];
+  if (!doing) return task;
+  return `${doing} ${to ? `from frame ${Number(from)} to ${Number(to)}` : `on frame ${Number(from)}`}`;
 }
