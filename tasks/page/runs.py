@@ -184,6 +184,9 @@ class Runs:
             self._present = self._queue.pop(0) if self._queue else None
             if self._present:
                 self._present.state = RunState.RUNNING
+                if self._present.command.what == What.REFINE:  # it makes the anchors, too, of all that is ready by now
+                    root = self._present.command.root
+                    self._queue = [r for r in self._queue if r.command.root != root or not r.is_in_background]
             else:
                 self._is_at_work = False
             return self._present

@@ -99,6 +99,28 @@ def test_a_frame_is_drawn_done_and_drawn_again(own: Served, person: Callable[...
     assert saved(project, 2).state == DraftState.DRAFT and len(saved(project, 2).lines) == 2
 
 
+def test_a_forgotten_object_is_named_and_after_done_keys_go_on_at_the_picture(
+    own: Served, person: Callable[..., Person]
+) -> None:
+    anna = person(own, 2)
+    about = anna.tab.locator("#frame-bar")
+    for number, height in (("1", 0.4), ("2", 0.6)):
+        anna.tab.keyboard.press(number)
+        anna.draw(height)
+    anna.tab.keyboard.press("Enter")
+    anna.is_at(3)
+    anna.draw(0.6)
+    expect(about).to_contain_text("without object 1")
+    anna.tab.keyboard.press("1")
+    anna.draw(0.4)
+    expect(about).not_to_contain_text("without")
+    anna.tab.keyboard.press("s")  # whoever has touched a key last sees the focus
+    anna.button("Done").focus()
+    anna.tab.keyboard.press("Enter")
+    anna.is_at(5)
+    expect(anna.tab.locator("#canvas")).to_be_focused()
+
+
 def test_a_frame_is_empty_skipped_or_its_draft_discarded(
     own: Served, person: Callable[..., Person], project: Project
 ) -> None:
@@ -346,7 +368,7 @@ def test_a_stroke_on_a_result_corrects_the_mask_that_was_seen(
         assert saved(project, 3).corrects == first
         anna.tab.get_by_role("button", name="Absent here: object 2").click()
         anna.saving("all is saved")
-        expect(anna.tab.locator("#frame-bar")).to_contain_text("others keep their masks")
+        expect(anna.tab.locator("#frame-bar")).to_contain_text("a stroke corrects its own object")
         assert saved(project, 3).absent == (2,)
         anna.button("Done").click()
         expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✓ ready")

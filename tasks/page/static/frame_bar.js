@@ -85,7 +85,7 @@ function aboutFrame(state) {
     ...(found ? [`${SIGNS[found]} ${IN_WORDS[found]}`] : []),
     ...(sentence ? [sentence] : []),
     ...withoutStroke(state),
-    ...(said?.kind === "strokes" && said.corrects ? ["a stroke corrects its own object, others keep their masks"] : []),
+    ...(said?.kind === "strokes" && said.corrects ? ["a stroke corrects its own object"] : []),
   ];
 }
 

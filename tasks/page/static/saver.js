@@ -160,7 +160,7 @@ export class Saver {
     sheet.savedNumber = number;
     sheet.sent = [];
     this.#list(sheet);
-    if (said.state === "ready") send("POST", addressOf(sheet.place, "anchors"), {}).catch(() => {}); // ahead of the next run
+    if (said.state === "ready") send("POST", addressOf(sheet.place, "anchors", { set: sheet.place.set }), {}).catch(() => {}); // ahead of the next run
   }
 
   /**
