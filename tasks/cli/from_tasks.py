@@ -154,9 +154,7 @@ def option_of(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
     """The option of a command that stands for a parameter; None is the value of one that was not given."""
     described = _described(name, parameter)
     flag, kind, metavar = f"--{name.replace('_', '-')}", None, None
-    description = (
-        described.description if described else (parameter.description or "").partition(" permitted values")[0]
-    )
+    description = described.description if described else parameter.description or ""
     shell_complete: Callable[..., list[CompletionItem]] | None = None
     if isinstance(parameter, ChoiceParameter):
         kind = click.Choice(parameter.choices)

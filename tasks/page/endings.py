@@ -19,7 +19,7 @@ _SENTENCES: Final = {
 }
 _WAITS: Final = State.WAITING.exit_code
 _FAILED: Final = State.FAILED.exit_code
-_INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130
 _TERMINATED: Final = 128 + 15
 _MOST_NAMED: Final = 10
 _FRAME: Final = re.compile(r".*/0*(\d+)")
@@ -29,7 +29,7 @@ _FRAMES: Final = re.compile(r".*/0*(\d+)-0*(\d+)")
 def exit_code_of(returned: int) -> int:
     """As a shell has it, of what a parent is told: the number of a signal is negative there."""
     code = returned if returned >= 0 else 128 - returned
-    return _INTERRUPTED if code == _TERMINATED else code
+    return INTERRUPTED if code == _TERMINATED else code
 
 
 def in_words(task: RefineSequence, code: int, pid: int) -> str:

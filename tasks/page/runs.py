@@ -22,7 +22,7 @@ from stages.formats import page_log
 from stages.formats.page_log import Head
 from stages.formats.progress import read_progress
 from tasks.page.commands import Command, What
-from tasks.page.endings import exit_code_of, in_words
+from tasks.page.endings import INTERRUPTED, exit_code_of, in_words
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.runtime.locks import BusyError
@@ -68,6 +68,10 @@ class _Run:
     process: subprocess.Popen[bytes] | None = None
     exit_code: int | None = None
     message: str = ""
+
+    def is_stopping(self) -> bool:
+        """Whether somebody wants it to end; another thread may say so at any time."""
+        return self.state == RunState.STOPPING
 
     @property
     def is_in_background(self) -> bool:
@@ -196,7 +200,7 @@ class Runs:
         if run.is_in_background and locks.is_taken(command.root):
             return
         with page_log.begun(command.root, str(command)) as log, self._lock:
-            if run.state == RunState.STOPPING:
+            if run.is_stopping():
                 return
             run.process = process = subprocess.Popen(
                 page_log.announced([*self._program, *command.words]),
@@ -206,6 +210,8 @@ class Runs:
                 start_new_session=True,
             )
         code = exit_code_of(process.wait())
+        if code and run.is_stopping():
+            code = INTERRUPTED  # it may not have come as far as to say so itself
         run.exit_code, run.message = code, in_words(command.task, code, process.pid)
         if not code and command.result:
             run.message = f"{run.message}: {command.result}"

@@ -88,6 +88,7 @@ class NumberParameter(_Explained, luigi.NumericalParameter[Any]):
 
     def __init__(self, *args: Any, min_value: float, max_value: float, **kwargs: Any):
         super().__init__(*args, min_value=min_value, max_value=max_value, **kwargs)
+        self.description = kwargs.get("description", "")  # Luigi adds the limits, as mathematicians write them
         whole = "whole " if kwargs.get("var_type") is int else ""
         self.permitted = f"expected a {whole}number from {min_value:g} to {max_value:g}"
 

@@ -373,7 +373,7 @@ def test_a_stroke_on_a_result_corrects_the_mask_that_was_seen(
         anna.button("Done").click()
         expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✓ ready")
         project.run()
-        expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ◆ computed", timeout=25_000)
+        expect(anna.tab.locator("#standing")).to_contain_text("done", timeout=25_000)
         anna.draw(0.6)
         anna.saving("all is saved")
         again = saved(project, 3)
@@ -479,3 +479,16 @@ def test_objects_that_somebody_else_has_named_are_not_written_over(
     expect(berta.tab.get_by_label("Class of object 1")).not_to_have_value("cat")
     listed = json.loads((project.scribble_file.parent / "objects.json").read_text())["objects"]
     assert listed[0]["name"] == "Rex" and listed[0].get("class") != "cat"
+
+
+def test_a_stroke_between_provisional_masks_corrects_them_as_a_painted_one_does(
+    project: Project, person: Callable[..., Person]
+) -> None:
+    project.scribble(2, 8)
+    project.run(expect=20)
+    [mask] = project.root.glob("provisional/00004.png")
+    with Served(project) as server:
+        anna = person(server, 4)
+        anna.draw(0.4)
+        anna.saving("all is saved")
+    assert saved(project, 4).corrects == hashlib.sha256(mask.read_bytes()).hexdigest()

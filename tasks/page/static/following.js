@@ -1,6 +1,7 @@
 /** Keeps the state in step with the server: asks again for what somebody, or a run, has made another one. */
 
 import { addressOf, ask } from "./net.js";
+import { stageSeen } from "./pictures.js";
 import { complain } from "./say.js";
 
 /** @typedef {import("./types.js").App} App */
@@ -19,9 +20,8 @@ export function start({ store, events }) {
     sequence: async (/** @type {import("./types.js").Place} */ place) =>
       await ask(addressOf(place, "", { set: place.set })),
     doubts: async (/** @type {import("./types.js").Place} */ place) => {
-      const contents = store.state.sequence?.contents ?? {};
-      const stage = contents.masks ? "result" : "provisional";
-      return contents.masks || contents.provisional ? await ask(addressOf(place, "doubt", { detail: 1, stage })) : null;
+      const stage = stageSeen(store.state.sequence?.contents ?? {});
+      return stage ? await ask(addressOf(place, "doubt", { detail: 1, stage })) : null;
     },
     review: async (/** @type {import("./types.js").Place} */ place) =>
       await ask(addressOf(place, `set/${encodeURIComponent(place.set)}/review`)),

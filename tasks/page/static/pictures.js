@@ -126,6 +126,15 @@ export function mask(place, sequence, frame, stage) {
 }
 
 /**
+ * The masks that people see of every frame: while there are provisional ones, they are newer than a result beside them.
+ * @param {Sequence["contents"]} contents
+ * @returns {"result" | "provisional" | null} null: there are none yet
+ */
+export function stageSeen(contents) {
+  return "provisional" in contents ? "provisional" : "masks" in contents ? "result" : null;
+}
+
+/**
  * The stages that a frame has a mask of.
  * @param {Sequence} sequence
  * @param {number} frame
@@ -136,8 +145,8 @@ export function stagesOf({ contents, made }, frame) {
   const anchor = `anchor_masks/${String(frame).padStart(5, "0")}` in contents;
   /** @type {[MaskStage, boolean][]} */
   const there = [
-    ["result", "masks" in contents],
-    ["provisional", "provisional" in contents],
+    ["result", stageSeen(contents) === "result"],
+    ["provisional", stageSeen(contents) === "provisional"],
     ["coarse", anchor || has(made.coarse)],
     ["refined", has(made.refined)],
     ["anchor", anchor],

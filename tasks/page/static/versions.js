@@ -2,7 +2,7 @@
 
 import { NOTHING_SAID } from "./drawing.js";
 import { ask, askFor } from "./net.js";
-import { mask as maskSeen } from "./pictures.js";
+import { mask as maskSeen, stageSeen } from "./pictures.js";
 import { saidOf } from "./said.js";
 import { draftAddress } from "./sheet.js";
 
@@ -39,8 +39,9 @@ export async function versionOf(at, sequence) {
 async function originOf({ place, frame }, sequence, inSet) {
   const isOurs = sequence?.sequence === place.sequence && sequence.dataset === place.dataset;
   const isCorrection = inSet.base === null ? !sequence?.requested.includes(frame) : inSet.corrects !== "";
-  if (!isOurs || !isCorrection || !sequence.contents.masks) return saidOf(inSet);
-  const corrects = (await maskSeen(place, sequence, frame, "result"))?.digest ?? "";
+  const stage = stageSeen(sequence?.contents ?? {});
+  if (!isOurs || !isCorrection || !stage) return saidOf(inSet);
+  const corrects = (await maskSeen(place, sequence, frame, stage))?.digest ?? "";
   return corrects === inSet.corrects ? saidOf(inSet) : { ...NOTHING_SAID, corrects };
 }
 
