@@ -3,13 +3,24 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
-from stages.formats.drafts import Draft, DraftKind, DraftState, drafts_folder, mask_of_draft, read_draft
+from stages.core.strokes import Line
+from stages.formats.drafts import (
+    NEW,
+    Draft,
+    DraftKind,
+    DraftState,
+    drafts_folder,
+    mask_of_draft,
+    read_draft,
+    write_draft,
+)
 from stages.formats.masks import read_mask
 from stages.formats.scribbles import read_scribbles
 from tests.browser.pointers import drag, line
@@ -462,6 +473,26 @@ def test_objects_are_named_and_their_names_are_text(
         assert listed[number - 1]["name"] == name
     assert anna.tab.evaluate("window.hurt") is None
     check_looks(anna.tab, "names")
+
+
+def test_names_of_people_are_text(own: Served, person: Callable[..., Person], project: Project, watch: Watch) -> None:
+    """Beside what they draw, where they are, and in the question who is right."""
+    watch.expect(*AWAY, "status of 412")
+    anna, berta = person(own, 2), person(own, 2)
+    for number, name in enumerate(HOSTILE, 1):
+        drawn = Draft("toy", "001", 2, lines=(Line(1, ((0.3, 0.1 * number), (0.6, 0.5))),), author=name)
+        write_draft(project.scribble_file, drawn, saved(project, 2).tag if number > 1 else NEW)
+        expect(anna.tab.locator("#said")).to_contain_text(f"{name} has drawn on frame 2")
+        berta.tab.evaluate("name => localStorage.setItem('lis.author', JSON.stringify(name))", name)
+        berta.tab.reload()
+        expect(anna.tab.locator("#frame-bar")).to_contain_text(f"{name} is on this frame")
+    berta.tab.close()
+    anna.context.set_offline(True)
+    write_draft(project.scribble_file, replace(drawn, kind=DraftKind.EMPTY, lines=()), saved(project, 2).tag)
+    anna.draw(0.5)
+    anna.context.set_offline(False)
+    expect(anna.tab.locator("#conflict")).to_contain_text(f"{name} says", timeout=25_000)
+    assert anna.tab.evaluate("window.hurt") is None
 
 
 def test_objects_that_somebody_else_has_named_are_not_written_over(
