@@ -6,7 +6,7 @@
 
     {"schema": 1, "sequence": "dog", "set": "001", "frame": 12, "state": "ready", "revision": 7, "base": null,
      "kind": "strokes", "lines": [{"object_id": 1, "path": [[0.41, 0.52]], "start_time": 0, "end_time": 1400}],
-     "mask": null, "corrects": "", "absent": [], "from_boxes": [], "author": "anna", "saved_at": "2030-01-31T12:00:00Z"}
+     "mask": null, "mask_sha256": "", "corrects": "", "absent": [], "from_boxes": [], "author": "anna", "saved_at": "2030-01-31T12:00:00Z"}
 
 A draft is in one of three states: a `draft` is still drawn, a `ready` one counts as annotated and is merged into the
 set by whoever does that next, and a `conflict` was ready for a frame that somebody else has changed in the set: a
@@ -92,6 +92,8 @@ class Draft:
     """Objects that the person calls absent."""
     from_boxes: tuple[int, ...] = ()
     """Objects whose strokes were made from a box alone."""
+    mask_digest: str = ""
+    """The sha256 of the mask's file, of drafts that are one; it is set when the draft is written."""
     author: str = ""
     revision: int = 0
     """How often it was written."""
@@ -239,6 +241,7 @@ def parse_draft(raw: bytes, path: Path) -> Draft:
         content.corrects,
         absent,
         boxes,
+        content.mask_sha256,
         content.author,
         content.revision,
         content.saved_at,
@@ -278,7 +281,7 @@ def write_draft(scribble_file: Path, draft: Draft, seen: str, mask: LabelMap | N
             draft = replace(draft, base=present.base)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         draft = replace(draft, revision=present.revision + 1 if present else 1, saved_at=now)
-        draft = replace(draft, lines=tuple(map(canonical, draft.lines)))
+        draft = replace(draft, lines=tuple(map(canonical, draft.lines)), mask_digest=_digest(draft, picture, content))
         for file in (path, picture):
             files.sweep_beside(file)
         if content is not None:  # before the draft that speaks of it
@@ -357,6 +360,12 @@ def _seen(scribble_file: Path, frame: int, seen: str) -> Draft | None:
     return present
 
 
+def _digest(draft: Draft, picture: Path, content: files.Bytes | None) -> str:
+    if draft.kind != DraftKind.MASK:
+        return ""
+    return files.sha256(picture) if content is None else hashlib.sha256(content).hexdigest()
+
+
 def _write(path: Path, draft: Draft) -> None:
     _put(path, json.dumps(as_json(draft)) + "\n")
 
@@ -389,6 +398,7 @@ class _DraftFile(Strict):
     base: Digest | None = None
     kind: Literal["strokes", "mask", "empty"]
     lines: tuple[ScribbleLine, ...] = ()
+    mask_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     corrects: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     absent: tuple[ObjectId, ...] = ()
     from_boxes: tuple[ObjectId, ...] = ()
@@ -409,6 +419,7 @@ def as_json(draft: Draft) -> dict[str, object]:
         "kind": draft.kind,
         "lines": lines_as_json(draft.lines),
         "mask": f"{draft.frame:05d}.png" if draft.kind == DraftKind.MASK else None,
+        "mask_sha256": draft.mask_digest,
         "corrects": draft.corrects,
         "absent": draft.absent,
         "from_boxes": draft.from_boxes,

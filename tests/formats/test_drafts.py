@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from stages.core.errors import InputError
 from stages.core.strokes import FrameScribbles, Line
+from stages.formats import drafts
 from stages.formats.drafts import (
     NEW,
     ChangedError,
@@ -68,6 +70,30 @@ def test_nothing_is_written_through_a_link(scribble_file: Path, tmp_path: Path, 
     with pytest.raises(InputError, match="found a link"):
         write_draft(scribble_file, replace(DRAFT, kind=DraftKind.MASK, lines=()), NEW, MASK)
     assert {path.name for path in outside.iterdir()} <= {".lock"} and link.is_symlink()
+
+
+def test_another_mask_is_another_version_whatever_the_clock_says(
+    scribble_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody discards a mask and paints anew while the clock stands: who has seen the first has not seen that."""
+    monkeypatch.setattr(drafts, "datetime", Standing)
+    mask = replace(DRAFT, kind=DraftKind.MASK, lines=())
+    first = write_draft(scribble_file, mask, NEW, MASK)
+    discard_draft(scribble_file, 12, first.tag)
+    second = write_draft(scribble_file, mask, NEW, MASK[::-1])
+    with pytest.raises(ChangedError):
+        write_draft(scribble_file, DRAFT, first.tag)
+    settle_draft(scribble_file, first, None)
+    assert read_draft(scribble_file, 12) == second
+    assert np.array_equal(read_mask(mask_of_draft(scribble_file, 12)), MASK[::-1])
+
+
+class Standing(datetime):
+    """It is always the same moment."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Standing":
+        return cls(2030, 1, 31, tzinfo=tz)
 
 
 def test_a_mask_is_kept_to_the_pixel_until_the_draft_is_something_else(scribble_file: Path) -> None:
