@@ -6,7 +6,8 @@
 
     {"schema": 1, "sequence": "dog", "set": "001", "frame": 12, "state": "ready", "revision": 7, "base": null,
      "kind": "strokes", "lines": [{"object_id": 1, "path": [[0.41, 0.52]], "start_time": 0, "end_time": 1400}],
-     "mask": null, "mask_sha256": "", "corrects": "", "absent": [], "from_boxes": [], "author": "anna", "saved_at": "2030-01-31T12:00:00Z"}
+     "mask": null, "mask_sha256": "", "corrects": "", "absent": [], "from_boxes": [], "author": "anna",
+     "saved_at": "2030-01-31T12:00:00Z"}
 
 A draft is in one of three states: a `draft` is still drawn, a `ready` one counts as annotated and is merged into the
 set by whoever does that next, and a `conflict` was ready for a frame that somebody else has changed in the set: a
