@@ -16,6 +16,9 @@ from tests.browser.serving import Served
 from tests.browser.watching import FIRST_LOOK, HEIGHTS, Watch
 from tests.conftest import NO_BROWSER, Project, new_project
 
+PATIENCE_MS = 20_000
+"""Other tests may have the machine meanwhile."""
+expect.set_options(timeout=PATIENCE_MS)
 _NAMES = "MAP evil.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 """The browser finds no name but one of a stranger that leads to this machine (DNS rebinding)."""
 
@@ -62,7 +65,7 @@ def open_context(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
         width, scheme = FIRST_LOOK
         usual = {"viewport": {"width": width, "height": HEIGHTS[width]}, "color_scheme": scheme}
         opened.append(chromium.new_context(**{**usual, **options}))
-        opened[-1].set_default_timeout(10_000)
+        opened[-1].set_default_timeout(PATIENCE_MS)
         return opened[-1]
 
     yield new

@@ -150,6 +150,7 @@ def test_two_objects_from_an_import_to_an_approved_export(tab: Page, over: Proje
 
     tab.keyboard.press("Control+Shift+A")
     expect(side).to_contain_text("12 of 12 approved")
+    side.get_by_text("Masks as other programs read them").click()
     side.get_by_label("Format").select_option("davis")
     side.get_by_label("only reviewed").check()
     side.get_by_role("button", name="Export").click()
