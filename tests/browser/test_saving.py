@@ -392,6 +392,26 @@ def test_a_stroke_on_a_result_corrects_the_mask_that_was_seen(
         assert len(again.lines) == 1
 
 
+def test_paint_on_a_result_is_gone_from_sight_when_it_is_undone(
+    labelled_once: Project, tmp_path: Path, person: Callable[..., Person]
+) -> None:
+    with Served(copy_of(labelled_once, tmp_path / "project")) as served:
+        anna = person(served, 3)
+        opaque = "pen.getImageData(0, 0, layer.width, layer.height).data.filter((value, at) => at % 4 === 3 && value)"
+        painted = f"layer => {{ const pen = layer.getContext('2d'); return {opaque}.length; }}"
+        layer = anna.tab.locator("#mask-layer")
+        anna.saving("all is saved")
+        before = layer.evaluate(painted)
+        assert before
+        anna.tab.keyboard.press("b")
+        drag(anna.tab.locator("#picture-layer"), line((0.1, 0.97), (0.2, 0.97)))
+        anna.saving("all is saved")
+        assert layer.evaluate(painted) > before
+        anna.tab.keyboard.press("Control+z")
+        anna.saving("all is saved")
+        assert layer.evaluate(painted) == before
+
+
 def test_a_disk_that_refuses_is_told_and_costs_nothing(
     own: Served, person: Callable[..., Person], project: Project, watch: Watch
 ) -> None:

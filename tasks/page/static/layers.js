@@ -51,8 +51,9 @@ export class Layers {
     store.watch(["shown", "opacity", "colours", "hidden", "overlay"], () => this.#paintMask());
     store.watch(["beside", "colours", "hidden", "tool", "brushPx"], () => this.drawStrokes());
     followDrawing(store, (drawing, patch) => {
-      if (patch && drawing?.said.kind === "mask" && drawing.mask === this.#mask) this.#paintMask(patch.where);
-      else this.#load();
+      const isWritten = patch !== null && drawing?.mask === this.#mask;
+      if (isWritten) this.#paintMask(patch.where);
+      if (!isWritten || drawing?.said.kind !== "mask") this.#load();
       this.drawStrokes();
     });
   }
