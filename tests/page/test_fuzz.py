@@ -40,7 +40,10 @@ PATHS = (
     "/api/seq/{name}/set/{set}/preview/{index}",
     "/api/seq/{name}/frame/{index}/box",
     "/api/preview",
+    "/",
     "/{name}",
+    "/favicon.ico",
+    "/static/{name}",
     "/api/seq/{name}/{set}/{index}",
 )
 NAMES = (
@@ -92,6 +95,7 @@ QUERIES += (
     "detail=1",
     "set={set}",
     "author={name}",
+    "base={name}",
     "v=1&w=64&w=x",
     "%ff=%ff",
 )
