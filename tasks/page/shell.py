@@ -1,8 +1,10 @@
 """The files of the page itself: they hold no data, and are served to whoever may talk to the server at all."""
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Final, NamedTuple
 
 from stages.steps import canvas
@@ -26,14 +28,22 @@ class _File(NamedTuple):
 
 @cache
 def shell_files() -> dict[str, _File]:
-    """All of them by name, read once: an address finds one of these, or nothing."""
-    own = {entry.name: entry.read_bytes() for entry in (files("tasks.page") / "static").iterdir()}
+    """All of them by their place in the page's folder, read once: an address finds one of these, or nothing."""
+    own = dict(_files_in(files("tasks.page") / "static"))
     shared = {name: source.encode() for name, source in canvas.modules().items()}
     return {
         name: _File(content, kind, hashlib.sha256(content).hexdigest()[:32])
         for name, content in (own | shared).items()
         if (kind := next((kind for suffix, kind in _TYPES.items() if name.endswith(suffix)), None))
     }
+
+
+def _files_in(folder: Traversable, room: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files_in(entry, f"{room}{entry.name}/")
+        else:
+            yield f"{room}{entry.name}", entry.read_bytes()
 
 
 class ShellFile(Handler):
@@ -58,5 +68,5 @@ class ShellFile(Handler):
 HANDLERS: Final = [
     ("/", ShellFile, {"name": _FIRST}),
     ("/favicon.ico", ShellFile, {"name": _ICON}),
-    (r"/static/([a-z_]+\.[a-z]+)", ShellFile),
+    (r"/static/((?:[a-z]+/)?[a-z_]+\.[a-z]+)", ShellFile),
 ]

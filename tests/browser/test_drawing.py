@@ -18,7 +18,7 @@ from tests.conftest import Clip
 WIDTH, HEIGHT = Clip.width, Clip.height
 HALF_A_PIXEL = np.array([0.5 / WIDTH, 0.5 / HEIGHT])
 PIECES = """async ([path, from, to, radius]) => {
-  const { pieces, simplified } = await import("/static/geometry.js");
+  const { pieces, simplified } = await import("/static/draw/geometry.js");
   return { pieces: pieces(path, from, to, radius), simple: simplified(path, radius) };
 }"""
 

@@ -1,6 +1,6 @@
 /** The line at the top: what is shown, how it stands, and whether all that was drawn is saved. */
 
-import { byId, counted } from "./elements.js";
+import { byId, counted } from "./base/elements.js";
 import { stateInWords } from "./inbox.js";
 
 /** @typedef {import("./types.js").App} App */

@@ -1,9 +1,9 @@
 /** The inbox: every sequence in a line, those first that are worth a person's next minute. */
 
-import { byId, counted, make } from "./elements.js";
-import { ask } from "./net.js";
-import { openPlace } from "./places.js";
-import { complain } from "./say.js";
+import { byId, counted, make } from "./base/elements.js";
+import { ask } from "./base/net.js";
+import { openPlace } from "./base/places.js";
+import { complain } from "./base/say.js";
 
 /** @typedef {import("./types.js").App} App */
 /** @typedef {import("./types.js").InboxLine} Line */

@@ -1,34 +1,34 @@
 /** The page: its parts, and what they share. Each part has a place in index.html, and knows the others by the state alone. */
 
-import { Actions } from "./actions.js";
-import { Events } from "./events.js";
-import { openSession } from "./net.js";
-import { complain } from "./say.js";
-import { Store } from "./store.js";
-import * as ahead from "./ahead.js";
-import * as canvas from "./canvas.js";
-import * as cards from "./cards.js";
-import * as compare from "./compare.js";
-import * as conflict from "./conflict.js";
-import * as deciding from "./deciding.js";
-import * as drafts from "./drafts.js";
-import * as filmstrip from "./filmstrip.js";
-import * as exporting from "./exporting.js";
-import * as following from "./following.js";
-import * as frameBar from "./frame_bar.js";
+import { Actions } from "./base/actions.js";
+import { Events } from "./base/events.js";
+import { openSession } from "./base/net.js";
+import { complain } from "./base/say.js";
+import { Store } from "./base/store.js";
+import * as following from "./base/following.js";
+import * as keys from "./base/keys.js";
+import * as places from "./base/places.js";
+import * as settings from "./base/settings.js";
 import * as head from "./head.js";
 import * as inbox from "./inbox.js";
-import * as keys from "./keys.js";
-import * as panel from "./panel.js";
-import * as places from "./places.js";
-import * as player from "./player.js";
-import * as previewing from "./previewing.js";
-import * as presence from "./presence.js";
-import * as review from "./review.js";
-import * as runs from "./runs.js";
-import * as settings from "./settings.js";
-import * as timeline from "./timeline.js";
-import * as tools from "./tools.js";
+import * as canvas from "./draw/canvas.js";
+import * as previewing from "./draw/previewing.js";
+import * as tools from "./draw/tools.js";
+import * as conflict from "./keep/conflict.js";
+import * as deciding from "./keep/deciding.js";
+import * as drafts from "./keep/drafts.js";
+import * as filmstrip from "./keep/filmstrip.js";
+import * as frameBar from "./keep/frame_bar.js";
+import * as panel from "./keep/panel.js";
+import * as presence from "./keep/presence.js";
+import * as ahead from "./review/ahead.js";
+import * as cards from "./review/cards.js";
+import * as compare from "./review/compare.js";
+import * as exporting from "./review/exporting.js";
+import * as player from "./review/player.js";
+import * as review from "./review/review.js";
+import * as runs from "./review/runs.js";
+import * as timeline from "./review/timeline.js";
 
 const PARTS = [
   settings,

@@ -1,6 +1,6 @@
 /** What the page's parts know of one another: the state they share, and what the server says. Types alone. */
 
-import type { Drawing } from "./drawing.js";
+import type { Drawing } from "./draw/drawing.js";
 
 export type ObjectId = number;
 /** A stroke, as a scribble set holds it: points in [0, 1] of width and height, times in ms since drawing began. */
@@ -196,7 +196,7 @@ export interface State {
   beside: readonly Line[]; // strokes of somebody else, shown dashed
   preview: { frame: number; mask: Mask; seconds: number } | null; // what the strokes of a frame will make
   overlay: { mask: Mask | null; until: number } | null; // shown in the place of the mask left of `until`, in [0, 1] of the width
-  theirs: import("./sheet.js").Version | null; // what somebody else says of the frame, until it is decided who is right
+  theirs: import("./keep/sheet.js").Version | null; // what somebody else says of the frame, until it is decided who is right
   skipped: readonly number[]; // frames for later, in that order
   doubts: Doubts | null;
   review: Review | null;
@@ -226,7 +226,7 @@ export interface ActionSpec {
 
 /** What `main.js` hands to every part. */
 export interface App {
-  store: import("./store.js").Store;
-  actions: import("./actions.js").Actions;
-  events: import("./events.js").Events;
+  store: import("./base/store.js").Store;
+  actions: import("./base/actions.js").Actions;
+  events: import("./base/events.js").Events;
 }
