@@ -98,7 +98,8 @@ class Runs:
     def ask(self, command: Command) -> None:
         """Run a command when those before it have ended; who asks for the same twice before that has asked once.
 
-        One that is asked for while it works runs again afterwards: people may have drawn meanwhile.
+        One that is asked for while it works runs again afterwards: people may have drawn meanwhile. What works in the
+        background on the same sequence stops for one that makes its masks, and those of the anchors with them.
 
         Raises:
             BusyError: somebody else works on the sequence.
@@ -108,6 +109,9 @@ class Runs:
             if any(run.command == command for run in self._queue):
                 return
             self._queue.append(_Run(command))
+            present = self._present_on(command.root)
+            if present and present.is_in_background and command.what == What.REFINE:
+                self._stop(present)
             if not self._is_at_work:
                 self._is_at_work = True
                 Thread(target=self._work, name="runs", daemon=True).start()
@@ -130,10 +134,8 @@ class Runs:
             waiting = [run for run in self._queue if run.command.root == root]
             self._queue = [run for run in self._queue if run not in waiting]
             run = self._present_on(root)
-            if run is not None and run.state == RunState.RUNNING:
-                run.state = RunState.STOPPING
-                if process := run.process:
-                    self._end(process.pid, lambda: process.poll() is not None)
+            if run is not None:
+                self._stop(run)
         if run is None and not waiting and locks.is_taken(root):
             self._stop_left(root)
 
@@ -226,6 +228,12 @@ class Runs:
             raise BusyError(f"{locks.holder(root)} works on it; wait for it, or stop it")
 
     # --- the end ---------------------------------------------------------------------------------------------------
+
+    def _stop(self, run: _Run) -> None:
+        if run.state == RunState.RUNNING:
+            run.state = RunState.STOPPING
+            if (process := run.process) and process.poll() is None:
+                self._end(process.pid, lambda: process.poll() is not None)
 
     def _stop_left(self, root: Path) -> None:
         head = _left_behind(root)

@@ -109,23 +109,26 @@ def test_one_runs_at_a_time_and_people_come_before_the_background(
     assert ended(runs, project) == Told(RunState.IDLE, What.EXPORT, "lis export second", 0, "done")
 
 
-def test_what_people_wait_for_is_told_before_what_is_done_in_the_background(
+def test_what_works_in_the_background_stops_for_a_run_of_people_and_is_not_told_as_interrupted(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    runs = Runs(WAITS)
+    runs = shell("trap 'touch heard' INT; " + WAITS[-2] + "; exit 130")
     runs.ask_in_background(Command(What.ANCHORS, project.task(), ("anchors", "first")))
-    until(lambda: head_of(project.root))
+    until(Path("order").exists)
     runs.ask_in_background(Command(What.ANCHORS, project.task(), ("anchors", "third")))
     assert runs.told(project.task()).command == "lis anchors first"
     runs.ask(Command(What.REFINE, project.task(), ("refine", "second")))
     told = runs.told(project.task())
     assert told == Told(RunState.QUEUED, What.REFINE, "lis refine second", message="behind lis anchors first")
-    for name in ("first", "second"):
-        Path(f"{name}-may-go").touch()
-    until(lambda: runs.told(project.task()).state == RunState.IDLE)
+    until(Path("heard").exists)
+    Path("first-may-go").touch()
+    seen = set()
+    until(lambda: seen.add(told := runs.told(project.task())) or told.state == RunState.RUNNING)
+    assert {told.command for told in seen} == {"lis refine second"} and {told.exit_code for told in seen} == {None}
+    Path("second-may-go").touch()
+    assert ended(runs, project).command == "lis refine second"
     assert Path("order").read_text().splitlines() == ["anchors first", "refine second"], "it makes the anchors, too"
-    assert runs.told(project.task()).command == "lis refine second"
 
 
 def test_who_asks_again_while_it_works_has_drawn_meanwhile(

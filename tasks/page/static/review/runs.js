@@ -113,7 +113,7 @@ export function isBusy({ run, progress }) {
 }
 
 /**
- * What works in the background is not waited for: a run queues behind it.
+ * What works in the background is not waited for: it stops for a run.
  * @param {State} state
  */
 function mayBegin(state) {
