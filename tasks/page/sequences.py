@@ -123,6 +123,7 @@ def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
         "requested": plan.requested,
         "annotated": snapshot.annotated,
         "given": [*snapshot.given],
+        "painted": [*snapshot.painted],
         "drafts": [*map(head_of, drafts)],
         "set": task.scribbles,
         "sets": sets_in(snapshot.scribble_file.parent),

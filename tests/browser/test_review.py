@@ -178,6 +178,8 @@ def test_what_is_approved_is_kept_until_it_is_taken_back(tab: Page, served: Serv
 def test_anchor_masks_are_approved_one_by_one(tab: Page, served: Served, over: Project) -> None:
     open_frame(tab, served, 0, "anchored")
     review = tab.locator("#review")
+    expect(review).to_contain_text("4 anchor masks are made: look at them before they are carried")
+    Project(over.folder, over.clip, "anchored").run("RefineSequence", "--approve-anchors", expect=20)
     expect(review).to_contain_text("4 anchor masks wait for approval")
     do(tab, "review.next_anchor")
     for frame in ANCHORS:

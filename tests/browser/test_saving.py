@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import BrowserContext, Route, expect
 
 from stages.core.strokes import Line
@@ -130,6 +131,17 @@ def test_a_forgotten_object_is_named_and_after_done_keys_go_on_at_the_picture(
     anna.tab.keyboard.press("Enter")
     anna.is_at(5)
     expect(anna.tab.locator("#canvas")).to_be_focused()
+
+
+def test_the_strip_tells_of_a_frame_that_was_painted(project: Project, person: Callable[..., Person]) -> None:
+    picture = project.clip.frame(7)
+    picture[40:43, 20:50] = (128, 0, 0)
+    (project.root / "requests").mkdir(parents=True)
+    Image.fromarray(picture).save(project.root / "requests" / "00007.strokes.png")
+    with Served(project) as served:
+        anna = person(served, 7)
+        expect(anna.tab.locator("#filmstrip")).to_contain_text("7 ▨ painted")
+        expect(anna.tab.locator("#frame-bar")).to_contain_text("painted, for the next run")
 
 
 def test_a_frame_is_empty_skipped_or_its_draft_discarded(

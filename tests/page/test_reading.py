@@ -18,7 +18,7 @@ from tornado.httpclient import HTTPResponse
 
 from stages.formats.masks import read_mask
 from stages.formats.pictures import as_browsers_take_it
-from tasks.page.sequences import Sequences
+from tasks.page.sequences import Sequences, described
 from tests.conftest import REPOSITORY, Project, copy_of
 from tests.page.asking import ProjectPage, sequences_of, unpacked
 
@@ -263,6 +263,15 @@ class TestChanges(Reads):
         assert "several datasets" in self.error_of(self.ask("/api/seq/toy"), 404)
         assert self.found("/api/seq/toy?dataset=other")["state"] == "new"
         assert self.found("/api/inbox")["total"] == 2
+
+
+def test_a_frame_that_was_painted_is_told_before_a_run_has_read_it(project: Project) -> None:
+    picture = project.clip.frame(5)
+    picture[40:43, 20:50] = (128, 0, 0)
+    (project.root / "requests").mkdir(parents=True)
+    Image.fromarray(picture).save(project.root / "requests" / "00005.strokes.png")
+    found = described(sequences_of(project).task("toy"))
+    assert found["painted"] == [5] and 5 not in (*found["requested"], *found["annotated"])
 
 
 def test_the_server_needs_no_engine(labelled_once: Project) -> None:

@@ -65,6 +65,7 @@ export interface Sequence {
   requested: number[];
   annotated: number[];
   given: number[];
+  painted: number[]; // with pictures that the next run reads
   drafts: DraftHead[];
   set: string;
   sets: string[];
@@ -194,7 +195,7 @@ export interface State {
   sequence: Sequence | null;
   drawing: Drawing | null; // of the frame that is shown; null until it is known what is drawn there
   beside: readonly Line[]; // strokes of somebody else, shown dashed
-  preview: { frame: number; mask: Mask; seconds: number } | null; // what the strokes of a frame will make
+  preview: { frame: number; mask: Mask; seconds: number; lines: number } | null; // what the strokes of a frame will make; made at so many lines
   overlay: { mask: Mask | null; until: number } | null; // shown in the place of the mask left of `until`, in [0, 1] of the width
   theirs: import("./keep/sheet.js").Version | null; // what somebody else says of the frame, until it is decided who is right
   skipped: readonly number[]; // frames for later, in that order

@@ -69,9 +69,10 @@ export function start({ store }) {
         const body = JSON.stringify({ object: next[0], lines, corrects, absent });
         const answer = await askFor(address, { method: "POST", body, signal });
         const { left, seconds } = JSON.parse(answer.headers.get("X-Preview") ?? "{}");
-        const mask = enlarged(await maskIn(answer), sequence.size);
+        const made = await maskIn(answer);
         if (signal.aborted) return;
-        store.set({ preview: { frame: drawing.frame, mask, seconds }, ...(store.state.shown === "none" ? {} : { shown: "draft" }) });
+        const preview = { frame: drawing.frame, mask: enlarged(made, sequence.size), seconds, lines: made.height };
+        store.set({ preview, ...(store.state.shown === "none" ? {} : { shown: "draft" }) });
         next = left ?? [];
       }
     } catch (error) {

@@ -13,6 +13,7 @@ const IN_WORDS = {
   "to decide": "two have said different things of it: decide",
   draft: "a draft: not done yet",
   ready: "ready for the next run",
+  painted: "painted, for the next run",
   "to approve": "its masks wait for approval",
   skipped: "skipped for now",
   "asked for": "asked for",

@@ -8,6 +8,7 @@ export const SIGNS = {
   "to decide": "!",
   draft: "✎",
   ready: "✓",
+  painted: "▨",
   "to approve": "?",
   skipped: "…",
   "asked for": "○",
@@ -22,8 +23,8 @@ export const SIGNS = {
  * The frames that people were asked for, or have drawn on; ascending.
  * @param {Sequence} sequence
  */
-export function framesOfPeople({ anchors, requested, annotated, drafts }) {
-  const all = new Set([...anchors, ...requested, ...annotated, ...drafts.map(({ frame }) => frame)]);
+export function framesOfPeople({ anchors, requested, annotated, painted, drafts }) {
+  const all = new Set([...anchors, ...requested, ...annotated, ...painted, ...drafts.map(({ frame }) => frame)]);
   return [...all].sort((a, b) => a - b);
 }
 
@@ -35,17 +36,19 @@ export function framesOfPeople({ anchors, requested, annotated, drafts }) {
 export function standings({ sequence, review, skipped }) {
   if (!sequence) return () => null;
   const drafts = new Map(sequence.drafts.map(({ frame, state }) => [frame, state]));
-  const [annotated, given, requested] = [sequence.annotated, sequence.given, sequence.requested].map((each) => new Set(each));
+  const { annotated, given, painted, requested } = sequence;
+  const [inSet, asMask, asPicture, asked] = [annotated, given, painted, requested].map((each) => new Set(each));
   const waits = new Set(sequence.state === "waiting for approval" ? review?.anchors.waiting : []);
   const later = new Set(skipped);
   return (frame) => {
     const draft = drafts.get(frame);
     if (draft) return draft === "conflict" ? "to decide" : draft;
+    if (asPicture.has(frame)) return "painted";
     if (waits.has(frame)) return "to approve";
     if (review && frame in review.anchors.approved) return "approved";
-    if (given.has(frame)) return "given";
-    if (annotated.has(frame)) return isComputed(sequence, frame) ? "computed" : "in the set";
-    if (!requested.has(frame)) return null;
+    if (asMask.has(frame)) return "given";
+    if (inSet.has(frame)) return isComputed(sequence, frame) ? "computed" : "in the set";
+    if (!asked.has(frame)) return null;
     return later.has(frame) ? "skipped" : "asked for";
   };
 }

@@ -109,10 +109,15 @@ async function fetched({ place, sequence, shown }, frame) {
 function startMasks(store) {
   const choice = make("select");
   const opacity = make("input", { type: "range", min: "0.1", max: "1", step: "0.05", "aria-label": "Strength of the mask" });
-  byId("stage-bar").append(make("div", { className: "row" }, make("label", {}, "Mask ", choice), opacity));
+  const smaller = make("span", { className: "soft" });
+  byId("stage-bar").append(make("div", { className: "row" }, make("label", {}, "Mask ", choice), opacity, smaller));
   choice.addEventListener("change", () => store.set({ shown: /** @type {State["shown"]} */ (choice.value) }));
   opacity.addEventListener("input", () => store.set({ opacity: Number(opacity.value) }));
   store.watch(["opacity"], (state) => (opacity.value = String(state.opacity)));
+  store.watch(["sequence", "frame", "shown", "preview"], ({ sequence, frame, shown, preview }) => {
+    smaller.hidden = !sequence || shown !== "draft" || preview?.frame !== frame || preview.lines >= sequence.size[1];
+    smaller.textContent = smaller.hidden ? "" : `preview at ${preview?.lines} lines`;
+  });
   store.watch(["sequence", "frame", "shown", "drawing"], ({ sequence, frame, shown, drawing }) => {
     if (!sequence) return;
     const isDrawn = drawing?.frame === frame && (drawing.said.lines.length > 0 || drawing.said.kind === "mask");

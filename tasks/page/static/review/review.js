@@ -38,7 +38,7 @@ export function start({ store, actions }) {
   }
   actions.add({
     "review.next_fallen": { label: "Next frame whose approval fell", run: () => store.set({ frame: nextIn(fallenOf(store.state).map((frame) => [frame, frame]), store.state.frame) }), enabled: (state) => fallenOf(state).length > 0 },
-    "review.next_anchor": { label: "Next anchor mask that waits for approval", run: toAnchor, enabled: (state) => waitingOf(state).length > 0 },
+    "review.next_anchor": { label: "Next anchor mask that nobody has approved", run: toAnchor, enabled: (state) => waitingOf(state).length > 0 },
     "review.correct": { label: "Correct the mask of this frame", run: () => (actions.run("tool.stroke"), byId("canvas").focus()) },
   });
   store.watch(["review", "sequence"], showApproved);
@@ -68,8 +68,9 @@ export function start({ store, actions }) {
     anchors.hidden = !waiting.length || "masks" in (state.sequence?.contents ?? {}); // what was carried already is seen as it is
     if (anchors.hidden) return;
     const isShown = waiting.includes(state.frame) && isAnchorShown(state);
-    fill(anchors, [waiting.length, isShown], () => [
-      make("p", {}, `${counted(waiting.length, "anchor mask waits", "anchor masks wait")} for approval: what is wrong here is carried to all frames between.`),
+    const isAwaited = state.sequence?.state === "waiting for approval";
+    fill(anchors, [waiting.length, isShown, isAwaited], () => [
+      make("p", { className: isAwaited ? "" : "soft" }, isAwaited ? awaited(waiting.length) : toLookAt(waiting.length)),
       make(
         "p",
         { className: "row" },
@@ -126,6 +127,17 @@ export function start({ store, actions }) {
       await put(place, body, false);
     }
   }
+}
+
+/** @param {number} count */
+function awaited(count) {
+  return `${counted(count, "anchor mask waits", "anchor masks wait")} for approval: what is wrong here is carried to all frames between.`;
+}
+
+/** @param {number} count */
+function toLookAt(count) {
+  const [are, them, they] = count > 1 ? ["are", "them", "they are"] : ["is", "it", "it is"];
+  return `${counted(count, "anchor mask")} ${are} made: look at ${them} before ${they} carried.`;
 }
 
 /** @param {"approve" | "withdraw"} what */
