@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stages.core.errors import LisError
-from stages.formats.drafts import lines_as_json
+from stages.formats.draft_json import lines_as_json
 from stages.formats.scribbles import read_scribbles
 from stages.steps.demo import DEMO, demo_clip, demo_scribbles
 

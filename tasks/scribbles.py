@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from stages.core.errors import InputError
 from stages.formats import paintings, requests
 from stages.formats.dataset_json import write_owner
-from stages.formats.drafts import Draft, read_drafts
+from stages.formats.draft_json import Draft
+from stages.formats.drafts import read_drafts
 from stages.formats.log import write_log
 from stages.formats.objects_json import Objects
 from stages.formats.scribbles import ScribbleSet

@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from stages.core.errors import StageError
 from stages.formats import files
-from stages.formats.drafts import Draft, draft_file, drafts_folder, mask_of_draft, read_drafts
+from stages.formats.draft_json import Draft
+from stages.formats.drafts import draft_file, drafts_folder, mask_of_draft, read_drafts
 from stages.formats.given_masks import masks_folder
 from stages.formats.json_files import read_json
 from stages.formats.paintings import FOLDER

@@ -17,7 +17,7 @@ from stages.core.errors import InputError
 from stages.core.palette import MAX_OBJECT_ID, colour_of
 from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
-from stages.formats.drafts import Draft
+from stages.formats.draft_json import Draft
 from stages.formats.frames import read_frame
 from stages.formats.given_masks import given_frames, read_given, read_seen
 from stages.formats.objects_json import OBJECTS_JSON, NamedObject, Objects

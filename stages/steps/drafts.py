@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from stages.core.errors import InputError
-from stages.formats.drafts import Draft, DraftKind, DraftState, base_of
+from stages.formats.draft_json import Draft, DraftKind, DraftState
+from stages.formats.drafts import base_of
 from stages.formats.scribbles import ScribbleSet, merge
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from stages.core.errors import StageError
 from stages.core.types import LabelMap
 from stages.formats import files
-from stages.formats.drafts import Draft, DraftKind, mark_conflict, mask_of_draft, settle_draft
+from stages.formats.draft_json import Draft, DraftKind
+from stages.formats.drafts import mark_conflict, mask_of_draft, settle_draft
 from stages.formats.frames import Frames, pixel_digest, read_frame
 from stages.formats.frozen import Frozen, Waiting
 from stages.formats.given_for import note_given_for

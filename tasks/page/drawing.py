@@ -14,19 +14,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 from stages.core.errors import InputError
 from stages.formats import files
 from stages.formats.classes_json import read_classes
+from stages.formats.draft_json import SCHEMA, Draft, DraftKind, DraftState, as_json, parse_draft
 from stages.formats.drafts import (
     NEW,
-    SCHEMA,
     ChangedError,
-    Draft,
-    DraftKind,
-    DraftState,
-    as_json,
     base_of,
     discard_draft,
     draft_file,
     mask_of_draft,
-    parse_draft,
     read_draft,
     set_state,
     write_draft,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from stages.core.errors import InputError
 from stages.core.palette import MAX_OBJECT_ID
-from stages.formats.drafts import DraftKind, DraftState, lines_as_json
+from stages.formats.draft_json import DraftKind, DraftState, lines_as_json
 from stages.formats.masks import read_mask
 from stages.formats.prompts_json import Box, Prompt
 from stages.formats.scribbles import canonical

@@ -8,7 +8,8 @@ from typing import Any
 
 from stages.core.errors import InputError
 from stages.formats import results
-from stages.formats.drafts import Draft, read_drafts
+from stages.formats.draft_json import Draft
+from stages.formats.drafts import read_drafts
 from stages.formats.files import takes_files
 from stages.formats.import_record import recorded_source
 from stages.formats.layout import datasets_in, find_sequence

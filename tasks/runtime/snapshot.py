@@ -16,7 +16,8 @@ from stages.core.plan import Plan
 from stages.formats import paintings, requests
 from stages.formats.classes_json import CLASSES_JSON, read_classes
 from stages.formats.digests import Stamp
-from stages.formats.drafts import DraftKind, draft_file, draft_frames, drafts_folder, mask_of_draft, read_drafts
+from stages.formats.draft_json import DraftKind
+from stages.formats.drafts import draft_file, draft_frames, drafts_folder, mask_of_draft, read_drafts
 from stages.formats.files import sha256
 from stages.formats.frames import Frames, list_frames
 from stages.formats.frozen import Frozen, Waiting

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from stages.formats.drafts import DraftState, read_draft
+from stages.formats.draft_json import DraftState
+from stages.formats.drafts import read_draft
 from tests.browser.serving import Served
 from tests.browser.watching import HEIGHTS, Watch, check_looks, looks, picture, violations
 from tests.conftest import Project, copy_of

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from stages.formats.drafts import Draft, DraftKind, mask_of_draft, read_draft
+from stages.formats.draft_json import Draft, DraftKind
+from stages.formats.drafts import mask_of_draft, read_draft
 from stages.formats.masks import read_mask
 from tests.browser.pointers import EraserEnd, Fingers, Pen, Place, drag, line
 from tests.browser.serving import Served

@@ -12,16 +12,8 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Route, expect
 
 from stages.core.strokes import Line
-from stages.formats.drafts import (
-    NEW,
-    Draft,
-    DraftKind,
-    DraftState,
-    drafts_folder,
-    mask_of_draft,
-    read_draft,
-    write_draft,
-)
+from stages.formats.draft_json import Draft, DraftKind, DraftState
+from stages.formats.drafts import NEW, drafts_folder, mask_of_draft, read_draft, write_draft
 from stages.formats.masks import read_mask
 from stages.formats.scribbles import read_scribbles
 from tests.browser.pointers import drag, line

@@ -13,12 +13,10 @@ import pytest
 from stages.core.errors import InputError
 from stages.core.strokes import FrameScribbles, Line
 from stages.formats import drafts
+from stages.formats.draft_json import Draft, DraftKind, DraftState
 from stages.formats.drafts import (
     NEW,
     ChangedError,
-    Draft,
-    DraftKind,
-    DraftState,
     base_of,
     discard_draft,
     draft_file,

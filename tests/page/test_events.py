@@ -9,7 +9,8 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from stages.formats import progress
-from stages.formats.drafts import Draft, DraftKind, write_draft
+from stages.formats.draft_json import Draft, DraftKind
+from stages.formats.drafts import write_draft
 from stages.formats.progress import Event
 from stages.formats.review_json import Approval, Review, change_review
 from tasks.page.following import Follower, Watched

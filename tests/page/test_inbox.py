@@ -1,7 +1,7 @@
 """The order of the inbox."""
 
 from stages.core.states import State
-from stages.formats.drafts import Draft, DraftState
+from stages.formats.draft_json import Draft, DraftState
 from stages.formats.report_data import Suggestion
 from stages.steps.page.inbox import Line, Need, in_order
 

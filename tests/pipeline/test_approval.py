@@ -10,7 +10,8 @@ import pytest
 
 from stages.core.states import State
 from stages.core.strokes import Line
-from stages.formats.drafts import NEW, Draft, DraftState, write_draft
+from stages.formats.draft_json import Draft, DraftState
+from stages.formats.drafts import NEW, write_draft
 from stages.formats.manifest import read_manifest
 from stages.formats.requests import approval_awaited
 from stages.formats.review_json import Review, change_review, review_file

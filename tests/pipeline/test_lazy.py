@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from stages.core.strokes import Line
-from stages.formats.drafts import NEW, Draft, DraftState, write_draft
+from stages.formats.draft_json import Draft, DraftState
+from stages.formats.drafts import NEW, write_draft
 from stages.formats.frames import pixel_digest
 from tests.conftest import Project
 

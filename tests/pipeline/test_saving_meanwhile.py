@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from stages.core.strokes import Line
-from stages.formats.drafts import NEW, Draft, DraftState, read_draft, write_draft
+from stages.formats.draft_json import Draft, DraftState
+from stages.formats.drafts import NEW, read_draft, write_draft
 from stages.formats.scribbles import merge, read_scribbles, write_scribbles
 from tests.conftest import Project
 

@@ -13,17 +13,8 @@ from PIL import Image
 from stages.core.errors import InputError
 from stages.core.strokes import FrameScribbles, Line
 from stages.formats import files
-from stages.formats.drafts import (
-    NEW,
-    Draft,
-    DraftKind,
-    DraftState,
-    base_of,
-    mask_of_draft,
-    read_draft,
-    read_drafts,
-    write_draft,
-)
+from stages.formats.draft_json import Draft, DraftKind, DraftState
+from stages.formats.drafts import NEW, base_of, mask_of_draft, read_draft, read_drafts, write_draft
 from stages.formats.files import Disk, sha256
 from stages.formats.frozen import Live, Waiting, freeze
 from stages.formats.given_masks import given_frames, write_given

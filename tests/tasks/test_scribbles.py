@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from stages.core.errors import LisError
 from stages.core.strokes import Line
-from stages.formats.drafts import NEW, Draft, DraftKind, DraftState, write_draft
+from stages.formats.draft_json import Draft, DraftKind, DraftState
+from stages.formats.drafts import NEW, write_draft
 from stages.formats.frames_csv import read_frames_csv
 from stages.formats.given_masks import write_given
 from tasks.anchors import AnchorMask

@@ -15,7 +15,8 @@ from PIL import Image
 
 from stages.core.errors import InputError, LisError
 from stages.core.strokes import Line
-from stages.formats.drafts import NEW, Draft, DraftState, draft_file, set_state, write_draft
+from stages.formats.draft_json import Draft, DraftState
+from stages.formats.drafts import NEW, draft_file, set_state, write_draft
 from stages.formats.files import sha256, write_json
 from stages.formats.given_masks import write_given
 from stages.formats.paintings import digests_of, note_read

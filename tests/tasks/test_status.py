@@ -16,7 +16,8 @@ from stages.core.errors import LisError
 from stages.core.states import State
 from stages.core.strokes import Line
 from stages.formats import progress, results
-from stages.formats.drafts import NEW, Draft, DraftState, write_draft
+from stages.formats.draft_json import Draft, DraftState
+from stages.formats.drafts import NEW, write_draft
 from stages.formats.progress import Event
 from tasks import AnchorMask
 from tasks.cli import lis

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from stages.core.states import State
-from stages.formats.drafts import Draft, DraftState
+from stages.formats.draft_json import Draft, DraftState
 from stages.formats.glance import Doubt
 from stages.formats.report_data import Suggestion
 
