@@ -35,7 +35,7 @@ from tasks.runtime.mistakes import explain
 from tasks.runtime.settings import check_settings, unknown_settings
 
 _PANELS = {
-    "Labelling": ("import", "anchors", "refine", "bulk", "submit", "report", "evaluate", "demo"),
+    "Labelling": ("import", "annotate", "anchors", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
     "In and out": ("import-masks", "import-prompts", "scribbles", "approve", "export"),
     "Keeping": ("verify", "clean"),

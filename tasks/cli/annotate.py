@@ -15,7 +15,7 @@ _PORT: Final = 8765
 _ROOTS: Final = ("data_root", "outputs_root", "weights_root", "scribbles_root")
 
 
-@click.command(hidden=True)
+@click.command()
 @click.option("--seq", metavar="NAME", help="the sequence to begin with")
 @click.option("--port", type=click.IntRange(1, 65535), default=_PORT, help=f"to listen on [{_PORT}]")
 @click.option(

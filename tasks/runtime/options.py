@@ -236,7 +236,7 @@ class TrackOptions(AnchorOptions):
         ANCHORS,
         "approve_anchors",
         False,
-        "carry no mask on from an anchor before a person has approved the anchor's masks",
+        "carry on from approved anchor masks alone",
         significant=False,
     )
     propagator = _engine(TRACKS, "propagator", "match:lite", "carries masks to the frames between anchors")

@@ -47,7 +47,3 @@ def test_it_listens_on_the_machine_itself_only() -> None:
         each.close()
     with pytest.raises(InputError, match=r"192\.0\.2\.7"):
         listen(port, "192.0.2.7")
-
-
-def test_no_help_offers_it_yet() -> None:
-    assert "annotate" not in CliRunner().invoke(lis, ["--help"]).output.split()
