@@ -56,6 +56,11 @@ class Engine:
         return self.spec.cost if self.network is None else self.network.cost
 
     @property
+    def quick(self) -> Options:
+        """Options with which it is faster, and less exact; none: there is no quicker way."""
+        return self.spec.quick if self.network is None else self.network.quick
+
+    @property
     def comes_with_weights(self) -> bool:
         """Whether its network lies in its package."""
         return self.network is not None and (self.spec.folder / self.network.checkpoint.file).is_file()

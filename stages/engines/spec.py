@@ -93,6 +93,8 @@ class Network:
     """What the engine has to know of this network: keywords of the builder."""
     without: tuple[str, ...] = ()
     """Arguments of the engine's options that mean nothing to this network."""
+    quick: Mapping[str, float | bool | str] = field(default_factory=dict)
+    """Values of options with which it is faster, and less exact: for a first look while a person draws."""
     cost: Cost = field(default_factory=Cost)
     is_small: bool = False
     """Whether the project trains it itself (`lis train`), so that users can train their own."""
@@ -115,7 +117,7 @@ class Spec:
     networks: tuple[Network, ...] = ()
     """Empty: the engine needs no weights."""
     quick: Mapping[str, float | bool | str] = field(default_factory=dict)
-    """Values of options with which it is faster, and less exact: for a first look while a person draws."""
+    """Without a network: see there."""
     cost: Cost = field(default_factory=Cost)
     """Without a network."""
     version: int = 1

@@ -21,7 +21,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -84,7 +84,7 @@ class Desk:
     def _canvas(self, engine: _Json, frame: Path, version: str) -> Canvas:
         name = json.dumps([engine, str(frame), version])
         if name not in self._canvases:
-            self._canvases[name] = Canvas(read_frame(frame), _build(engine), partial(_build_quick, engine))
+            self._canvases[name] = Canvas(read_frame(frame), _build(engine), _quick(engine))
         self._canvases.move_to_end(name)
         return self._canvases[name]
 
@@ -103,10 +103,11 @@ def _build(engine: _Json) -> Segmenter:
     return built
 
 
-def _build_quick(engine: _Json) -> Segmenter:
-    """The same for a first look, if it can be had quicker."""
-    quick = registry.find("segmenter", engine["name"], Path(engine["weights_root"])).spec.quick
-    return _build({**engine, "options": {**engine["options"], **quick}})
+def _quick(engine: _Json) -> Callable[[], Segmenter] | None:
+    """Builds the same for a first look, if that can be had quicker."""
+    quick = registry.find("segmenter", engine["name"], Path(engine["weights_root"])).quick
+    options = {**engine["options"], **quick}
+    return partial(_build, {**engine, "options": options}) if options != engine["options"] else None
 
 
 def _read_seen(path: Path, digest: str, canvas: Canvas) -> Any:

@@ -351,3 +351,8 @@ def test_status_mentions_a_fitting_file_that_is_not_the_published_one(tmp_path: 
     row = next(row for row in inventory.status(tmp_path) if row.engine.name == "cascadepsp:official")
     assert row.state == "present"
     assert "not the published file" in row.detail
+
+
+def test_a_first_look_is_for_engines_that_have_a_quicker_way() -> None:
+    assert registry.find("segmenter", "fbrs:resnet34_dh128").quick == {"brs_mode": "NoBRS"}
+    assert not registry.find("segmenter", "fbrs:lite").quick, "it does not optimise: it would do the same twice"

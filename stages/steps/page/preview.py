@@ -97,7 +97,7 @@ class Canvas:
         Args:
             frame: (H, W, 3) uint8 RGB.
             segmenter: the engine.
-            quick: builds the same, faster and less exact; it may be the same.
+            quick: builds the same, faster and less exact, if there is such a thing.
         """
         self.scale = min(1.0, MOST_LINES / min(frame.shape[:2]))
         """Of the masks to the frame."""

@@ -4,12 +4,13 @@ from stages.engines.spec import EXACT, Checkpoint, Cost, Network, Option, Spec
 
 _URL = "https://github.com/saic-vul/fbrs_interactive_segmentation/releases/download/v1.0/"
 _LARGE = Cost(memory_mib=2048)
+_QUICK = {"brs_mode": "NoBRS"}
 
 
 def _published(name: str, file: str, size_mib: float, *ignored: str) -> Network:
     network = name.removesuffix("_lvis")
     checkpoint = Checkpoint(file, "MPL-2.0", _URL + file, size_mib, ignored=ignored)
-    return Network(name, f"fbrs_{network}", f"networks:{network}", checkpoint, cost=_LARGE)
+    return Network(name, f"fbrs_{network}", f"networks:{network}", checkpoint, quick=_QUICK, cost=_LARGE)
 
 
 SPEC = Spec(
@@ -30,12 +31,12 @@ SPEC = Spec(
             "mode",
             "brs_mode",
             "f-BRS-B",
-            "f-BRS: where in the network clicks are made to hold: NoBRS (nowhere), f-BRS-A, f-BRS-B, f-BRS-C",
+            "f-BRS: where in the network clicks are made to hold: NoBRS (nowhere), f-BRS-A, f-BRS-B, f-BRS-C; "
+            "without effect on fbrs:lite, which decides all objects together",
             choices=("NoBRS", "f-BRS-A", "f-BRS-B", "f-BRS-C"),
         ),
         EXACT,
     ),
-    quick={"brs_mode": "NoBRS"},
     networks=(
         _published("resnet34_dh128", "resnet34_dh128_sbd.pth", 89, "aspp_dropout"),
         _published("resnet50_dh128", "resnet50_dh128_sbd.pth", 120, "aspp_dropout"),
@@ -49,6 +50,7 @@ SPEC = Spec(
             "fbrs_hrnet18s_ocr48",
             "networks:hrnet18s_ocr48",
             Checkpoint("hrnet18s_ocr48_sbd.pth", "MPL-2.0", size_mib=16),
+            quick=_QUICK,
             cost=_LARGE,
         ),
         Network(
