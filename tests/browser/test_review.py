@@ -205,7 +205,7 @@ def test_a_run_is_stopped_and_done_and_approvals_fall_with_their_masks(
     said = json.loads(over.scribble_file.read_text())
     said["scribbles"][5] = [each | {"path": each["path"][:3]} for each in said["scribbles"][5]]
     over.scribble_file.write_text(json.dumps(said))
-    expect(runs).to_contain_text("A run would make 1 anchor mask and 2 stretches of 4 frames")
+    expect(runs).to_contain_text("A run would segment 1 frame and carry masks through 4 frames")
     tab.keyboard.press("r")
     expect(runs).to_contain_text("running: ", timeout=A_RUN_MS)
     do(tab, "run.stop")

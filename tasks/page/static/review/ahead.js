@@ -4,6 +4,7 @@ import { byId, counted, make } from "../base/elements.js";
 import { addressOf, ask } from "../base/net.js";
 import { isBusy } from "./runs.js";
 import { complain } from "../base/say.js";
+import { does } from "./stages.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").State} State */
@@ -57,10 +58,15 @@ function inWords({ tasks, seconds }) {
   const of = (/** @type {string} */ stage) => tasks.filter((each) => each.stage === stage);
   const frames = of("tracks").reduce((sum, each) => sum + each.frames, 0);
   const said = [];
-  if (of("anchor_masks").length) said.push(counted(of("anchor_masks").length, "anchor mask"));
-  if (frames) said.push(`${counted(of("tracks").length, "stretch", "stretches")} of ${counted(frames, "frame")}`);
-  if (!said.length) said.push([...new Set(tasks.map(({ stage }) => stage.replace("_", " ")))].join(", "));
-  return `A run would make ${said.join(" and ")}${seconds === null ? "" : `, in about ${durationOf(seconds)}`}.`;
+  if (of("anchor_masks").length) said.push(`${does("anchor_masks")} ${counted(of("anchor_masks").length, "frame")}`);
+  if (frames) said.push(`${does("tracks")} through ${counted(frames, "frame")}`);
+  if (!said.length) said.push(...new Set(tasks.map(({ stage }) => does(stage)))); // what comes after masks goes without saying
+  return `A run would ${inList(said)}${seconds === null ? "" : ` (about ${durationOf(seconds)})`}.`;
+}
+
+/** @param {string[]} parts */
+function inList(parts) {
+  return [parts.slice(0, -1).join(", "), ...parts.slice(-1)].filter(Boolean).join(" and ");
 }
 
 /** @param {number} seconds */

@@ -3,14 +3,13 @@
 import { button, byId, counted, make } from "../base/elements.js";
 import { addressOf, ask, send } from "../base/net.js";
 import { complain, say } from "../base/say.js";
+import { doing } from "./stages.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Run} Run */
 
 const TASKS_NAMED = 3;
-/** @type {Record<string, string>} */
-const DOING = { anchor_masks: "segmenting", tracks: "carrying masks", refined: "refining edges" };
 const HARMLESS = [null, 0, 20, 130]; // done, waits for people, stopped
 
 /** @param {App} app */
@@ -133,7 +132,7 @@ function inWords({ run, progress }) {
   return run?.message ?? "";
 }
 
-/** @param {string[]} tasks such as `tracks/00010-00030` */
+/** @param {string[]} tasks such as `tracks/00010-00030`, `masks` */
 function tasksInWords(tasks) {
   const more = tasks.length - TASKS_NAMED;
   return tasks.slice(0, TASKS_NAMED).map(taskInWords).join(", ") + (more > 0 ? ` and ${counted(more, "other")}` : "");
@@ -141,8 +140,7 @@ function tasksInWords(tasks) {
 
 /** @param {string} task */
 function taskInWords(task) {
-  const [, stage, from, to] = task.match(/^(\w+)\/(\d+)(?:-(\d+))?$/) ?? [];
-  const doing = stage && DOING[stage];
-  if (!doing) return task;
-  return `${doing} ${to ? `from frame ${Number(from)} to ${Number(to)}` : `on frame ${Number(from)}`}`;
+  const [, stage = task, from, to] = task.match(/^(\w+)(?:\/(\d+)(?:-(\d+))?)?$/) ?? [];
+  if (from === undefined) return doing(stage);
+  return `${doing(stage)} ${to ? `from frame ${Number(from)} to ${Number(to)}` : `on frame ${Number(from)}`}`;
 }
