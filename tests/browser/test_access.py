@@ -101,3 +101,31 @@ def test_a_finger_meets_what_it_is_meant_for(
     expect(tab.locator("#cards li").first).to_be_visible()
     picture(tab, "touch")
     assert not tab.evaluate(LOW_TARGETS, 44)
+
+
+def test_in_a_narrow_window_objects_are_chosen_beside_the_picture(work: Page) -> None:
+    work.set_viewport_size({"width": 400, "height": HEIGHTS[400]})
+    chips, tools = work.locator("#chips"), work.locator("#tools")
+    chips.get_by_role("button", name="Draw object 2").click()
+    expect(work.locator("#objects").get_by_role("button", name="Draw object 2")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    chips.get_by_role("button", name="New object").click()
+    expect(chips.locator("[aria-pressed=true]")).to_have_text("3")
+    assert work.evaluate("scrollY") == 0, "whoever draws stays at the picture"
+    assert tools.evaluate("tools => tools.clientHeight < 2 * tools.querySelector('button').offsetHeight")
+
+
+def test_a_key_may_be_one_of_two_pressed_together(work: Page) -> None:
+    opener = work.locator("[data-action='help.open']")
+    opener.click()
+    keys = work.get_by_role("dialog")
+    keys.get_by_label("Key of: Fit").first.click()
+    work.keyboard.press("Control+Shift+A")
+    expect(keys.get_by_role("status")).to_contain_text('did "Approve')
+    changed = keys.locator("button:focus")
+    expect(changed).to_have_text("Ctrl + Shift + A")
+    changed.click()
+    work.keyboard.press("Escape")
+    expect(changed).to_have_text("Ctrl + Shift + A")
+    expect(keys).to_be_visible()

@@ -14,6 +14,7 @@ import * as inbox from "./inbox.js";
 import * as canvas from "./draw/canvas.js";
 import * as previewing from "./draw/previewing.js";
 import * as tools from "./draw/tools.js";
+import * as chips from "./keep/chips.js";
 import * as conflict from "./keep/conflict.js";
 import * as deciding from "./keep/deciding.js";
 import * as drafts from "./keep/drafts.js";
@@ -44,6 +45,7 @@ const PARTS = [
   deciding,
   frameBar,
   panel,
+  chips,
   filmstrip,
   player,
   compare,

@@ -2,7 +2,6 @@
 
 import { byId, make } from "./elements.js";
 import { remembered, remember } from "./settings.js";
-import { say } from "./say.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {Record<string, string>} Binding action -> key, such as `Ctrl+Shift+Z`; "": none */
@@ -31,6 +30,7 @@ const LIS = {
   "tool.eraser": "E",
   "tool.click": "D",
   "tool.box": "T",
+  "tool.rubber": "",
   "tool.fill": "L",
   "brush.smaller": "[",
   "brush.larger": "]",
@@ -103,8 +103,11 @@ export function start({ store, actions }) {
   /** Action -> what lets go of it. @type {Map<string, string>} */
   const held = new Map();
   let binding = bound();
+  const told = make("p", { role: "status" });
+  /** Action -> the button that changes its key. @type {Map<string, HTMLButtonElement>} */
+  const keyButtons = new Map();
 
-  actions.add({ "help.open": { label: "Keys", run: () => (showHelp(), dialog.showModal()) } });
+  actions.add({ "help.open": { label: "Keys", run: () => ((told.textContent = ""), showHelp(), dialog.showModal()) } });
 
   addEventListener("keydown", (event) => {
     const key = keyOf(event);
@@ -172,6 +175,7 @@ export function start({ store, actions }) {
       make("h2", { id: "help-title" }, "Keys"),
       make("p", {}, make("label", {}, "As in ", preset), " ", make("label", {}, single, " keys without Ctrl")),
       make("p", { className: "soft" }, "Choose a key's button, then press another key; Delete takes it away."),
+      told,
       make("table", {}, make("tbody", {}, ...rows)),
       make("form", { method: "dialog" }, make("button", {}, "Close")),
     );
@@ -183,10 +187,21 @@ export function start({ store, actions }) {
    */
   function row(action, key) {
     const label = actions.get(action)?.label ?? action;
-    const change = make("button", { type: "button", "aria-label": `Key of: ${label}` }, key ? inWords(key) : "none");
+    const shown = key ? inWords(key) : "none";
+    const change = make("button", { type: "button", "aria-label": `Key of: ${label}` }, shown);
+    keyButtons.set(action, change);
     change.addEventListener("click", () => {
+      const asking = new AbortController(), { signal } = asking;
+      const stop = () => (asking.abort(), (change.textContent = shown));
       change.textContent = "press a key";
-      change.addEventListener("keydown", (event) => rebind(event, action), { once: true });
+      change.addEventListener("blur", stop, { signal });
+      change.addEventListener("keydown", (event) => {
+        if (MODIFIERS.has(event.key) || event.key === "Tab") return; // the other key of a pair is still to come
+        event.preventDefault();
+        event.stopPropagation();
+        stop();
+        if (event.key !== "Escape") rebind(event, action);
+      }, { signal });
     });
     return make("tr", {}, make("td", {}, label), make("td", {}, change));
   }
@@ -196,15 +211,13 @@ export function start({ store, actions }) {
    * @param {string} action
    */
   function rebind(event, action) {
-    if (MODIFIERS.has(event.key) || event.key === "Tab" || event.key === "Escape") return showHelp();
-    event.preventDefault();
-    event.stopPropagation();
     const key = event.key === "Delete" ? "" : keyOf(event);
     const taken = Object.keys(binding).find((each) => binding[each] === key && each !== action && key !== "");
     const freed = taken ? { [taken]: "" } : {};
     remember("keys", { .../** @type {Binding} */ (remembered("keys", {})), ...freed, [action]: key });
-    if (taken) say(`${inWords(key)} did "${actions.get(taken)?.label ?? taken}" until now, which has no key any more`);
+    told.textContent = taken ? `${inWords(key)} did "${actions.get(taken)?.label ?? taken}" until now, which has no key any more.` : "";
     change();
+    keyButtons.get(action)?.focus();
   }
 
   function change() {

@@ -4,9 +4,9 @@ import { canBeAbsent, toggleAbsent } from "./deciding.js";
 import { followDrawing } from "../draw/drawing.js";
 import { byId, button, make } from "../base/elements.js";
 import { addressOf, ask, Refused, send } from "../base/net.js";
-import { colourOf } from "../base/palette.js";
 import { complain, say } from "../base/say.js";
 import { markButtons } from "../base/keys.js";
+import { choose, chooser, objectsOf } from "./objects.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").State} State */
@@ -28,7 +28,7 @@ export function start({ store, actions }) {
   byId("objects").append(fault, list, button("object.new", "New object", { className: "writes" }));
 
   for (let id = 1; id <= 9; id++) {
-    actions.add({ [`object.${id}`]: { label: `Object ${id}`, run: () => choose(id), enabled: isOpen } });
+    actions.add({ [`object.${id}`]: { label: `Object ${id}`, run: () => choose(store, id), enabled: isOpen } });
   }
   actions.add({
     "object.new": { label: "New object", run: chooseNew, enabled: (state) => isOpen(state) && !state.readOnly && nextId(state) <= HIGHEST_ID },
@@ -36,18 +36,12 @@ export function start({ store, actions }) {
   store.watch(["sequence", "object", "hidden", "locked", "frame", "doubts", "colours"], show);
   followDrawing(store, () => show(store.state));
 
-  /** @param {ObjectId} id */
-  function choose(id) {
-    const { tool } = store.state;
-    store.set({ object: id, ...(tool === "background" ? { tool: /** @type {const} */ ("stroke") } : {}) });
-  }
-
   /** @param {Event} [event] */
   function chooseNew(event) {
     const id = nextId(store.state);
-    choose(id);
+    choose(store, id);
     show(store.state);
-    if (event instanceof MouseEvent) rows.get(id)?.line.querySelector("input")?.focus(); // who pressed a key goes on to draw
+    if (event?.target instanceof Element && event.target.closest("#objects")) rows.get(id)?.line.querySelector("input")?.focus(); // who pressed a key goes on to draw
   }
 
   /** @param {State} state */
@@ -74,15 +68,14 @@ export function start({ store, actions }) {
    * @returns {Row}
    */
   function newRow(id) {
-    const swatch = make("span", { className: "swatch" });
-    const chosen = make("button", { type: "button", className: "quiet choose", onclick: () => choose(id) }, swatch, make("span", { className: "number" }, String(id)));
+    const chosen = chooser(store, id);
     const name = field(id, "name", "Name");
     const kind = field(id, "class", "Class");
     const hide = make("button", { type: "button", className: "quiet", onclick: () => store.set({ hidden: toggled(store.state.hidden, id) }) }, "Hide");
     const lock = make("button", { type: "button", className: "quiet", onclick: () => store.set({ locked: toggled(store.state.locked, id) }) }, "Lock");
     const absent = make("button", { type: "button", className: "quiet writes", onclick: () => toggleAbsent(store.state, id) }, "Absent here");
     const doubt = make("span", { className: "soft number end" });
-    const line = make("li", {}, make("div", {}, chosen, name, kind), make("div", {}, hide, lock, absent, doubt));
+    const line = make("li", {}, make("div", {}, chosen.element, name, kind), make("div", {}, hide, lock, absent, doubt));
     hide.setAttribute("aria-label", `Hide object ${id}`);
     lock.setAttribute("aria-label", `Lock object ${id}`);
     absent.setAttribute("aria-label", `Absent here: object ${id}`);
@@ -90,12 +83,9 @@ export function start({ store, actions }) {
       line,
       update(state) {
         const listed = state.sequence?.objects.find((each) => each.id === id);
-        const isChosen = state.object === id;
-        line.classList.toggle("chosen", isChosen);
-        swatch.style.background = colourOf(id, state.colours);
-        chosen.setAttribute("aria-label", `Draw object ${id}${listed?.name ? `, ${listed.name}` : ""}`);
+        line.classList.toggle("chosen", state.object === id);
+        chosen.update(state);
         for (const [element, is] of /** @type {[HTMLElement, boolean][]} */ ([
-          [chosen, isChosen],
           [hide, state.hidden.has(id)],
           [lock, state.locked.has(id)],
           [absent, Boolean(state.drawing?.said.absent.includes(id))],
@@ -161,20 +151,6 @@ export function start({ store, actions }) {
     if (sequence) store.set({ sequence: { ...sequence, objects, objects_fault: "" } });
     if (isNews) say("somebody else has changed the objects: look at them, then change yours again", "fault");
   }
-}
-
-/**
- * Every object that is listed, drawn, in a result, or about to be drawn; ascending.
- * @param {State} state
- * @returns {ObjectId[]}
- */
-function objectsOf({ sequence, drawing, doubts, object }) {
-  const listed = (sequence?.objects ?? []).map(({ id }) => id), inResult = Object.keys(doubts?.objects ?? {}).map(Number);
-  const ids = new Set([object, ...listed, ...(sequence?.drawn ?? []), ...inResult]);
-  drawing?.said.lines.forEach(({ object_id }) => ids.add(object_id));
-  drawing?.said.absent.forEach((id) => ids.add(id));
-  ids.delete(0);
-  return [...ids].sort((a, b) => a - b);
 }
 
 /** @param {State} state */
