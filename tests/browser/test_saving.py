@@ -389,6 +389,7 @@ def test_a_stroke_on_a_result_corrects_the_mask_that_was_seen(
         expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✓ ready")
         project.run()
         expect(anna.tab.locator("#standing")).to_contain_text("done", timeout=25_000)
+        expect(anna.tab.locator("#frame-bar")).not_to_contain_text("1 stroke")  # it is in the mask that is seen now
         anna.draw(0.6)
         anna.saving("all is saved")
         again = saved(project, 3)

@@ -34,7 +34,13 @@ export function start(app) {
   });
   events.on("open", lookAgain);
   events.on("changed", ({ what }) => {
-    if (["drafts", "set", "result"].some((each) => what.includes(each))) lookAgain();
+    if (["drafts", "set"].some((each) => what.includes(each))) lookAgain();
+  });
+  let seen = "";
+  store.watch(["sequence"], ({ sequence }) => {
+    const [before, now] = [seen, masksOf(sequence)];
+    seen = now;
+    if (before && now && before !== now) lookAgain(); // strokes correct the masks that are seen from now on
   });
   saver.journal.takeOver(takeOver).catch(complain);
   finder = () => {
@@ -160,6 +166,16 @@ export function save(sheet) {
 /** @param {{place: Place, frame: number}} at */
 function keyOf({ place, frame }) {
   return JSON.stringify([place.dataset, place.sequence, place.set, frame]);
+}
+
+/**
+ * Which masks people see of which sequence; empty: of none.
+ * @param {State["sequence"]} sequence
+ */
+function masksOf(sequence) {
+  if (!sequence) return "";
+  const { masks, provisional } = sequence.contents;
+  return JSON.stringify([sequence.dataset, sequence.sequence, sequence.set, masks, provisional]);
 }
 
 /**
