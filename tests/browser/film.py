@@ -95,7 +95,7 @@ def play(page: Page, film: Film, served: Served) -> None:
         draw(page, film if number == 0 else None, scribbles[index])
         if number == 0:
             page.get_by_placeholder("name").first.fill("bunny")
-            page.get_by_placeholder("name").nth(1).fill("butterfly")
+            page.get_by_placeholder("name").nth(1).fill("stone")
             page.locator("#canvas").focus()
             film.shoot()
         page.get_by_role("button", name="Done", exact=True).click()
