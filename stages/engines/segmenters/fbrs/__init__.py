@@ -31,8 +31,7 @@ SPEC = Spec(
             "mode",
             "brs_mode",
             "f-BRS-B",
-            "f-BRS: where in the network clicks are made to hold: NoBRS (nowhere), f-BRS-A, f-BRS-B, f-BRS-C; "
-            "without effect on fbrs:lite, which decides all objects together",
+            "f-BRS, but fbrs:lite: where clicks are made to hold: NoBRS (nowhere), f-BRS-A, f-BRS-B, f-BRS-C",
             choices=("NoBRS", "f-BRS-A", "f-BRS-B", "f-BRS-C"),
         ),
         EXACT,
