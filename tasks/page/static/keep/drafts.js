@@ -110,14 +110,15 @@ export function start(app) {
    * @param {import("./journal.js").Entry} entry
    */
   async function takeOver({ place, frame, version, changes, tag, base, origin, saved, sent, said, mask }) {
-    const sheet = sheetOf({ place, frame }, { version });
-    const hindrance = sheet.isUnsaved ? "another tab has drawn there, too; reload the page when that is saved" : await foreign(place, version);
+    const elsewhere = await foreign(place, version);
+    const ids = mask && (await unpacked(mask.packed));
+    const sheet = sheetOf({ place, frame }, { version }); // from here to its first step nothing is awaited: idle sheets are forgotten
+    const hindrance = elsewhere || (sheet.isUnsaved ? "another tab has drawn there, too; reload the page when that is saved" : "");
     if (hindrance) {
       say(`what was drawn on frame ${frame} of ${place.sequence} waits in this browser: ${hindrance}`, "fault");
       return false;
     }
     const { state } = said;
-    const ids = mask && (await unpacked(mask.packed));
     sheet.become({ tag, base, origin, said: saved.kind === "mask" ? origin : saved, mask: null });
     sheet.number = changes - 1;
     sheet.savedNumber = 0;
