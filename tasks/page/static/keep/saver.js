@@ -121,6 +121,7 @@ export class Saver {
     try {
       await this.#put(sheet, note);
     } catch (error) {
+      sheet.isKnown &&= error instanceof Refused; // an answer that is lost leaves open what the server has
       if (!(error instanceof Refused) || !OTHERWISE.includes(error.status)) throw error;
       const { version, inSet } = await versionOf(sheet, this.#store.state.sequence);
       if (error.status === 409) sheet.theirs = { ...version, why: error.message };

@@ -59,7 +59,7 @@ export class Sheet {
   }
 
   get isUnsaved() {
-    return this.drawing.said !== this.saved;
+    return this.drawing.said !== this.saved || this.sent.length > 0; // what was sent without an answer may have arrived
   }
 
   /** Whether nothing is lost if it is forgotten. */
