@@ -93,9 +93,16 @@ def standing_of_last_run(task: RefineSequence) -> Standing:
     return replace(found, reason="; ".join(filter(None, [found.reason, f"with other options than now: {differing}"])))
 
 
-def as_last_run(task: RefineSequence) -> RefineSequence:
-    """The task with the options of the run that worked on the sequence last; itself if none did, or none can tell."""
-    return _with_options(task, _options_of_last_run(task.root))[0]
+def as_last_run(task: RefineSequence, scribble_set: str = "") -> RefineSequence:
+    """The task with the options of the run that worked on the sequence last, as far as that can be told.
+
+    Args:
+        task: itself, if there was none.
+        scribble_set: which set is meant; empty: that of the last run.
+    """
+    last = _with_options(task, _options_of_last_run(task.root))[0]
+    chosen: RefineSequence = last.clone(RefineSequence, scribbles=scribble_set or last.scribbles)
+    return chosen
 
 
 def _options_of_last_run(root: Path) -> Mapping[str, str]:

@@ -16,6 +16,11 @@ def spans_of(frames: Iterable[int]) -> list[Span]:
     return found
 
 
+def in_short(spans: Iterable[Span]) -> list[str]:
+    """Each as people write it: `1-3`, `7`."""
+    return [str(first) if first == last else f"{first}-{last}" for first, last in spans]
+
+
 def frames_in(spans: Iterable[Span]) -> Iterator[int]:
     """Every frame of some spans, in their order."""
     for first, last in spans:

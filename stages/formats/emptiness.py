@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stages.core.spans import in_short
 from stages.formats.manifest import Json, Manifest
 from stages.formats.objects_json import NAMELESS, Objects
 
@@ -33,7 +34,7 @@ class EmptyObject:
         """Short: `Rex (object 3): empty on frames 12-40, 63`; `object 3: ...` if nobody has named it."""
         plain, name = f"object {self.object_id}", known.of(self.object_id).name
         called = plain if name == plain else f"{name} ({plain})"
-        stretches = [str(first) if first == last else f"{first}-{last}" for first, last in self.frames]
+        stretches = in_short(self.frames)
         one = len(stretches) == 1 and stretches[0].isdigit()
         where = "every frame" if self.everywhere else f"frame{'s' * (not one)} {_listed(stretches, 'stretches')}"
         drawn = f", though scribbled on {_listed(self.scribbled, 'frames')}" if self.scribbled else ""

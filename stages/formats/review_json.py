@@ -15,7 +15,7 @@ another one.
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -59,6 +59,10 @@ class Review:
     anchors: Approvals = field(default_factory=dict)
     tag: str = NEW
     """Another one for each version."""
+
+    def revised(self, change: Callable[[Approvals], Approvals], *, anchors: bool) -> "Review":
+        """With other approvals of the anchors' masks, or of the result's."""
+        return replace(self, anchors=change(self.anchors)) if anchors else replace(self, result=change(self.result))
 
 
 class ReviewChangedError(StageError):

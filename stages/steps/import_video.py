@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
 
 from stages.core.errors import InputError, StageError
 from stages.core.excerpt import Excerpt, Taking
+from stages.core.spans import in_short, spans_of
 from stages.formats import files
 from stages.formats.belongings import Belongings
 from stages.formats.files import opened, publishing, sha256, sweep_beside
@@ -353,8 +353,7 @@ def told(damage: Sequence[Damage], count: int) -> str:
 
 def _ranges(numbers: Sequence[int], most: int = 12) -> str:
     """0, 2, 5-9."""
-    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
-    told = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    told = in_short(spans_of(numbers))
     return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 

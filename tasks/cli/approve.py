@@ -3,13 +3,12 @@
 import getpass
 import re
 import sys
-from dataclasses import replace
 
 import rich_click as click
 
 from stages.core.errors import InputError
-from stages.core.spans import Span, frames_in, spans_of
-from stages.formats.review_json import Review, change_review, review_file
+from stages.core.spans import Span, frames_in, in_short, spans_of
+from stages.formats.review_json import Approvals, change_review, review_file
 from stages.steps.review import Masks, approve, withdraw
 from tasks.refine import RefineSequence
 from tasks.review import Reviewed
@@ -52,18 +51,17 @@ def approve_(
     `lis refine --approve-anchors` carries nothing on from an anchor that is not approved.
     """
     given = {name: roots[name] or setting(name) for name in _ROOTS}
-    last = as_last_run(RefineSequence.from_str_params({**given, "seq": seq}))
-    task: RefineSequence = last.clone(RefineSequence, scribbles=scribbles or last.scribbles)
+    task = as_last_run(RefineSequence.from_str_params({**given, "seq": seq}), scribbles or "")
     found = Reviewed.of(task.snapshot)
     masks = found.anchor_masks if anchors else found.masks
     spans = _spans(frames, masks)
 
-    def changed(review: Review) -> Review:
-        of = review.anchors if anchors else review.result
-        of = withdraw(of, spans) if withdraws else approve(of, masks, spans, by)
-        return replace(review, anchors=of) if anchors else replace(review, result=of)
+    def changed(approvals: Approvals) -> Approvals:
+        return withdraw(approvals, spans) if withdraws else approve(approvals, masks, spans, by)
 
-    change_review(found.now.scribble_file, found.now.paths.name, changed)
+    change_review(
+        found.now.scribble_file, found.now.paths.name, lambda review: review.revised(changed, anchors=anchors)
+    )
     count = len([*frames_in(spans)])
     what = f"anchor mask{'s' * (count != 1)}" if anchors else f"frame{'s' * (count != 1)}"
     done = "not approved any more" if withdraws else f"approved by {by or 'nobody named'}"
@@ -82,9 +80,6 @@ def _spans(said: str | None, masks: Masks) -> list[Span]:
         raise InputError(f"found --frames {said[:40]!r}, expected frames like 0-20,40")
     spans = [(int(part[1]), int(part[2] or part[1])) for part in parts if part]
     if missing := [index for index in frames_in(spans) if index not in masks]:
-        raise InputError(f"found frame {missing[0]} in --frames, expected one that has a mask: {_in_words(masks)}")
+        there = ", ".join(in_short(spans_of(sorted(masks))))
+        raise InputError(f"found frame {missing[0]} in --frames, expected one that has a mask: {there}")
     return spans
-
-
-def _in_words(masks: Masks) -> str:
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans_of(sorted(masks)))

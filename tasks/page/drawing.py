@@ -27,14 +27,13 @@ from stages.formats.drafts import (
     write_draft,
 )
 from stages.formats.hand_written import read_text
-from stages.formats.masks import read_mask
 from stages.formats.objects_json import OBJECTS_JSON, parse_objects, write_objects
 from stages.formats.objects_json import as_json as object_as_json
 from stages.steps.page.corrected import keep_mask_seen
-from stages.steps.page.masks import packed, unpacked
+from stages.steps.page.masks import unpacked
 from stages.steps.page.pictures import size_of
 from tasks.page.handlers import FEW_BYTES, Refusal, object_of, text_of
-from tasks.page.reading import AboutSequences
+from tasks.page.reading import AboutSequences, packed_mask
 from tasks.page.sequences import NotThereError, frame_of
 from tasks.runtime import locks
 from tasks.runtime.snapshot import SequenceSnapshot
@@ -175,9 +174,7 @@ class OneDraft(AboutDrafts):
         self, seq: str, dataset: str, scribble_set: str, index: int, seen: str, body: bytes
     ) -> tuple[str, Any]:
         at = self.place(seq, dataset, scribble_set, index)
-        said = object_of(body)
-        if unknown := sorted(said.keys() - _SAID):
-            raise InputError(f"found the key {unknown[0][:40]!r} in a draft, expected {', '.join(sorted(_SAID))}")
+        said = object_of(body, _SAID)
         draft = _checked(at.parsed({"state": DraftState.DRAFT, "base": at.base, **said}))
         if draft.corrects and not keep_mask_seen(*at.mask, draft.corrects):
             raise mask_is_gone(index)
@@ -213,8 +210,7 @@ class MaskOfDraft(AboutDrafts):
         given = at.snapshot.given.get(at.frame) if of_set else None
         if given is None and (draft is None or draft.kind != DraftKind.MASK):
             raise NotThereError(f"found no {'given mask' if of_set else 'draft that is a mask'} of frame {at.frame}")
-        labels = read_mask(given.path if given else mask_of_draft(at.file, at.frame))
-        return f"{labels.shape[1]}x{labels.shape[0]}", packed(labels)
+        return packed_mask(given.path if given else mask_of_draft(at.file, at.frame))
 
     def _masked(
         self, place: tuple[str, str, str, int], seen: str, body: bytearray, said: dict[str, str | None]

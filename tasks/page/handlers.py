@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -206,8 +206,8 @@ class Session(Handler):
         self.say({"read_only": access.read_only})
 
 
-def object_of(body: bytes | bytearray) -> dict[str, Any]:
-    """A body that must be a JSON object.
+def object_of(body: bytes | bytearray, known: Collection[str] | None = None) -> dict[str, Any]:
+    """A body that must be a JSON object, with no keys but those that are known; None: any.
 
     Raises:
         InputError: it is something else.
@@ -218,6 +218,9 @@ def object_of(body: bytes | bytearray) -> dict[str, Any]:
         raise InputError(f"found a body that is no JSON ({str(error)[:200]}), expected an object") from None
     if not isinstance(found, dict):
         raise InputError(f"found a body that is a {type(found).__name__}, expected an object")
+    if known is not None and (unknown := sorted(found.keys() - {*known})):
+        expected = ", ".join(sorted(known)) or "an empty object"
+        raise InputError(f"found the key {unknown[0][:40]!r}, expected {expected}")
     return found
 
 

@@ -48,7 +48,7 @@ class OnePreview(AboutDrafts):
         self.say_mask(f"{width}x{height}", mask)
 
     def _order(self, seq: str, dataset: str, scribble_set: str, index: int, body: bytearray) -> dict[str, Any]:
-        at, said = self.place(seq, dataset, scribble_set, index), _said(body, _PREVIEW)
+        at, said = self.place(seq, dataset, scribble_set, index), object_of(body, _PREVIEW)
         drawn = {name: value for name, value in said.items() if name != "object"}
         draft = at.parsed({"state": DraftState.DRAFT, "kind": DraftKind.STROKES, **drawn})
         seen = mask_seen(*at.mask, draft.corrects) if draft.corrects else None
@@ -83,7 +83,7 @@ class StateOfPreviews(AboutSequences):
 
     async def post(self) -> None:
         """Somebody is about to draw: `{"sequence": "dog"}`, or `{}` where the settings alone say what is needed."""
-        said = _said(self.body, frozenset({"sequence"}))
+        said = object_of(self.body, {"sequence"})
         seq = said.get("sequence", "")
         if not isinstance(seq, str):
             raise InputError(f"found {str(seq)[:40]!r} as a sequence, expected a name")
@@ -100,7 +100,7 @@ class BoxOnFrame(AboutSequences):
 
     def _drawn(self, seq: str, dataset: str, index: int, body: bytearray) -> dict[str, Any]:
         task, picture = self.sequences.frame(seq, dataset, index)
-        said = _said(body, _BOX)
+        said = object_of(body, _BOX)
         prompt = Prompt(_object_id(said.get("object_id"), lowest=1), (), (), _box(said.get("box")))
         corrects, seen = said.get("corrects", ""), None
         if corrects:
@@ -130,13 +130,6 @@ def engine_order(sequences: Sequences, seq: str, dataset: str) -> dict[str, Any]
             "options": anchor.engine_options,
         }
     }
-
-
-def _said(body: bytearray, known: frozenset[str]) -> dict[str, Any]:
-    said = object_of(body)
-    if unknown := sorted(said.keys() - known):
-        raise InputError(f"found the key {unknown[0][:40]!r}, expected {', '.join(sorted(known))}")
-    return said
 
 
 def _object_id(said: Any, lowest: int) -> int:

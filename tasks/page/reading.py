@@ -131,7 +131,7 @@ class OneMask(AboutSequences):
         self.set_header("X-Digest", digest)
         if self.is_known(digest[:32], _ASK_AGAIN):
             return
-        size, content = await self.work(_packed, path)
+        size, content = await self.work(packed_mask, path)
         self.say_mask(size, content)
 
     def _found(self, seq: str, dataset: str, index: int, stage: MaskStage) -> tuple[Path, str]:
@@ -210,7 +210,8 @@ def _authors(line: Line) -> Iterable[str]:
     return (draft.author for draft in line.drafts)
 
 
-def _packed(path: Path) -> tuple[str, bytes]:
+def packed_mask(path: Path) -> tuple[str, bytes]:
+    """A mask's size, and its ids as they are sent, see `say_mask`."""
     labels = read_mask(path)
     return f"{labels.shape[1]}x{labels.shape[0]}", packed(labels)
 

@@ -9,7 +9,6 @@ are anchors whose masks nobody has approved as they are, `fallen` what was appro
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,9 +53,7 @@ class ReviewOfSet(Writes):
             return approve(withdraw(approvals, wanted.withdraw), masks, wanted.approve, wanted.by)
 
         def changed(review: Review) -> Review:
-            if wanted.stage == "result":
-                return replace(review, result=revised(review.result))
-            return replace(review, anchors=revised(review.anchors))
+            return review.revised(revised, anchors=wanted.stage == "anchor")
 
         try:
             change_review(found.now.scribble_file, found.now.paths.name, changed, seen)

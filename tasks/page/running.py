@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from stages.core.errors import InputError
 from tasks.page.ahead import ahead
 from tasks.page.commands import refining, segmenting_anchors
 from tasks.page.events import EventfulPage
@@ -52,9 +51,7 @@ class AboutRuns(AboutSequences):
         Raises:
             NotThereError: there is no such sequence.
         """
-        last = as_last_run(self.sequences.task(seq, dataset))
-        task: RefineSequence = last.clone(RefineSequence, scribbles=scribble_set or last.scribbles)
-        return task
+        return as_last_run(self.sequences.task(seq, dataset), scribble_set)
 
 
 class OneRun(AboutRuns):
@@ -66,7 +63,7 @@ class OneRun(AboutRuns):
 
     async def post(self, seq: str) -> None:
         """Start it, or queue it."""
-        _check_nothing_said(self.body)
+        object_of(self.body, ())
         await self.say_run(seq, lambda task: self.runs.ask(refining(_checked(task))))
 
     async def delete(self, seq: str) -> None:
@@ -79,7 +76,7 @@ class AnchorsInBackground(AboutRuns):
 
     async def post(self, seq: str) -> None:
         """Make the masks of what is ready, when nothing else is to be done."""
-        _check_nothing_said(self.body)
+        object_of(self.body, ())
         await self.say_run(seq, lambda task: self.runs.ask_in_background(segmenting_anchors(_checked(task))))
 
 
@@ -96,9 +93,7 @@ class Export(AboutRuns):
 
     async def post(self, seq: str) -> None:
         """`{"format": "coco", "options": {"segmentation": "polygon"}}`: a run like any other."""
-        said = object_of(self.body)
-        if unknown := sorted(said.keys() - {"format", "options"}):
-            raise InputError(f"found the key {unknown[0][:40]!r}, expected format and options")
+        said = object_of(self.body, ("format", "options"))
         asked = said.get("format"), said.get("options", {})
         await self.say_run(seq, lambda task: self.runs.ask(exporting(task, *asked)))
 
@@ -116,11 +111,6 @@ def _checked(task: RefineSequence) -> RefineSequence:
     """The same, if there is a set that a run could read."""
     task.snapshot.scribbles  # noqa: B018 - raises
     return task
-
-
-def _check_nothing_said(body: bytearray) -> None:
-    if said := object_of(body):
-        raise InputError(f"found the key {next(iter(said))[:40]!r}, expected an empty object")
 
 
 _NAME: Final = "/api/seq/([^/]+)"

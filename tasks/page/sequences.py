@@ -103,9 +103,7 @@ def described(task: RefineSequence, scribble_set: str = "") -> dict[str, Any]:
     Raises:
         InputError: frames or scribbles cannot be used.
     """
-    task = as_last_run(task)
-    if scribble_set:
-        task = task.clone(scribbles=scribble_set)
+    task = as_last_run(task, scribble_set)
     snapshot, found = task.snapshot, standing_of_last_run(task)
     known, fault = snapshot.names
     plan, root = snapshot.plan, task.root

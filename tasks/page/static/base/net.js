@@ -50,6 +50,16 @@ export async function ask(path, request) {
 }
 
 /**
+ * The mask that the server answers with: one id a pixel, row by row.
+ * @param {Response} answer
+ * @returns {Promise<import("../types.js").Mask>}
+ */
+export async function maskIn(answer) {
+  const [width, height] = (answer.headers.get("X-Size") ?? "").split("x").map(Number);
+  return { width, height, ids: new Uint8Array(await answer.arrayBuffer()) };
+}
+
+/**
  * Send JSON, over the version that was seen: its tag, or "" where there was none. Without a tag nothing is said of it.
  * @param {"POST" | "PUT" | "DELETE"} method
  * @param {string} path

@@ -1,6 +1,6 @@
 /** Pictures and masks of frames: a few are kept, and those that are likely next are fetched before they are asked for. */
 
-import { addressOf, askFor, Refused } from "./net.js";
+import { addressOf, askFor, maskIn, Refused } from "./net.js";
 
 /** @typedef {import("../types.js").Place} Place */
 /** @typedef {import("../types.js").Sequence} Sequence */
@@ -135,6 +135,14 @@ export function stageSeen(contents) {
 }
 
 /**
+ * Where the masks of an anchor lie, as `contents` names it.
+ * @param {number} frame
+ */
+export function anchorFolder(frame) {
+  return `anchor_masks/${String(frame).padStart(5, "0")}`;
+}
+
+/**
  * The stages that a frame has a mask of.
  * @param {Sequence} sequence
  * @param {number} frame
@@ -142,7 +150,7 @@ export function stageSeen(contents) {
  */
 export function stagesOf({ contents, made }, frame) {
   const has = (/** @type {[number, number][]} */ runs) => runs.some(([first, last]) => first <= frame && frame <= last);
-  const anchor = `anchor_masks/${String(frame).padStart(5, "0")}` in contents;
+  const anchor = anchorFolder(frame) in contents;
   /** @type {[MaskStage, boolean][]} */
   const there = [
     ["result", stageSeen(contents) === "result"],
@@ -184,9 +192,7 @@ async function fetchMask(address, signal) {
     if (error instanceof Refused && error.status === 404) return null; // a run has just taken it away
     throw error;
   }
-  const [width, height] = (answer.headers.get("X-Size") ?? "").split("x").map(Number);
-  const ids = new Uint8Array(await answer.arrayBuffer());
-  return { mask: { width, height, ids }, digest: answer.headers.get("X-Digest") ?? "" };
+  return { mask: await maskIn(answer), digest: answer.headers.get("X-Digest") ?? "" };
 }
 
 /**

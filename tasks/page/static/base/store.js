@@ -93,3 +93,11 @@ export class Store {
     this.#always.forEach((act) => act(this.#state));
   }
 }
+
+/**
+ * Whether anything can be written about the sequence that is shown.
+ * @param {State} state
+ */
+export function mayWrite({ readOnly, sequence }) {
+  return !readOnly && sequence !== null && sequence.writable;
+}

@@ -2,6 +2,7 @@
 
 import { begin } from "./gestures.js";
 import { say } from "../base/say.js";
+import { mayWrite } from "../base/store.js";
 import { drawCross, drawRing } from "./strokes.js";
 
 /** @typedef {import("../types.js").State} State */
@@ -123,6 +124,6 @@ export class Hand {
  * Whether anything can be drawn now.
  * @param {State} state
  */
-export function canDraw({ drawing, readOnly, sequence }) {
-  return drawing !== null && !readOnly && sequence !== null && sequence.writable;
+export function canDraw(state) {
+  return state.drawing !== null && mayWrite(state);
 }

@@ -1,13 +1,13 @@
 /** The mask that strokes will make, shown while they are drawn: first of the object that was drawn last, then of the others. */
 
 import { followDrawing } from "./drawing.js";
-import { addressOf, askFor, Refused, send, Unreachable } from "../base/net.js";
+import { addressOf, askFor, maskIn, Refused, send, Unreachable } from "../base/net.js";
 import { stageShown } from "../base/pictures.js";
 import { say } from "../base/say.js";
+import { mayWrite } from "../base/store.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").Said} Said */
-/** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Mask} Mask */
 /** @typedef {import("./drawing.js").Drawing} Drawing */
 
@@ -35,7 +35,7 @@ export function start({ store }) {
     const { drawing, sequence, place, frame } = store.state;
     asking.abort();
     clearTimeout(resting);
-    if (!drawing || !sequence || !place || !writes(store.state)) return;
+    if (!drawing || !sequence || !place || !mayWrite(store.state)) return;
     if (sequence.requested.includes(frame) && !sequence.annotated.includes(frame)) warm().catch(() => {});
     const isDraft = drawing.canUndo || sequence.drafts.some((draft) => draft.frame === frame);
     const isToBeSeen = isDraft || !stageShown(sequence, frame, "result");
@@ -60,7 +60,7 @@ export function start({ store }) {
     clearTimeout(resting);
     const { place, sequence } = store.state;
     const { signal } = (asking = new AbortController());
-    if (!place || !sequence || !writes(store.state)) return;
+    if (!place || !sequence || !mayWrite(store.state)) return;
     if (!canBeAsked(drawing.said)) return store.set({ preview: null });
     const { lines, corrects, absent } = drawing.said;
     const address = addressOf(place, `set/${encodeURIComponent(place.set)}/preview/${drawing.frame}`);
@@ -92,11 +92,6 @@ export function start({ store }) {
   }
 }
 
-/** @param {State} state */
-function writes({ readOnly, sequence }) {
-  return !readOnly && sequence !== null && sequence.writable;
-}
-
 /** @param {Said} said */
 function canBeAsked({ kind, lines, corrects, absent }) {
   return kind === "strokes" && (lines.some(({ object_id }) => object_id > 0) || (corrects !== "" && (lines.length > 0 || absent.length > 0)));
@@ -119,15 +114,6 @@ function isOther(a, b) {
 function drawnLast(before, after) {
   const last = after.lines.findLast((line) => !before.lines.includes(line)) ?? before.lines.findLast((line) => !after.lines.includes(line));
   return last?.object_id ?? 0;
-}
-
-/**
- * @param {Response} answer
- * @returns {Promise<Mask>}
- */
-async function maskIn(answer) {
-  const [width, height] = (answer.headers.get("X-Size") ?? "").split("x").map(Number);
-  return { width, height, ids: new Uint8Array(await answer.arrayBuffer()) };
 }
 
 /**

@@ -2,9 +2,9 @@
 
 import { followDrawing } from "./drawing.js";
 import { button, byId, make } from "../base/elements.js";
+import { mayWrite } from "../base/store.js";
 
 /** @typedef {import("../types.js").App} App */
-/** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Tool} Tool */
 
 /** What each is called, and what it does. @type {Record<Tool, [string, string]>} */
@@ -42,31 +42,30 @@ export function start({ store, actions }) {
   store.watch(["brushPx"], ({ brushPx }) => (size.textContent = `${brushPx} px`));
   followDrawing(store, () => actions.showEnabled());
 
-  const writes = (/** @type {State} */ { readOnly, sequence }) => !readOnly && sequence !== null && sequence.writable;
   for (const [tool, [, what]] of /** @type {[Tool, [string, string]][]} */ (Object.entries(TOOLS))) {
-    actions.add({ [`tool.${tool}`]: { label: what, run: () => store.set({ tool }), enabled: writes } });
+    actions.add({ [`tool.${tool}`]: { label: what, run: () => store.set({ tool }), enabled: mayWrite } });
   }
   const resize = (/** @type {number} */ brushPx) => store.set({ brushPx: Math.max(1, Math.min(LARGEST_PX, brushPx)) });
   actions.add({
     "brush.smaller": {
       label: "Smaller eraser and brush",
       run: () => resize(Math.min(store.state.brushPx - 1, Math.round(store.state.brushPx / LARGER))),
-      enabled: writes,
+      enabled: mayWrite,
     },
     "brush.larger": {
       label: "Larger eraser and brush",
       run: () => resize(Math.max(store.state.brushPx + 1, Math.round(store.state.brushPx * LARGER))),
-      enabled: writes,
+      enabled: mayWrite,
     },
     "edit.undo": {
       label: "Undo",
       run: () => store.state.drawing?.undo(),
-      enabled: (state) => writes(state) && Boolean(state.drawing?.canUndo),
+      enabled: (state) => mayWrite(state) && Boolean(state.drawing?.canUndo),
     },
     "edit.redo": {
       label: "Redo",
       run: () => store.state.drawing?.redo(),
-      enabled: (state) => writes(state) && Boolean(state.drawing?.canRedo),
+      enabled: (state) => mayWrite(state) && Boolean(state.drawing?.canRedo),
     },
   });
 }

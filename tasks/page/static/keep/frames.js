@@ -1,5 +1,7 @@
 /** How frames stand that people are asked for or have drawn on: one word for each, and which is next. */
 
+import { anchorFolder } from "../base/pictures.js";
+
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Sequence} Sequence */
 
@@ -47,18 +49,10 @@ export function standings({ sequence, review, skipped }) {
     if (waits.has(frame)) return "to approve";
     if (review && frame in review.anchors.approved) return "approved";
     if (asMask.has(frame)) return "given";
-    if (inSet.has(frame)) return isComputed(sequence, frame) ? "computed" : "in the set";
+    if (inSet.has(frame)) return anchorFolder(frame) in sequence.contents ? "computed" : "in the set";
     if (!asked.has(frame)) return null;
     return later.has(frame) ? "skipped" : "asked for";
   };
-}
-
-/**
- * @param {Sequence} sequence
- * @param {number} frame
- */
-function isComputed({ contents }, frame) {
-  return `anchor_masks/${String(frame).padStart(5, "0")}` in contents;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Asks the server what there is of a frame: a draft, what the set says, and the mask that strokes would correct. */
 
 import { NOTHING_SAID } from "../draw/drawing.js";
-import { ask, askFor } from "../base/net.js";
+import { ask, askFor, maskIn } from "../base/net.js";
 import { mask as maskSeen, stageSeen } from "../base/pictures.js";
 import { saidOf } from "./said.js";
 import { draftAddress } from "./sheet.js";
@@ -51,7 +51,5 @@ async function originOf({ place, frame }, sequence, inSet) {
  * @returns {Promise<import("../types.js").Mask>}
  */
 export async function maskOf(at, of) {
-  const answer = await askFor(draftAddress(at, "/mask", { of }));
-  const [width, height] = (answer.headers.get("X-Size") ?? "").split("x").map(Number);
-  return { width, height, ids: new Uint8Array(await answer.arrayBuffer()) };
+  return maskIn(await askFor(draftAddress(at, "/mask", { of })));
 }

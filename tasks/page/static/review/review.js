@@ -4,9 +4,10 @@ import { button, byId, counted, fill, make } from "../base/elements.js";
 import { refresh } from "../base/following.js";
 import { markButtons } from "../base/keys.js";
 import { addressOf, Refused, send } from "../base/net.js";
-import { stageShown } from "../base/pictures.js";
+import { anchorFolder, stageShown } from "../base/pictures.js";
 import { complain, say } from "../base/say.js";
 import { countOf, inWords, nextIn } from "../base/spans.js";
+import { mayWrite } from "../base/store.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").State} State */
@@ -99,7 +100,7 @@ export function start({ store, actions }) {
     if (!place || !sequence) return;
     const [first, last] = spanOf(state, span);
     const isAnchor = isAnchorShown(state) && span === "frame";
-    const of = sequence.contents[isAnchor ? folderOf(first) : "masks"] ?? "";
+    const of = sequence.contents[isAnchor ? anchorFolder(first) : "masks"] ?? "";
     const body = { stage: isAnchor ? "anchor" : "result", [what]: [[first, last]], of, by: author };
     try {
       await put(place, body);
@@ -151,9 +152,8 @@ function buttons(what) {
  * @param {string} span
  */
 function canTell(state, span) {
-  const { readOnly, sequence, review } = state;
-  if (readOnly || !sequence?.writable || !review) return false;
-  return "masks" in sequence.contents || (span === "frame" && isAnchorShown(state));
+  if (!mayWrite(state) || !state.review) return false;
+  return "masks" in (state.sequence?.contents ?? {}) || (span === "frame" && isAnchorShown(state));
 }
 
 /**
@@ -200,10 +200,5 @@ function approvedOf(state) {
 function namesOf({ result }) {
   const names = [...new Set(result.approved.map(([, , by]) => by).filter(Boolean))];
   return names.length ? `, by ${names.join(", ")}` : "";
-}
-
-/** @param {number} frame */
-function folderOf(frame) {
-  return `anchor_masks/${String(frame).padStart(5, "0")}`;
 }
 
