@@ -60,6 +60,7 @@ def test_a_night_takes_names_as_they_are(projects: dict[str, Project]) -> None:
         assert "nothing to do" in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_frames_with_names_that_are_no_text_are_asked_for_and_imported(projects: dict[str, Project]) -> None:
     signs = projects[SIGNS]
     signs.scribble_file.unlink()

@@ -27,6 +27,7 @@ def copy_sequence(project: Project, name: str, *, scribbled: bool) -> None:
         target.write_text(json.dumps({**content, "sequence": name}))
 
 
+@pytest.mark.slow
 def test_one_failing_sequence_does_not_stop_the_others(project: Project) -> None:
     project.scribble(2, 5, 8, 11)
     copy_sequence(project, "second", scribbled=True)

@@ -19,6 +19,7 @@ def test_unknown_sequence_names_the_nearest(project: Project) -> None:
     check(project.run(expect=30), "toi", "toy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden"])
 def test_a_name_cannot_leave_the_roots(project: Project, name: str) -> None:
     project.seq = name
@@ -98,6 +99,7 @@ def test_impossible_setting_is_refused_before_work(project: Project, setting: st
     check(done.stdout + done.stderr, setting.rsplit(maxsplit=1)[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["[1]", '{"schema": "x", "files": {}}', '{"issued": [{"anchors": ["x"]}]}', "{"])
 def test_damaged_state_is_made_again(finished: Project, content: str) -> None:
     for file in (".digests.json", "frames/manifest.json"):
@@ -116,6 +118,7 @@ def test_a_damaged_list_of_requests_is_told_since_anchors_must_not_move(finished
     assert finished.ran() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["requests.json", "frames/manifest.json", "masks/manifest.json"])
 def test_what_a_newer_version_wrote_is_refused_and_left_alone(finished: Project, file: str) -> None:
     path = finished.root / file

@@ -104,6 +104,7 @@ def test_a_refined_anchor_holds_from_before_strokes_did_unless_its_anchor_was_ma
     assert finished.task(RefineAnchor, frame=8).complete()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "made"),
     [("--guard-area", "1.4", REFINED), ("--refiner", "none", ["masks", *REFINED])],
@@ -115,6 +116,7 @@ def test_a_former_result_does_not_hold_for_other_options(
     assert former.ran() == sorted({"masks", *made})
 
 
+@pytest.mark.slow
 def test_an_anchor_mask_of_a_network_holds_that_had_a_spacing_it_never_used(project: Project) -> None:
     project.scribble(2, 5, 8, 11)
     project.run("AnchorMask", "--frame", "5", "--segmenter", "fbrs:lite")

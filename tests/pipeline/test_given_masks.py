@@ -80,6 +80,7 @@ TOUCHED = ["anchor_masks/00005", "masks", "refined/00002-00005", "refined/00005"
            "tracks/00002-00005", "tracks/00005-00008"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_given_mask_among_strokes_remakes_what_rests_on_it(finished: Project) -> None:
     path = give(finished, 5)
     output = finished.run()

@@ -2,6 +2,7 @@
 
 import av
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.conftest import Project
@@ -33,6 +34,7 @@ def test_a_video_is_imported_frame_by_frame(project: Project) -> None:
     assert np.array(Image.open(frames[0])).shape == (48, 64, 3)
 
 
+@pytest.mark.slow
 def test_another_video_takes_the_place_of_one_only_if_asked(project: Project) -> None:
     for name, first in (("one", 0), ("other", 4)):
         (project.folder / name).mkdir()

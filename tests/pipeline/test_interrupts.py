@@ -89,6 +89,7 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(finished: Project, workers:
     assert [each.exit_code for each in read_progress(finished.root)] == [0]
 
 
+@pytest.mark.slow
 def test_a_task_killed_by_the_kernel_fails_alone(finished: Project) -> None:
     """As the kernel does when memory runs out: SIGKILL for one task's process; the run itself lives and reports it."""
     expected = finished.snapshot()
@@ -110,6 +111,7 @@ def test_a_task_killed_by_the_kernel_fails_alone(finished: Project) -> None:
     assert finished.litter() == []
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_work_on_one_sequence(finished: Project) -> None:
     shutil.rmtree(finished.root)
     first = start(finished)

@@ -65,6 +65,7 @@ def test_painted_frames_are_picked_up(project: Project) -> None:
     assert project.ran() == []
 
 
+@pytest.mark.slow
 def test_a_picture_painted_in_place_is_read_and_never_overwritten(project: Project) -> None:
     project.run(expect=20)
     painted = {paint(project, frame, "{:05d}.png") for frame in (2, 5)}
@@ -109,6 +110,7 @@ def test_what_is_painted_while_a_run_works_is_read_by_the_next(project: Project)
     assert json.loads(project.scribble_file.read_text())["annotated_frames"] == [2, 5, 8]
 
 
+@pytest.mark.slow
 def test_a_misspelt_set_founds_none(finished: Project) -> None:
     before = finished.snapshot()
     output = finished.run("RefineSequence", "--scribbles", "002", expect=30)
@@ -141,6 +143,7 @@ def test_a_frame_whose_strokes_were_brought_along_can_be_painted_in_place(finish
     assert f"frame {index}: object 1 (1 stroke), from {index:05d}.png" in finished.run("RefineSequence")
 
 
+@pytest.mark.slow
 def test_strokes_of_another_video_are_told_before_anything_is_made_of_them(finished: Project) -> None:
     content = json.loads(finished.scribble_file.read_text())
     digests = {str(index): pixel_digest(finished.clip.frame(index)) for index in (2, 5)}
@@ -164,6 +167,7 @@ def test_issued_requests_do_not_move_when_another_frame_is_annotated(project: Pr
     assert [item["frame"] for item in requests["waiting"]] == [2, 5, 8, 11]
 
 
+@pytest.mark.slow
 def test_a_picture_without_strokes_is_a_clear_error(project: Project) -> None:
     project.run(expect=20)
     clean = project.root / "requests" / "00002.png"

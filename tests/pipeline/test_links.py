@@ -34,6 +34,7 @@ def links_of(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink())
 
 
+@pytest.mark.slow
 def test_links_are_followed_and_stay_links(linked: Project, tmp_path: Path) -> None:
     before = links_of(tmp_path)
     assert len(before) == 8

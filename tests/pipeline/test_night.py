@@ -41,6 +41,7 @@ def fates(summary: dict[str, Any]) -> dict[str, str]:
     return {row["sequence"]: row["state"] for row in summary["sequences"]}
 
 
+@pytest.mark.slow
 def test_the_next_command_writes_the_summary_of_a_night_that_was_killed(finished: Project) -> None:
     copy_sequence(finished, "second", scribbled=True)
     copy_sequence(finished, "idle", scribbled=False)
@@ -111,6 +112,7 @@ def test_a_look_from_another_folder_writes_it_too(finished: Project, monkeypatch
     assert summary["ended"] >= 1e9 and summary["killed"]
 
 
+@pytest.mark.slow
 def test_status_says_what_a_sequence_took_and_what_nobody_has_pictures_of(finished: Project) -> None:
     settings = finished.folder / "luigi.cfg"
     settings.write_text(settings.read_text().replace("requests = 7", "requests = 3"))

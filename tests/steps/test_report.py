@@ -206,6 +206,7 @@ def test_thumbnails_are_pictures_of_the_frames_proportions(folder: Path) -> None
         assert width / height == pytest.approx(WIDTH / HEIGHT, rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_long_video_costs_no_memory_and_no_endless_page(tmp_path: Path) -> None:
     Counted.most_alive = 0
     report(tmp_path / "long", 700)

@@ -46,6 +46,7 @@ def test_a_night_that_will_go_well(finished: Project) -> None:
     assert not (finished.folder / "outputs" / "second" / "log.txt").exists(), "a look makes nothing"
 
 
+@pytest.mark.slow
 def test_every_damaged_frame_is_named_and_the_others_are_looked_at(project: Project) -> None:
     project.scribble(2, 5, 8, 11)
     copy_sequence(project, "sound", scribbled=True)
@@ -62,6 +63,7 @@ def test_every_damaged_frame_is_named_and_the_others_are_looked_at(project: Proj
     assert said["sequences"].endswith("problems in 1")
 
 
+@pytest.mark.slow
 def test_paintings_and_scribbles_that_cannot_be_used_are_found(project: Project) -> None:
     project.scribble(2, 5, sequence="another")
     copy_sequence(project, "second", scribbled=False)
@@ -84,6 +86,7 @@ def test_weights_that_are_not_there_break_the_night_and_are_told_once(project: P
     assert said["engines"].startswith("problem: ") and "SiamMask_DAVIS.pth" in said["engines"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_has_room_for_one_and_not_for_all_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

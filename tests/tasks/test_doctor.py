@@ -59,6 +59,7 @@ def test_scribbles_that_are_missing_are_told_and_are_no_problem(project: Project
     assert rows["scribbles"].startswith("ok")
 
 
+@pytest.mark.slow
 def test_names_are_told_and_a_bad_file_of_them_is_no_problem(project: Project) -> None:
     project.scribble(2, 5, 8, 11)
     names = project.scribble_file.parent / "objects.json"
@@ -73,6 +74,7 @@ def test_names_are_told_and_a_bad_file_of_them_is_no_problem(project: Project) -
     assert overview(project.task()).warning.startswith(line)
 
 
+@pytest.mark.slow
 def test_masks_are_looked_at_and_need_no_segmenter(project: Project) -> None:
     truth = project.clip.truth(2)
     path = write_given(project.scribble_file, 2, truth)
@@ -85,6 +87,7 @@ def test_masks_are_looked_at_and_need_no_segmenter(project: Project) -> None:
     assert not well and f"{path}: found 127x96 pixels, expected 128x96 as in 00002.png; export" in rows["scribbles"]
 
 
+@pytest.mark.slow
 def test_what_was_painted_is_looked_at_and_left_as_it_is(project: Project) -> None:
     folder = project.root / "requests"
     folder.mkdir(parents=True)
@@ -122,6 +125,7 @@ def test_of_a_finished_sequence_nothing_is_left_to_do(finished: Project) -> None
     assert rows["time"] == "ok about 0 s with one worker, as in earlier runs"
 
 
+@pytest.mark.slow
 def test_what_ran_before_says_how_long_it_takes(finished: Project) -> None:
     shutil.rmtree(finished.root / "masks")
     shutil.rmtree(finished.root / "tracks" / "00002-00005")
@@ -132,6 +136,7 @@ def test_what_ran_before_says_how_long_it_takes(finished: Project) -> None:
     assert rows["time"].endswith("with one worker, by figures from another machine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "name", "words", "rows"),
     [
@@ -165,6 +170,7 @@ def test_a_problem_is_named_and_what_rests_on_it_is_not_looked_at(
     assert words in found.rows[name]
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_told_before_the_night(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.scribble(2, 5, 8, 11)
     usage = shutil.disk_usage(project.folder)

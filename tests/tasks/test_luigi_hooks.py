@@ -211,6 +211,7 @@ def test_a_hooked_task_has_no_timeout_of_its_own() -> None:
     assert luigi_hooks.HookedTask().worker_timeout is None
 
 
+@pytest.mark.slow
 def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """task_of, run_command, hide_summary: the parser, the exit code, the words of the summary."""
     words = ["--module", "tasks", "Frames", "--seq", "toy"]

@@ -63,9 +63,8 @@ def test_a_task_claims_what_its_engine_takes(settings: luigi.configuration.Luigi
     assert exact[machine.MEMORY] > default[machine.MEMORY]
 
 
-@pytest.mark.parametrize(
-    ("memory_mib", "side_by_side"), [pytest.param(100, False, marks=pytest.mark.slow), (300, False), (5000, True)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("memory_mib", "side_by_side"), [(100, False), (300, False), (5000, True)])
 def test_tasks_wait_while_no_memory_is_left(project: Project, memory_mib: int, side_by_side: bool) -> None:
     """Also where there is less than a single task claims."""
     with (project.folder / "luigi.cfg").open("a") as file:

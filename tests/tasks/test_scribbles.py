@@ -99,6 +99,7 @@ def test_bad_names_are_told_and_hide_nothing_that_needs_none(project: Project) -
         call(project, "rename", "--object", "1", "--to", "9")
 
 
+@pytest.mark.slow
 def test_a_frame_that_was_taken_back_leaves_the_plan_and_only_what_depends_on_it_is_made_again(
     finished: Project,
 ) -> None:

@@ -134,6 +134,7 @@ def test_an_export_says_nothing_of_how_far_the_masks_are(project: Project) -> No
     assert standing(project.task()) == Standing(State.STOPPED, "not everything ran; run the command again")
 
 
+@pytest.mark.slow
 def test_a_result_is_stale_once_its_strokes_have_changed(finished: Project) -> None:
     move_a_stroke(finished, 5)
     made_again = "what it was made from has changed; a run would make again: 1 masks, "
