@@ -22,7 +22,6 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +39,7 @@ from benchmarks.strokes import centre_lines
 from stages.core.errors import InputError
 from stages.core.fusion import label_map
 from stages.core.metrics import region_similarity
+from stages.core.plan import Plan
 from stages.core.types import Anchor, Frame, LabelMap
 from stages.engines import registry
 from stages.engines.protocols import Propagator
@@ -145,13 +145,17 @@ def score(truth: LabelMap, labels: LabelMap, ids: Sequence[int]) -> Tally:
     return tally
 
 
-def from_true_anchors(engine: Propagator, clip: Clip) -> Iterator[tuple[int, LabelMap]]:
+def from_true_anchors(engine: Propagator, clip: Clip, memory_anchors: int) -> Iterator[tuple[int, LabelMap]]:
     """The engine's masks between true ones."""
     ids, video = clip.object_ids(), Frames(list(clip.frames))
     truths = list(clip.read_truths())
     masks = {at: np.stack([truths[at] == each for each in ids]).astype(np.float32) for at in ANCHORS}
-    for left, right in pairwise(Anchor(at, video[at], mask) for at, mask in masks.items()):
-        for result in engine.propagate(video, left, right):
+    anchors = {at: Anchor(at, video[at], mask) for at, mask in masks.items()}
+    plan = Plan(LENGTH, ANCHORS, ())
+    for segment in plan.segments:
+        left, right = (anchors[at] for at in segment.anchors)
+        beyond = [anchors[at] for at in plan.beyond(segment)] if memory_anchors > 2 else []
+        for result in engine.propagate(video, left, right, beyond):
             yield result.index, label_map(result.probability, ids)
 
 
@@ -202,7 +206,10 @@ def main() -> int:
             clip = write_clip(name, composition, scratch / "clips")
             found: dict[int, LabelMap] = {}
             if not options.only_clips:
-                found = dict(from_true_anchors(engine, clip) if engine else from_strokes(clip, scratch, arguments))
+                if engine:
+                    found = dict(from_true_anchors(engine, clip, options.memory_anchors))
+                else:
+                    found = dict(from_strokes(clip, scratch, arguments))
                 tallies[name] = measure(clip, found)
                 print(name, *(f"{key} {value:.3f}" for key, value in tallies[name].figures().items()), flush=True)
             if options.pictures:
@@ -245,6 +252,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--segmenter", help="an engine; default, here and below: as luigi.cfg says")
     parser.add_argument("--propagator")
     parser.add_argument("--refiner")
+    parser.add_argument("--memory-anchors", type=int, choices=(2, 4), default=2, help="with --true-anchors")
     parser.add_argument("--weights", type=Path, default=Path("data/weights"), help="folder of the checkpoints")
     parser.add_argument("--scratch", type=Path, help="a new folder that keeps clips, results and logs")
     parser.add_argument("--pictures", type=Path, help="a folder for sheets: frames, truth, result")

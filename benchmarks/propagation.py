@@ -58,18 +58,22 @@ class Score(NamedTuple):
     """Between two anchors."""
 
 
-def stretches(clip: Clip, from_first: int) -> Iterator[Segment]:
-    """What is to be filled: between and around the pipeline's anchors, or the runs of --from-first."""
+def stretches(clip: Clip, from_first: int) -> Iterator[tuple[Segment, tuple[int, ...]]]:
+    """What is to be filled, and the anchors beyond: around the pipeline's anchors, or the runs of --from-first."""
     count = len(clip.frames)
     if from_first:
         for start in range(0, count - from_first, from_first):
-            yield Segment(start, start + from_first, start, None)
+            yield Segment(start, start + from_first, start, None), ()
         return
     scribbles = read_scribbles(clip.scribbles, clip.name, count)
-    yield from plan(count, scribbles.annotated, requests=REQUESTS).segments
+    planned = plan(count, scribbles.annotated, requests=REQUESTS)
+    for segment in planned.segments:
+        yield segment, planned.beyond(segment)
 
 
-def measure(engine: Propagator, clip: Clip, from_first: int, sheet: Path | None) -> tuple[list[Score], float]:
+def measure(
+    engine: Propagator, clip: Clip, from_first: int, memory_anchors: int, sheet: Path | None
+) -> tuple[list[Score], float]:
     """Fill all stretches of a clip.
 
     Returns:
@@ -77,14 +81,17 @@ def measure(engine: Propagator, clip: Clip, from_first: int, sheet: Path | None)
     """
     truths, ids = list(clip.read_truths()), clip.object_ids()
     scores, seconds, tiles = [], 0.0, []
-    for segment in stretches(clip, from_first):
+    whole = Frames(list(clip.frames))
+
+    def anchor(index: int) -> Anchor:
+        return Anchor(index, whole[index], _masks(truths[index], ids))
+
+    for segment, outside in stretches(clip, from_first):
         video = Frames(list(clip.frames[: segment.stop + 1]))
-        left, right = (
-            None if index is None else Anchor(index, video[index], _masks(truths[index], ids))
-            for index in (segment.left, segment.right)
-        )
+        left, right = (None if index is None else anchor(index) for index in (segment.left, segment.right))
+        beyond = [anchor(index) for index in outside] if memory_anchors > 2 else []
         started = time.process_time()
-        results = list(engine.propagate(video, left, right))
+        results = list(engine.propagate(video, left, right, beyond))
         seconds += time.process_time() - started
         for result in results:
             labels, truth = label_map(result.probability, ids), truths[result.index]
@@ -143,7 +150,9 @@ def main() -> int:
         clip = open_clip(options.root, clip_name)
         for name, engine in built.items():
             sheet = options.pictures and options.pictures / f"{clip.name}-{name.replace(':', '-')}.png"
-            report[name][clip.name] = _figures(*measure(engine, clip, options.from_first, sheet))
+            report[name][clip.name] = _figures(
+                *measure(engine, clip, options.from_first, options.memory_anchors, sheet)
+            )
         if options.json:  # after every clip: a run takes a while
             text = {"engines": report, "command": shlex.join(sys.orig_argv), "machine": machine()}
             options.json.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
@@ -178,6 +187,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--weights", type=Path, default=Path("data/weights"), help="folder of the checkpoints")
     parser.add_argument("--from-first", type=int, default=0, metavar="N", help="one-sided stretches of N frames")
+    parser.add_argument("--memory-anchors", type=int, choices=(2, 4), default=2, help="4: those beyond, too")
     parser.add_argument("--pictures", type=Path, help="a folder for sheets: truth green, result red")
     parser.add_argument("--json", type=Path, help="a file for all figures")
     return parser.parse_args()

@@ -88,9 +88,11 @@ class InteractiveSession(options.SessionOptions, options.RefineOptions, Scribble
 
     def pipeline(self) -> Json:
         """The engines, with what they depend on."""
+        tracking = self.clone(TrackSegment, start=0, stop=0)
         return {
             "segmenter": self.clone(AnchorMask, frame=0).engine_key(),
-            "propagator": self.clone(TrackSegment, start=0, stop=0).engine_key(),
+            "propagator": tracking.engine_key(),
+            **({"memory_anchors": self.memory_anchors} if tracking.sees_beyond else {}),
             "refinement": self.clone(RefineAnchor, frame=0).refinement(),
             "versions": {task.stage: task.version for task in _STAGES},
         }

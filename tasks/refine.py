@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import luigi
 
+from stages.core.plan import Segment
 from stages.formats import changes, results
 from stages.formats.changes import changed_since
 from stages.formats.emptiness import BLOCK, empty_objects_of, in_one_line
@@ -253,12 +254,18 @@ class ProvisionalSequence(ProvisionalTask, ResultTask):
         return f"{self.folder()} masks, from {len(self.annotated)} anchor{'s' * (len(self.annotated) > 1)},"
 
     def segments(self) -> list[RefineSegment]:
-        """One task per stretch, in order; the plan's own where it has the same."""
-        planned = self.snapshot.plan.segments
-        return [
-            self.clone(RefineSegment if s in planned else ProvisionalSegment, start=s.start, stop=s.stop)
-            for s in self.plan.segments
-        ]
+        """One task per stretch, in order; the plan's own where it has the same, between the same anchors."""
+        return [self._own(segment) or self._provisional(segment) for segment in self.plan.segments]
+
+    def _own(self, segment: Segment) -> RefineSegment | None:
+        if segment not in self.snapshot.plan.segments:
+            return None
+        own: RefineSegment = self.clone(RefineSegment, start=segment.start, stop=segment.stop)
+        return own if own.track().beyond == self._provisional(segment).track().beyond else None
+
+    def _provisional(self, segment: Segment) -> ProvisionalSegment:
+        task: ProvisionalSegment = self.clone(ProvisionalSegment, start=segment.start, stop=segment.stop)
+        return task
 
     def sweep(self) -> None:
         """Stretches that strokes have divided since; the result in `masks/` keeps what it rests on."""
@@ -300,6 +307,12 @@ class RefineSequence(options.ResultOptions, ResultTask):
         """The approvals that stretches wait for, by frame."""
         wanted = [each for segment in self.segments() for each in segment.track().approvals()]
         return [*{each.frame: each for each in wanted if not each.complete()}.values()]
+
+    def prepare(self) -> None:
+        """Say what the propagator makes nothing of."""
+        super().prepare()
+        if self.memory_anchors != "2" and not any(segment.track().sees_beyond for segment in self.segments()[:1]):
+            self.note(f"--memory-anchors means nothing to {self.propagator}: it sees a stretch's own anchors only")
 
     def run(self) -> None:
         """Make and publish the result; nothing is provisional beside it."""

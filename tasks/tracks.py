@@ -51,14 +51,14 @@ class TrackSegment(SegmentTask, EngineTask):
     reads_soft_masks = True
 
     def requires(self) -> list[luigi.Task]:
-        """The masks of the one or two anchors, and a person's approval of them where that is wanted."""
+        """The masks of the anchors that it sees, and a person's approval of them where that is wanted."""
         return [self.clone(Frames), *self.anchor_masks(), *self.approvals()]
 
     def approvals(self) -> list[ApprovedAnchor]:
         """The approvals without which nothing is carried; what is made already needs none."""
         if not self.approve_anchors or once_a_question(("made", self.task_id), self._is_made):
             return []
-        return [self.clone(ApprovedAnchor, frame=index) for index in self.segment.anchors]
+        return [self.clone(ApprovedAnchor, frame=task.frame) for task in self.anchor_masks()]
 
     def _is_made(self) -> bool:
         try:
@@ -67,20 +67,33 @@ class TrackSegment(SegmentTask, EngineTask):
             return False  # what is wrong is told when the task runs
 
     def anchor_masks(self) -> list[AnchorMask]:
-        """The tasks that make them, left first."""
-        return [self.clone(AnchorMask, frame=index) for index in self.segment.anchors]
+        """The tasks that make them: of the stretch's own anchors, left first, then of those beyond."""
+        return [self.clone(AnchorMask, frame=index) for index in (*self.segment.anchors, *self.beyond)]
+
+    @property
+    def sees_beyond(self) -> bool:
+        """Whether it is to be matched with the anchors next to its own, too."""
+        return self.memory_anchors == "4" and self.found_engine.spec.sees_beyond
+
+    @property
+    def beyond(self) -> tuple[int, ...]:
+        """Those anchors, if so."""
+        return self.plan.beyond(self.segment) if self.sees_beyond else ()
 
     def folder(self) -> Path:
         """One per stretch."""
         return results.of_segment(results.TRACKS, self.start, self.stop)
 
     def uses(self) -> Json:
-        """The stretch's pictures, its anchors' masks, and the engine."""
+        """The stretch's pictures, its anchors' masks, and the engine; what lies beyond, if that is seen."""
+        frames = self.clone(Frames)
+        beyond = {"beyond": {str(index): frames.digest(index, index) for index in self.beyond}}
         return {
-            "frames": self.clone(Frames).digest(self.start, self.stop),
+            "frames": frames.digest(self.start, self.stop),
             "left": self.segment.left,
             "right": self.segment.right,
             "anchor_masks": [task.manifest().content for task in self.anchor_masks()],
+            **(beyond if self.beyond else {}),
             **self.engine_key(),
         }
 

@@ -62,3 +62,9 @@ class Plan:
             Segment(self.anchors[-1], last, self.anchors[-1], None),
         ]
         return tuple(segment for segment in (outer[0], *inner, outer[1]) if len(segment.frames) > 0)
+
+    def beyond(self, segment: Segment) -> tuple[int, ...]:
+        """The anchors next to a stretch's own: the last one before it and the first one after it, if there are any."""
+        before = [index for index in self.anchors if index < segment.start]
+        after = [index for index in self.anchors if index > segment.stop]
+        return (*before[-1:], *after[:1])

@@ -120,6 +120,8 @@ class Spec:
     """Without a network: see there."""
     cost: Cost = field(default_factory=Cost)
     """Without a network."""
+    sees_beyond: bool = False
+    """Of a propagator: whether it makes use of the anchors beyond those of a stretch, which it gets if users say so."""
     version: int = 1
     """Of the code; raise it when the engine gives another result, beyond rounding, and its results are made again."""
 

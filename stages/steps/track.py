@@ -37,23 +37,26 @@ def track_segment(
         folder: where to write.
         video: every frame, (H, W, 3) uint8 RGB, read lazily.
         segment: the stretch.
-        anchor_folders: anchor frame -> folder that `segment_anchor` wrote.
+        anchor_folders: anchor frame -> folder that `segment_anchor` wrote; those beyond the stretch's own anchors are
+            shown to the engine, too, and what they alone have is not carried.
         propagator: the engine.
         progress: wraps the loop over frames.
 
     Returns:
-        The objects' ids: those of both anchors.
+        The objects' ids: those of its own anchors.
     """
     known = {index: AnchorMasks.read(path) for index, path in anchor_folders.items()}
-    object_ids = sorted({object_id for anchor in known.values() for object_id in anchor.object_ids})
-    left, right = (
-        None if index is None else Anchor(index, video[index], _in_order(known[index], object_ids))
-        for index in (segment.left, segment.right)
-    )
+    object_ids = sorted({object_id for index in segment.anchors for object_id in known[index].object_ids})
+
+    def anchor(index: int) -> Anchor:
+        return Anchor(index, video[index], _in_order(known[index], object_ids))
+
+    left, right = (None if index is None else anchor(index) for index in (segment.left, segment.right))
+    beyond = [anchor(index) for index in sorted(known.keys() - set(segment.anchors))]
     stretch = segment.frames
     sources = [_CARRIED_FROM[_shows(left, number), _shows(right, number)] for number in range(len(object_ids))]
     with writing_tracks(folder, stretch, object_ids, sources) as tracks:
-        results = propagator.propagate(video, left, right) if object_ids else _nothing(video, stretch)
+        results = propagator.propagate(video, left, right, beyond) if object_ids else _nothing(video, stretch)
         following = iter(stretch)
         for result in progress(results, len(stretch)):
             expected = next(following, None)
@@ -76,7 +79,8 @@ def _in_order(anchor: AnchorMasks, object_ids: list[int]) -> Probability:
     """Masks by the stretch's object ids; an object that is absent on this anchor is empty."""
     ordered = np.zeros((len(object_ids), *anchor.probability.shape[1:]), dtype=np.float32)
     for object_id, mask in zip(anchor.object_ids, anchor.probability, strict=True):
-        ordered[object_ids.index(object_id)] = mask
+        if object_id in object_ids:
+            ordered[object_ids.index(object_id)] = mask
     return ordered
 
 

@@ -240,6 +240,14 @@ class TrackOptions(AnchorOptions):
         significant=False,
     )
     propagator = _engine(TRACKS, "propagator", "match:lite", "carries masks to the frames between anchors")
+    memory_anchors = _option(
+        TRACKS,
+        "memory_anchors",
+        ChoiceParameter,
+        "2",
+        "anchors that a stretch is matched with: 2, its own; 4, those beyond as well (match only)",
+        choices=("2", "4"),
+    )
 
 
 class RefineOptions(TrackOptions):

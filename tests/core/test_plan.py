@@ -32,6 +32,20 @@ def test_outer_stretches_have_one_side_and_own_the_videos_ends() -> None:
     assert [(each.start, each.stop) for each in (first, inner, last)] == [(0, 3), (3, 7), (7, 11)]
 
 
+def test_beyond_a_stretch_lies_the_next_anchor_on_either_side() -> None:
+    plan = Plan(30, (3, 7, 8, 12, 20), ())
+    found = {segment.name: plan.beyond(segment) for segment in plan.segments}
+    assert found == {
+        "00000-00003": (7,),
+        "00003-00007": (8,),
+        "00008-00012": (7, 20),
+        "00012-00020": (8,),
+        "00020-00029": (12,),
+    }
+    (alone,) = Plan(30, (0,), ()).segments
+    assert Plan(30, (0,), ()).beyond(alone) == ()
+
+
 def test_folders_have_five_digits_or_more() -> None:
     assert segment_name(0, 12) == "00000-00012"
     assert segment_name(99_999, 100_000) == "99999-100000"

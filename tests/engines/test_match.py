@@ -96,6 +96,18 @@ def test_a_frame_that_is_an_anchor_reads_the_anchors_mask():
     assert ((from_cells(readout.together[:, 0]) > 0.5) == (halves > 0.5)).all()
 
 
+def test_what_lies_beyond_counts_where_all_anchors_are_read_together():
+    rng = torch.Generator().manual_seed(4)
+    query, *others = (keys(rng, 12, 16)[None] for _ in range(3))
+    mask = (torch.rand(1, 1, 12, 16, generator=rng) > 0.5).float().repeat_interleave(8, 2).repeat_interleave(8, 3)
+    own = [memory(key, torch.zeros_like(mask)) for key in others]
+    alone, more = look_up(query, own), look_up(query, own, [memory(query, mask)])
+    assert not alone.together.any()
+    torch.testing.assert_close(from_cells(more.together[:, 0]), mask[..., ::2, ::2], atol=1e-3, rtol=0)
+    for name in ("sides", "similarity", "found", "usual", "has"):
+        assert torch.equal(getattr(more, name), getattr(alone, name)), name
+
+
 def test_sub_cells_come_back_to_their_places():
     masks = torch.rand(2, 3, 32, 48)
     torch.testing.assert_close(from_cells(to_cells(masks)), torch.nn.functional.avg_pool2d(masks, 2))
@@ -225,6 +237,19 @@ def test_behind_a_cut_only_the_anchor_of_the_same_shot_counts(engine):
     for result in propagate(engine, video, left, right):
         assert iou(result.probability[0], truths[result.index]) > 0.85
         assert np.isnan(result.agreement[0])
+
+
+def test_an_anchor_beyond_is_seen_unless_it_lies_behind_a_cut(engine):
+    """Its picture is that of the left anchor, its mask is not."""
+    first, second = Shifted((2, 0)), Shifted((-2, 0), start_xy=(110, 80))
+    for cut, is_seen in ((COUNT, True), (4, False)):
+        video = [first[i] if i < cut else 255 - second[i][::-1] for i in range(COUNT)]
+        truths = [first.truth(i) if i < cut else second.truth(i)[::-1] for i in range(COUNT)]
+        left, right = (Anchor(i, video[i], truths[i][None]) for i in (2, 6))
+        beyond = Anchor(0, left.frame, np.ones_like(left.masks))
+        without, found = (list(engine.propagate(video, left, right, more)) for more in ((), (beyond,)))
+        same = [np.array_equal(one.probability, other.probability) for one, other in zip(without, found, strict=True)]
+        assert same[-1] is not is_seen
 
 
 def test_where_both_directions_of_flow_disagree_is_told_at_the_size_of_the_frame(engine):

@@ -8,6 +8,7 @@ SPEC = Spec(
     package=__name__,
     build="engine:Match",
     summary="every frame matched with both anchors by features, joined with optical flow; absence is decided",
+    sees_beyond=True,
     version=2,
     networks=(
         Network(

@@ -32,6 +32,7 @@ from stages.engines.propagators.match.network import (
     Evidence,
     Features,
     MatchTrunk,
+    Memory,
     against,
     fuse,
     gather,
@@ -77,7 +78,7 @@ class Match:
         object_count, height, width = common_shape(left, right)
         before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
         stretch = stretch_between(len(frames), left, right)
-        groups = [_Group(self._network, frames, stretch, *group) for group in _groups(left, right)]
+        groups = [_Group(self._network, frames, stretch, *group) for group in _groups(left, right, beyond)]
         nothing = np.zeros((height, width), np.float32)
         absent = Seen(nothing, nothing, 0.0, np.nan, _NOWHERE, _NOWHERE, NOT_ON_ANCHORS)
         for index in stretch:
@@ -159,10 +160,11 @@ class _Group:
         numbers: list[int],
         left: Anchor | None,
         right: Anchor | None,
+        beyond: Sequence[Anchor],
     ) -> None:
         self.numbers = numbers
         self._network, self._frames, self._stretch = network, frames, stretch
-        self._left, self._right = left, right
+        self._left, self._right, self._beyond = left, right, beyond
         self._widenings = iter(WIDENINGS)
         self._widen()
 
@@ -197,18 +199,20 @@ class _Group:
         masks = np.concatenate([anchor.masks for anchor in anchors if anchor is not None])
         self._view = View.around(Box.around(masks.max(axis=0) > 0.5), widening, masks.shape[1:])
         self._priors = carry(self._frames, self._stretch, *anchors, self._view.halved)
-        self._memories = [
-            anchor and memory(self._features(anchor.frame).key, self._tensor(self._view.masks(anchor.masks))[None])
-            for anchor in anchors
-        ]
+        self._memories = [anchor and self._remember(anchor) for anchor in anchors]
+        self._further = [(each.index > self._stretch.start, self._remember(each)) for each in self._beyond]
         return True
+
+    def _remember(self, anchor: Anchor) -> Memory:
+        return memory(self._features(anchor.frame).key, self._tensor(self._view.masks(anchor.masks))[None])
 
     def _observe(self, index: int, frame: Frame, position: float) -> _Observed:
         forward, backward = carried = self._priors.at(index)
         # An anchor behind a cut shows another shot; if both lie behind one, either may still show the same object.
         memories = [each for each, masks in zip(self._memories, carried, strict=True) if each and masks]
+        further = [each for is_after, each in self._further if carried[is_after]]
         features = self._features(frame)
-        readout = look_up(features.key, memories or [each for each in self._memories if each])
+        readout = look_up(features.key, memories or [each for each in self._memories if each], further)
         width, height = self._view.halved.size_wh
         flow = both(forward, backward, len(self.numbers), (height, width))
         place = np.float32(0.5 if forward is None or backward is None else position)
@@ -270,7 +274,9 @@ class _Group:
         return Side(self._view.halved.on_frame(Box.around(inside)), float(carried.trust[inside].mean()))
 
 
-def _groups(left: Anchor | None, right: Anchor | None) -> Iterator[tuple[list[int], Anchor | None, Anchor | None]]:
+def _groups(
+    left: Anchor | None, right: Anchor | None, beyond: Sequence[Anchor]
+) -> Iterator[tuple[list[int], Anchor | None, Anchor | None, list[Anchor]]]:
     """Objects to be looked at together, with their own part of the anchors.
 
     An object joins a group if in the common view no member is more than 1.5 times smaller than in a view of its own.
@@ -286,6 +292,7 @@ def _groups(left: Anchor | None, right: Anchor | None) -> Iterator[tuple[list[in
             members,
             left and left._replace(masks=left.masks[members]),
             right and right._replace(masks=right.masks[members]),
+            [each._replace(masks=each.masks[members]) for each in beyond],
         )
 
 

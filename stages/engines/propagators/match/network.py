@@ -55,7 +55,7 @@ class Readout(NamedTuple):
     """What matching reads on N frames from the anchors before them (first) and after them."""
 
     together: Tensor
-    """(N, objects, 16, H, W): sub-cells, of both anchors."""
+    """(N, objects, 16, H, W): sub-cells, of all anchors."""
     sides: Tensor
     """(N, 2, objects, 16, H, W): of either."""
     similarity: Tensor
@@ -202,15 +202,17 @@ def memory(key: Tensor, masks: Tensor) -> Memory:
     return Memory(key, functional.pad(cells, (0, 1), value=1), (masks > 0.5).flatten(2).any(dim=2))
 
 
-def look_up(key: Tensor, memories: Sequence[Memory]) -> Readout:
+def look_up(key: Tensor, memories: Sequence[Memory], beyond: Sequence[Memory] = ()) -> Readout:
     """Read masks from the anchors before and those after, or twice from the only ones there are.
 
     Args:
         key: (N, 152, H, W) of the frames.
         memories: one or two.
+        beyond: further ones; they count where all anchors are read together.
     """
     matches = [match(key, each.key, each.values) for each in memories]
-    total = torch.stack([each.sums for each in matches]).sum(dim=0)
+    further = [match(key, each.key, each.values) for each in beyond]
+    total = torch.stack([each.sums for each in (*matches, *further)]).sum(dim=0)
     cells = [_apart(each.values[..., :-1]).mean(dim=4) for each in memories]
     found = [
         torch.einsum("nhwo,nhw->no", shares, each.reached) / shares.sum(dim=(1, 2)).clamp(min=1e-6)
