@@ -1,5 +1,6 @@
-"""Any step-wise tracker, run from both anchors and fused: the paper's bidirectional propagation."""
+"""What follows objects from one anchor, run from both and fused: the paper's bidirectional propagation."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -24,25 +25,31 @@ class TrustedResult(TrackResult):
     """(H, W) float32 in [0, 1]."""
 
 
-class Bidirectional:
-    """A propagator made of a tracker.
+class BothWays(ABC):
+    """A propagator that follows objects from one anchor at a time, and fuses what comes from both.
 
-    Every object is followed by trackers of its own: first backward from the anchor after the stretch, then forward
-    from the anchor before it. The backward masks wait compressed, so that memory hardly grows with the stretch; the
-    forward masks are fused with them as they come. An object that one anchor does not have is carried from the other
-    alone. Soft masks of different objects may overlap: they compete in one argmax, later.
+    First all goes backward from the anchor after the stretch, then forward from the anchor before it. The backward
+    masks wait compressed, so that memory hardly grows with the stretch; the forward masks are fused with them as they
+    come. An object that one anchor does not have is carried from the other alone. Soft masks of different objects may
+    overlap: they compete in one argmax, later.
     """
 
-    def __init__(self, make_tracker: Callable[[], Tracker], minimum_score: float | None = 0.1):
-        """Store the ingredients.
+    def __init__(self, minimum_score: float | None = 0.1) -> None:
+        """Below `minimum_score` a track counts as lost (see `stages.core.fusion.lost_reason`); None judges nothing."""
+        self._minimum_score = minimum_score
+
+    @abstractmethod
+    def follow(
+        self, frames: Sequence[Frame], start: Anchor, others: Sequence[Anchor], stretch: range
+    ) -> Iterator[tuple[int, list[TrackResult | None]]]:
+        """Follow every object, frame after frame, away from an anchor; None for an object that it does not have.
 
         Args:
-            make_tracker: builds a tracker for one object and one direction.
-            minimum_score: below it a track counts as lost (see `stages.core.fusion.lost_reason`); None judges
-                neither score nor area.
+            frames: as `propagate` has them.
+            start: the anchor.
+            others: what else is known of the same objects, the stretch's other end first.
+            stretch: the frames, from the anchor's neighbour on, in either direction of time.
         """
-        self._make_tracker = make_tracker
-        self._minimum_score = minimum_score
 
     def propagate(
         self, frames: Sequence[Frame], left: Anchor | None, right: Anchor | None, beyond: Sequence[Anchor] = ()
@@ -55,11 +62,19 @@ class Bidirectional:
         object_count, height, width = common_shape(left, right)
         before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
         stretch = stretch_between(len(frames), left, right)
+
+        def results(
+            start: Anchor | None, end: Anchor | None, indices: range
+        ) -> Iterator[tuple[int, list[TrackResult | None]]]:
+            if start is None:
+                return ((index, [None] * object_count) for index in indices)
+            return self.follow(frames, start, [*filter(None, [end]), *beyond], indices)
+
         waiting = {
-            index: [result and _Packed(result) for result in results]
-            for index, results in self._follow(frames, right, stretch[::-1], object_count)
+            index: [result and _Packed(result) for result in each]
+            for index, each in results(right, left, stretch[::-1])
         }
-        for index, forward in self._follow(frames, left, stretch, object_count):
+        for index, forward in results(left, right, stretch):
             position = position_between(index, left, right)
             objects = []
             for number, packed in enumerate(waiting.pop(index)):
@@ -67,24 +82,6 @@ class Bidirectional:
                 one, other = forward[number], packed.unpack() if packed else None
                 objects.append(_join(self._judge(one, expected_px), self._judge(other, expected_px), position))
             yield _segment_frame(index, objects, (height, width))
-
-    def _follow(
-        self, frames: Sequence[Frame], anchor: Anchor | None, stretch: range, object_count: int
-    ) -> Iterator[tuple[int, list[TrackResult | None]]]:
-        """Every object, frame after frame, away from its anchor; None for an object that this anchor does not have."""
-        trackers: dict[int, Tracker] = {}
-        if anchor is not None:
-            for number, mask in enumerate(anchor.masks):
-                if (mask > 0.5).any():
-                    trackers[number] = self._make_tracker()
-                    trackers[number].start(anchor.frame, mask)
-        for index in stretch:
-            results: list[TrackResult | None] = [None] * object_count
-            if trackers:
-                frame = frames[index]
-                for number, tracker in trackers.items():
-                    results[number] = tracker.step(frame)
-            yield index, results
 
     def _judge(self, result: TrackResult | None, expected_area_px: float) -> TrackResult | None:
         """The result as it is, or emptied, with the reason, if the track is lost on this frame."""
@@ -98,6 +95,32 @@ class Bidirectional:
             return result
         nothing = np.zeros_like(result.probability)
         return TrackResult(nothing, (0, 0, 0, 0), result.score, reason)
+
+
+class Bidirectional(BothWays):
+    """The same made of a tracker: every object is followed by trackers of its own."""
+
+    def __init__(self, make_tracker: Callable[[], Tracker], minimum_score: float | None = 0.1) -> None:
+        """`make_tracker` builds a tracker for one object and one direction; for the other one see `BothWays`."""
+        super().__init__(minimum_score)
+        self._make_tracker = make_tracker
+
+    def follow(
+        self, frames: Sequence[Frame], start: Anchor, others: Sequence[Anchor], stretch: range
+    ) -> Iterator[tuple[int, list[TrackResult | None]]]:
+        """See `BothWays`; a tracker knows the anchor that it starts from."""
+        trackers: dict[int, Tracker] = {}
+        for number, mask in enumerate(start.masks):
+            if (mask > 0.5).any():
+                trackers[number] = self._make_tracker()
+                trackers[number].start(start.frame, mask)
+        for index in stretch:
+            results: list[TrackResult | None] = [None] * len(start.masks)
+            if trackers:
+                frame = frames[index]
+                for number, tracker in trackers.items():
+                    results[number] = tracker.step(frame)
+            yield index, results
 
 
 class _Packed:

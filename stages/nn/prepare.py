@@ -1,11 +1,14 @@
 """How a network is made ready for inference: the one way, for all engines."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.core.errors import InputError
+from stages.nn.residual import Bottleneck
 from stages.nn.winograd import use_winograd
 
 
@@ -56,3 +59,17 @@ def choose_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"found the device {name!r}, but there is no usable GPU; take 'cpu' or 'auto'")
     return torch.device(name)
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Move the batch norms that directly follow a convolution into its weights, in place."""
+    names = list(dict(module.named_children()))
+    if isinstance(module, Bottleneck):
+        followers = [(f"conv{i}", f"bn{i}") for i in (1, 2, 3)]
+    else:
+        followers = list(pairwise(names)) if isinstance(module, nn.Sequential) else []
+    for conv_name, norm_name in followers:
+        conv, norm = getattr(module, conv_name), getattr(module, norm_name)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(module, norm_name, nn.Identity())

@@ -4,17 +4,14 @@ Every step is exact algebra; the results differ by float32 rounding only (docs/p
 """
 
 import copy
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.engines.refiners.cascadepsp.network import PyramidPooling, UpBlock, upsample
 from stages.nn.fused import fuse_convolutions
-from stages.nn.prepare import for_inference
-from stages.nn.residual import Bottleneck
+from stages.nn.prepare import fold_batch_norms, for_inference
 
 
 def rearranged(network: nn.Module) -> nn.Module:
@@ -43,20 +40,6 @@ def rearranged_for_few_sizes(network: nn.Module) -> nn.Module:
     fast = rearranged(network)
     fuse_convolutions(fast)
     return fast
-
-
-def fold_batch_norms(module: nn.Module) -> None:
-    """Move the batch norms that directly follow a convolution into its weights, in place."""
-    names = list(dict(module.named_children()))
-    if isinstance(module, Bottleneck):
-        followers = [(f"conv{i}", f"bn{i}") for i in (1, 2, 3)]
-    else:
-        followers = list(pairwise(names)) if isinstance(module, nn.Sequential) else []
-    for conv_name, norm_name in followers:
-        conv, norm = getattr(module, conv_name), getattr(module, norm_name)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
-            setattr(module, norm_name, nn.Identity())
 
 
 class FoldedPyramidPooling(nn.Module):
