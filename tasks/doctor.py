@@ -139,14 +139,17 @@ def engines_of(task: RefineSequence, with_segmenter: bool = True) -> str:
     Raises:
         LisError: weights are missing, damaged or another network's.
     """
-    others = []
+    others, terms = [], {}
     for each in engine_tasks(task)[0 if with_segmenter else 1 :]:
         network = each.found_engine.network
+        if network and network.checkpoint.only_for:
+            terms[each.found_engine.name] = f"for {network.checkpoint.only_for} only ({network.checkpoint.licence})"
         published = network.checkpoint.sha256 if network else ""
         others += [name for name, digest in each.engine_weights().items() if published and digest != published]
         each.engine()
     found = f"{task.segmenter} + {task.propagator} + {task.refiner}"
-    return found + "".join(f"; {name} fits its network, but is not the published file" for name in others)
+    found += "".join(f"; {name} fits its network, but is not the published file" for name in others)
+    return found + "".join(f"; the weights of {name} are {what}" for name, what in terms.items())
 
 
 def _engines(task: RefineSequence) -> str:

@@ -76,6 +76,8 @@ class Checkpoint:
     """Other files that hold the same network; used if `file` is not there."""
     ignored: tuple[str, ...] = ()
     """Patterns of entries that the file may hold and the network does not use."""
+    only_for: str = ""
+    """What the licence allows and nothing else, in words for `lis doctor`; empty: it forbids no use."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from stages.core.types import Anchor
 from stages.engines.propagators.stm.engine import Stm, rearranged
-from stages.engines.propagators.stm.network import STM, Memory, Query, affinities, aggregate, padded, read
+from stages.engines.propagators.stm.network import STM, Memory, affinities, aggregate, padded, read
 from stages.engines.registry import build_network
 from tests.parity.filled import fill, picture
 

@@ -1,7 +1,10 @@
+from functools import cache
+
 import numpy as np
 import pytest
 
 from stages.core.types import TrackResult
+from stages.engines import registry
 from stages.engines.bidirectional import Bidirectional
 from stages.testing import PropagatorContract
 from tests.engines.contracts.engines import at_hand, build
@@ -38,3 +41,18 @@ class TestBidirectionalWithATracker(PropagatorContract):
 
     def engine(self):
         return Bidirectional(FadingTracker, self.minimum_score)
+
+
+@cache
+def arbitrary_stm():
+    return build(registry.find("propagator", "stm:davis"))
+
+
+@pytest.mark.slow
+class TestStmWithArbitraryWeights(PropagatorContract):
+    """Dear to make, so it is the same in all."""
+
+    sizes_hw = ((17, 33), (50, 35))
+
+    def engine(self):
+        return arbitrary_stm()

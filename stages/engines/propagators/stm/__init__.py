@@ -7,6 +7,7 @@ SPEC = Spec(
     name="stm",
     package=__name__,
     build="engine:Stm",
+    sees_beyond=True,
     summary="STM with all anchors as its memory, from both sides, fused (Oh et al., ICCV 2019)",
     options=(
         Option("every", "stm_every", 5, "STM: one of so many frames on the way is remembered", limits=(1, 1000)),
@@ -33,11 +34,12 @@ SPEC = Spec(
             "network:STM",
             Checkpoint(
                 "STM_weights.pth",
-                "CC BY-NC-SA 4.0, non-commercial use only",
+                "CC BY-NC-SA 4.0",
                 "https://www.dropbox.com/s/mtfxdr93xc3q55i/STM_weights.pth?dl=1",
                 149,
+                only_for="non-commercial use",
             ),
-            cost=Cost(memory_mib=1536),
+            cost=Cost(memory_mib=2048),
         ),
     ),
 )
