@@ -91,19 +91,21 @@ class Tally(NamedTuple):
         }
 
 
-def compositions(folder: Path, count: int = CLIPS) -> Iterator[tuple[str, Composition]]:
-    """The clips of the benchmark by name, always the same.
+def compositions(
+    folder: Path, count: int = CLIPS, of: Sequence[str] = HELD_OUT_CLIPS, seed: int = _SEED
+) -> Iterator[tuple[str, Composition]]:
+    """The clips of the benchmark by name, always the same; others are made `of` other clips with another seed.
 
     Raises:
         InputError: a clip that they are made of is missing.
     """
-    pictures, _ = read_set(PictureSet(CLIPS_SET, folder, 1.0), "auto", HELD_OUT_CLIPS)
+    pictures, _ = read_set(PictureSet(CLIPS_SET, folder, 1.0), "auto", of)
     clips = by_clip(pictures)
     sceneries, cast = [Shot(frames) for frames in clips], [shot for frames in clips for shot in shots(frames)]
     for number in range(count):
         kind, objects = KINDS[number % len(KINDS)], 2 + number // len(KINDS) % 3
         for attempt in range(1000):
-            rng = np.random.default_rng([_SEED, number, attempt])
+            rng = np.random.default_rng([seed, number, attempt])
             composition = compose(sceneries, cast, kind, objects, LENGTH, rng)
             areas = composition.areas()
             low, high = _GONE
@@ -114,7 +116,7 @@ def compositions(folder: Path, count: int = CLIPS) -> Iterator[tuple[str, Compos
             raise InputError(f"{folder}: of a thousand compositions none had what the benchmark asks for")
 
 
-def write_clip(name: str, composition: Composition, root: Path) -> Clip:
+def write_clip(name: str, composition: Composition, root: Path, anchors: Sequence[int] = ANCHORS) -> Clip:
     """Write a composed clip as a sequence of a DAVIS root, with strokes on the anchors."""
     frames, truths, scribbles = (root / part / name for part in ("JPEGImages/480p", "Annotations/480p", "Scribbles"))
     for folder in (frames, truths, scribbles):
@@ -124,7 +126,7 @@ def write_clip(name: str, composition: Composition, root: Path) -> Clip:
         picture, labels = composition.at(time)
         Image.fromarray(picture).save(frames / f"{time:05d}.jpg", quality=95, subsampling=0)
         write_mask(truths / f"{time:05d}.png", labels)
-        if time in ANCHORS:
+        if time in anchors:
             strokes = merge(strokes, time, centre_lines(labels))
     write_scribbles(scribbles / "001.json", strokes)
     return open_clip(root, name)

@@ -2,6 +2,7 @@
 
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.report_data import JudgedFrame, Suggestion
-from stages.steps.assess import judge, suggest
+from stages.steps.assess import judge
+from stages.steps.suggest import suggest
 
 __all__ = ["FrameQuality", "JudgedFrame", "Suggestion", "judge", "suggest"]

@@ -34,7 +34,7 @@ from stages.formats.paintings import paint_on
 from stages.formats.report_data import JudgedFrame, worst_by_frame, write_quality_csv, write_suggestions
 from stages.formats.results import result_file
 from stages.steps import canvas
-from stages.steps.assess import judge, suggest
+from stages.steps.assess import judge
 from stages.steps.emptiness import find_empty
 from stages.steps.film import CHUNK, write_film
 from stages.steps.render import (
@@ -47,6 +47,7 @@ from stages.steps.render import (
     write_jpeg,
 )
 from stages.steps.report_curves import curves
+from stages.steps.suggest import suggest
 
 _VIDEO_PX: Final = 1280
 _THUMBNAIL_PX: Final = 480

@@ -12,7 +12,8 @@ from stages.formats.frames_csv import FrameQuality
 from stages.formats.report_data import (
     worst_by_frame,
 )
-from stages.steps.assess import judge, suggest
+from stages.steps.assess import judge
+from stages.steps.suggest import suggest
 
 AREA_PX = 400
 

@@ -22,7 +22,7 @@ from stages.exchange.outgoing.part import PartReader, PartWriter, as_json, check
 from stages.exchange.outgoing.terms import Terms
 from stages.formats import files
 from stages.formats.frames import read_frame
-from stages.steps.assess import suggest
+from stages.steps.suggest import suggest
 
 SEQUENCE: Final = "sequence.json"
 LEDGER: Final = "ledger"

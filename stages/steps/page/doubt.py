@@ -16,7 +16,8 @@ from stages.formats import results
 from stages.formats.frames_csv import read_frames_csv
 from stages.formats.manifest import Manifest, read_manifest
 from stages.formats.report_data import JudgedFrame, Suggestion, worst_by_frame
-from stages.steps.assess import judge, suggest
+from stages.steps.assess import judge
+from stages.steps.suggest import suggest
 
 _PLAIN: Final = frozenset({Source.ANCHOR, Source.BOTH, Source.FORWARD, Source.BACKWARD})
 
