@@ -1,7 +1,8 @@
 """Results whose errors are known: what doubt is fitted on, and what it is measured on.
 
-The real command runs on clips with truth, with centre-line strokes made from it. Two sets to fit on, made of those
-clips of `davis16_train` that every training sees; four to measure on, which nothing was chosen on.
+The real command runs on clips with truth, with centre-line strokes made from it. Sets to fit on are made of those clips
+of `davis16_train` that every training sees; those to measure on share none with them. Some are run with the engines
+without weights, too, whose errors are others.
 """
 
 import shutil
@@ -13,14 +14,16 @@ import numpy as np
 
 from benchmarks.clips import Clip, clip_names, open_clip
 from benchmarks.presence import compositions, write_clip
-from benchmarks.quality import REQUESTS, annotate, run_pipeline
+from benchmarks.quality import DATASET, REQUESTS, annotate, run_pipeline
 from stages.formats.layout import sequence_paths
 from stages.training.composed import Composition, Shot
 from stages.training.pictures import CLIPS_SET, HELD_OUT_CLIPS, by_clip
 from stages.training.sets import PictureSet, read_set
 
-FITTED_ON: Final = ("composed for fitting", "clips for fitting")
-MEASURED_ON: Final = ("held-out clips", "composed", "davis16", "multi")
+_WITHOUT: Final = " without weights"
+_ENGINES: Final = ("--segmenter=grabcut", "--propagator=flow", "--refiner=guided")
+FITTED_ON: Final = ("composed for fitting", "clips for fitting", f"clips for fitting{_WITHOUT}")
+MEASURED_ON: Final = ("held-out clips", "composed", "davis16", "multi", f"davis16{_WITHOUT}")
 _SEED: Final = 1903
 _COMPOSED: Final = 12
 _CLIPS: Final = 16
@@ -39,7 +42,8 @@ class Sources(NamedTuple):
 
 def clips_of(name: str, sources: Sources, scratch: Path) -> Iterator[tuple[Clip, int]]:
     """The clips of a set, and how many anchors are asked for beyond those that its strokes are on already."""
-    root = scratch / name.replace(" ", "-") / "clips"
+    name = name.removesuffix(_WITHOUT)
+    root = scratch / "clips" / name.replace(" ", "-")
     if name in ("davis16", "multi"):
         found = sources.davis16 if name == "davis16" else sources.multi
         yield from ((open_clip(found, clip), REQUESTS) for clip in clip_names(found))
@@ -61,12 +65,13 @@ def clips_of(name: str, sources: Sources, scratch: Path) -> Iterator[tuple[Clip,
 def results(name: str, sources: Sources, scratch: Path) -> Iterator[tuple[Clip, Path]]:
     """The clips of a set and their folders of results, which are made where they are missing or not up to date."""
     folder = scratch / name.replace(" ", "-")
-    roots = ["--data-root", str(folder / "data"), "--outputs-root", str(folder / "outputs")]
+    arguments = ["--data-root", str(folder / "data"), "--outputs-root", str(folder / "outputs"), "--placement", "given"]
+    arguments += _ENGINES if name.endswith(_WITHOUT) else ()
     for clip, requests in clips_of(name, sources, scratch):
-        paths = sequence_paths(folder / "data", "benchmark", clip.name)
+        paths = sequence_paths(folder / "data", DATASET, clip.name)
         if not paths.scribbles.exists():
             annotate(clip, folder / "data", requests, placement="eq1" if requests else "given")
-        run_pipeline(clip.name, [*roots, "--placement", "given"], folder / f"{clip.name}.log")
+        run_pipeline(clip.name, arguments, folder / f"{clip.name}.log")
         yield clip, folder / "outputs" / clip.name
 
 

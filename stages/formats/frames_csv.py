@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from stages.core.look import Look
 from stages.core.states import Source
 from stages.formats.tables import read_table, write_table
 
@@ -12,8 +13,8 @@ FRAMES_CSV: Final = "frames.csv"
 
 
 @dataclass(frozen=True)
-class FrameQuality:
-    """One object on one frame, as refinement left it: a row."""
+class FrameQuality(Look):
+    """One object on one frame, as refinement left it: a row. What was seen of its mask stands at its end."""
 
     frame: int
     """Index, from 0."""

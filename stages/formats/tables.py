@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -32,7 +32,7 @@ _COLUMNS: Final[Mapping[Any, _Column]] = {
 
 def write_table(path: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
     """Write rows of a dataclass, with its fields' names as the head."""
-    columns = fields(row_type)  # type: ignore[arg-type]
+    columns = _columns(row_type)
     texts = ([_COLUMNS[column.type][0](getattr(row, column.name)) for column in columns] for row in rows)
     files.write(path, table_text([column.name for column in columns], texts))
 
@@ -47,17 +47,22 @@ def table_text(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def read_table(path: Path, row_type: type[Row]) -> list[Row]:
-    """Read what `write_table` wrote; further columns are passed over.
+    """Read what `write_table` wrote; further columns are passed over, and those that have a default may be missing.
 
     Raises:
         StageError: the file is missing, or is no such table.
     """
-    columns = fields(row_type)  # type: ignore[arg-type]
+    columns = _columns(row_type)
     rows: list[Row] = []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            for record in csv.DictReader(file, strict=True):
-                values = {column.name: _COLUMNS[column.type][1](record[column.name]) for column in columns}
+            table = csv.DictReader(file, strict=True)
+            head = table.fieldnames or ()
+            there = [column for column in columns if column.name in head or column.default is MISSING]
+            for record in table:
+                if None in record.values():
+                    raise ValueError("it breaks off")
+                values = {column.name: _COLUMNS[column.type][1](record[column.name]) for column in there}
                 rows.append(row_type(**values))
     except FileNotFoundError:
         raise StageError(f"{path}: found no such table; recompute the stage that writes it") from None
@@ -68,3 +73,8 @@ def read_table(path: Path, row_type: type[Row]) -> list[Row]:
             "delete the folder and run again"
         ) from None
     return rows
+
+
+def _columns(row_type: type[Any]) -> list[Field[Any]]:
+    """Those that came later have a default, and come last."""
+    return sorted(fields(row_type), key=lambda field: field.default is not MISSING)

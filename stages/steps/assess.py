@@ -1,53 +1,63 @@
-"""How far each mask can be trusted, without any ground truth.
+"""How far each mask can be trusted, without any ground truth: the signs against it, and the doubt they add up to.
 
-Doubt is an estimate of a mask's error, in [0, 1]. Four signs are joined as if each could be wrong by itself:
+What a sign is worth was found on clips with ground truth (`doubt_model.py`). Two wrong anchors agree, so that agreement
+alone sees nothing: most tells the soft mask itself. A pixel at one half is wrong half of the time, so that a soft mask
+says what IoU is to be expected of the mask made from it. The signs, each the larger the worse:
 
-    doubt = 1 - (1 - drift) (1 - 0.9 lost) (1 - 0.1 (1 - score)) (1 - 0.25 jump) (1 - 0.25 rejected)
+    unsure        the soft mask expects little of the mask: log odds of 1 - its IoU
+    changed       refinement moved the mask: the root of 1 - IoU
+    thin, small   thin and small objects are hard: logarithms of the outline's length and of the frame's share
+    pieces        how much lies outside of the largest part
+    jump          relative change of area to the frame before or after, whichever is larger
+    apart         forward and backward differ: the root of 1 - IoU
+    anchor        the anchors beside it are unsure, the nearer one more
+    growth        the area differs from that of the anchors: by which factor, as a logarithm
+    far           frames to the nearer anchor, as a logarithm
+    one_sided     it is carried from one side only
+    unlike        the engine finds it unlike its anchors: 1 - score
+    rejected      refinement moved the mask so far that it was not believed
 
-Of an object that an anchor shows and the engine finds absent, with a score that says how sure it is:
-
-    doubt = 1 - (1 - 0.9 (1 - score)) (1 - 0.25 jump)
-
-drift, between two anchors:  0.7 (1 - agreement) (1/2 + d/g), with d frames to the nearer anchor and g frames between
-    both. Where both directions differ, one is wrong; near an anchor the fused mask leans on the better one.
-drift, carried d frames from one side:  1 - r^d. The rate r is what this object loses per frame elsewhere in the video,
-    the geometric mean of agreement^(1/g) over its two-sided frames; without any, it halves every 12 frames.
-box: strokes that were made from a box alone have 0.58 in the place of drift: the J of such masks is 0.42 on average
-    (docs/lab/results.md).
-given: a mask that a person gave, or kept when correcting others, is not doubted.
-lost: the engine gave up, the mask is empty. An object that both anchors call absent is not doubted.
-score: of the propagation engine.
-jump: relative change of area to the frame before or after, whichever is larger.
-rejected: refinement moved the mask so far that it was not believed.
-
-Measured on ten DAVIS sequences with eight true anchor masks each and the propagator `flow`: doubt and 1 - J have the
-rank correlation 0.90 and differ by 0.08 on average (with 0.5 for the score: 0.85 and 0.15). The weights of lost and
-rejected are judgement. Errors of anchor masks stay unseen where both directions share them: 0.37 for anchors of
-mean J 0.64.
-
+A mask that a person gave, or kept when correcting others, is not doubted, nor is the absence of an object that no
+anchor beside shows. Strokes that were made from a box alone have 0.58 at least: the J of such masks is 0.42 on average
+(docs/lab/results.md).
 """
 
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from stages.core.errors import StageError
 from stages.core.states import Source
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.glance import Doubt
 from stages.formats.report_data import JudgedFrame, worst_by_frame
+from stages.steps.doubt_model import Kind, formulas
 
-_HALVING_FRAMES: Final = 12
-_LEAST_AGREEMENT: Final = 0.05
 _OF_A_BOX: Final = 0.58
+_OF_THE_LOST: Final = 0.9
 _WORTH_A_WORD: Final = 0.03
+_LEAST_ODDS: Final = 0.01
+
+
+class Signed(NamedTuple):
+    """A mask, and what speaks against it."""
+
+    row: FrameQuality
+    distance: int
+    """As in `JudgedFrame`, as well as the next."""
+    area_jump: float
+    kind: Kind | None
+    """None: its doubt needs no signs."""
+    signs: Mapping[str, float]
 
 
 def judge(rows: Iterable[FrameQuality], anchors: Iterable[int], names: Sequence[str]) -> list[JudgedFrame]:
-    """Estimate the error of every mask; the formula stands at the top of this module.
+    """Estimate the error of every mask.
 
     Args:
         rows: in any order, at most one per frame and object. A missing row means that the object is absent there.
@@ -60,36 +70,48 @@ def judge(rows: Iterable[FrameQuality], anchors: Iterable[int], names: Sequence[
     Raises:
         StageError: two rows for one object and frame, no anchor, or a frame that has no name.
     """
+    judged = []
+    for signed in signs_of(rows, anchors, len(names)):
+        doubt, why = _verdict(signed)
+        judged.append(
+            JudgedFrame(
+                **_values(signed.row),
+                name=names[signed.row.frame],
+                distance=signed.distance,
+                area_jump=signed.area_jump,
+                doubt=doubt,
+                why=why,
+            )
+        )
+    return judged
+
+
+def signs_of(rows: Iterable[FrameQuality], anchors: Iterable[int], frame_count: int) -> list[Signed]:
+    """What speaks against every mask; as for `judge`.
+
+    Returns:
+        By frame, then object.
+    """
     ordered = sorted(set(anchors))
     if not ordered:
         raise StageError("found no anchor for the quality estimate, expected at least one annotated frame")
     tracks: dict[int, dict[int, FrameQuality]] = defaultdict(dict)
     for row in rows:
-        if row.frame in tracks[row.object_id] or not 0 <= row.frame < len(names):
-            found = "twice" if row.frame in tracks[row.object_id] else f"in a video of {len(names)} frames"
+        if row.frame in tracks[row.object_id] or not 0 <= row.frame < frame_count:
+            found = "twice" if row.frame in tracks[row.object_id] else f"in a video of {frame_count} frames"
             raise StageError(f"found object {row.object_id} on frame {row.frame} {found}; refine the sequence again")
         tracks[row.object_id][row.frame] = row
-    judged = []
+    signed = []
     for track in tracks.values():
-        keeps = _kept_per_frame(track.values(), ordered)
+        seen = sorted(row.frame for row in track.values() if row.area_px)
         for row in track.values():
-            jump = _area_jump(track, row.frame, len(names))
-            distance = _distance(row, *_between(ordered, row.frame))
-            beside = [track[index] for index in _between(ordered, row.frame) if index in track]
-            is_shown = any(anchor.area_px and anchor.source != Source.LOST for anchor in beside)
-            signs = _signs(row, ordered, distance, keeps, jump, is_shown)
-            strength, words = max(signs, key=lambda sign: sign[0])
-            judged.append(
-                JudgedFrame(
-                    **_values(row),
-                    name=names[row.frame],
-                    distance=distance,
-                    area_jump=jump,
-                    doubt=1 - math.prod(1 - sign for sign, _ in signs),
-                    why=words if strength >= _WORTH_A_WORD else "",
-                )
-            )
-    return sorted(judged, key=lambda row: (row.frame, row.object_id))
+            anchors_beside = _between(ordered, row.frame)
+            sides = [*_sides(track, seen, row.frame, anchors_beside)]
+            distance, jump = _distance(row, *anchors_beside), _area_jump(track, row.frame, frame_count)
+            kind = _kind(row, sides)
+            signs = dict(_signs(row, kind, sides, distance, jump)) if kind else {}
+            signed.append(Signed(row, distance, jump, kind, signs))
+    return sorted(signed, key=lambda each: (each.row.frame, each.row.object_id))
 
 
 def overall(judged: Sequence[JudgedFrame], frame_count: int) -> Doubt:
@@ -105,44 +127,110 @@ def overall(judged: Sequence[JudgedFrame], frame_count: int) -> Doubt:
     return Doubt(round(mean, 6), round(top.doubt, 6) if top else 0.0, top.frame if top else 0)
 
 
-def _signs(
-    row: FrameQuality, anchors: Sequence[int], distance: int, keeps: float, jump: float, is_shown: bool
-) -> list[tuple[float, str]]:
-    """How strongly each sign speaks against a mask, in [0, 1], and how to say it; `is_shown` by an anchor beside."""
-    if row.source == Source.GIVEN:
-        return [(0.0, "")]
-    if row.source == Source.LOST:
-        return [(0.9, row.reason), (0.25 * jump, "")]
-    unsure = 0 if math.isnan(row.score) else 1 - row.score
-    jumps = 0.25 * jump, f"the area changes by {jump:.0%} from one frame to the next"
+class _Side(NamedTuple):
+    """What there is of an object towards an anchor that shows it."""
+
+    anchor: FrameQuality
+    seen: FrameQuality
+    """The nearest mask before or after; that of the anchor, if there is no other."""
+
+
+def _sides(
+    track: Mapping[int, FrameQuality], seen: Sequence[int], frame: int, anchors: tuple[int | None, int | None]
+) -> Iterator[_Side]:
+    """Before and after; one of an anchor itself. `seen`: the frames on which the object has a mask."""
+    nearest = bisect_left(seen, frame) - 1, bisect_right(seen, frame)
+    for index, place in dict(zip(anchors, nearest, strict=True)).items():
+        anchor = None if index is None else track.get(index)
+        if anchor and anchor.area_px:
+            yield _Side(anchor, anchor if index == frame else track[seen[place]])
+
+
+def _kind(row: FrameQuality, sides: Sequence[_Side]) -> Kind | None:
+    if row.source in (Source.GIVEN, Source.LOST):
+        return None
     if row.source == Source.ABSENT:
-        return [(0.9 * unsure if is_shown else 0, f"absent: {row.reason}"), jumps]
-    return [
-        (_OF_A_BOX, "from a box alone") if row.source == Source.BOX else _drift(row, anchors, distance, keeps),
-        (0.1 * unsure, f"the engine is unsure: score {row.score:.2f}"),
-        jumps,
-        (0.25 * (row.accepted is False), f"refinement rejected: {row.reason}"),
-    ]
+        return Kind.GONE if sides and not row.area_px else None
+    if row.source in (Source.ANCHOR, Source.BOX):
+        return Kind.DRAWN
+    return Kind.UNSEEN if math.isnan(row.sureness) else Kind.CARRIED
 
 
-def _drift(row: FrameQuality, anchors: Sequence[int], distance: int, keeps: float) -> tuple[float, str]:
-    left, right = _between(anchors, row.frame)
-    if distance == 0:
+def _signs(
+    row: FrameQuality, kind: Kind, sides: Sequence[_Side], distance: int, jump: float
+) -> Iterator[tuple[str, float]]:
+    """Those of a kind, by name."""
+    yield "jump", jump
+    if kind == Kind.GONE:
+        yield "unlikely", 1 - row.score
+        yield "lately", -math.log(min(abs(side.seen.frame - row.frame) for side in sides))
+        yield "sudden", max(side.seen.area_px / side.anchor.area_px for side in sides)
+        return
+    yield "rejected", float(row.accepted is False)
+    if kind != Kind.UNSEEN:
+        yield "unsure", _unsure(row.sureness)
+        yield "changed", math.sqrt(1 - row.kept)
+        yield "thin", _logarithm(row.thinness)
+        yield "small", -_logarithm(row.coverage)
+        yield "pieces", 1 - row.largest
+    if kind == Kind.DRAWN:
+        return
+    yield "apart", math.sqrt(1 - row.agreement)
+    yield "unlike", 1 - row.score
+    yield "far", math.log(max(distance, 1))
+    yield "one_sided", float(row.source != Source.BOTH)
+    nearness = [1 / (1 + abs(side.anchor.frame - row.frame)) for side in sides]
+    if sides:
+        usual = np.average([math.log(side.anchor.area_px) for side in sides], weights=nearness)
+        yield "growth", abs(_logarithm(row.area_px) - float(usual))
+        yield "anchor", float(np.average([_unsure(side.anchor.sureness) for side in sides], weights=nearness))
+
+
+def _logarithm(value: float) -> float:
+    """NaN of nothing."""
+    return math.nan if value == 0 else math.log(value)
+
+
+def _unsure(sureness: float) -> float:
+    """The log odds of an error of that size."""
+    error = min(1 - _LEAST_ODDS, max(_LEAST_ODDS, 1 - sureness))
+    return math.log(error / (1 - error))
+
+
+def _verdict(signed: Signed) -> tuple[float, str]:
+    """The doubt, and what speaks for it most."""
+    row = signed.row
+    if row.source == Source.LOST:
+        return _OF_THE_LOST, row.reason
+    if signed.kind is None:
         return 0.0, ""
-    if math.isnan(row.agreement) or left is None or right is None:
-        return 1 - keeps**distance, f"carried {distance} frame{'s' * (distance != 1)} from one side only"
-    lean = 0.5 + distance / (right - left)
-    return 0.7 * (1 - row.agreement) * lean, f"forward and backward overlap by {row.agreement:.0%}"
+    formula = formulas()[signed.kind]
+    name, strength = formula.strongest(signed.signs)
+    doubt = formula.doubt(signed.signs)
+    if row.source == Source.BOX:
+        return max(doubt, _OF_A_BOX), "from a box alone"
+    if signed.kind == Kind.GONE:
+        return doubt, f"absent: {row.reason}"
+    return doubt, _in_words(name, signed) if strength >= _WORTH_A_WORD else ""
 
 
-def _kept_per_frame(track: Iterable[FrameQuality], anchors: Sequence[int]) -> float:
-    """Which share of its mask an object keeps when it is carried one frame further: the rate r of one-sided drift."""
-    logarithms = []
-    for row in track:
-        left, right = _between(anchors, row.frame)
-        if not math.isnan(row.agreement) and left is not None and right is not None and left < right:
-            logarithms.append(math.log(max(row.agreement, _LEAST_AGREEMENT)) / (right - left))
-    return math.exp(math.fsum(logarithms) / len(logarithms)) if logarithms else 0.5 ** (1 / _HALVING_FRAMES)
+def _in_words(name: str, signed: Signed) -> str:
+    row, frames = signed.row, f"{signed.distance} frame{'s' * (signed.distance != 1)}"
+    return {
+        "unsure": f"the soft mask is unsure: it expects an overlap of {row.sureness:.0%}",
+        "changed": f"refinement kept {row.kept:.0%} of it",
+        "thin": "thin: a long outline for its area",
+        "small": f"small: {row.area_px} px",
+        "pieces": f"in pieces: the largest has {row.largest:.0%}",
+        "jump": f"the area changes by {signed.area_jump:.0%} from one frame to the next",
+        "apart": f"forward and backward overlap by {row.agreement:.0%}",
+        "anchor": "the masks on its anchors are unsure",
+        "growth": "larger or smaller than on its anchors",
+        "far": f"{frames} from its anchor",
+        "one_sided": f"carried {frames} from one side only",
+        "unlike": f"the engine is unsure: score {row.score:.2f}",
+        "rejected": f"refinement rejected: {row.reason}",
+    }[name]
 
 
 def _area_jump(track: Mapping[int, FrameQuality], frame: int, frame_count: int) -> float:

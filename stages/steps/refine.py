@@ -10,6 +10,7 @@ from stages.core.checks import check_soft_masks
 from stages.core.drawing import held
 from stages.core.fusion import label_map
 from stages.core.guard import Decision, guard
+from stages.core.look import look_at
 from stages.core.progress import Progress
 from stages.core.states import Source
 from stages.core.strokes import FrameScribbles
@@ -86,6 +87,7 @@ def refine_segment(
                 accepted=decision.accepted if decision else None,
                 reason=tracked.details[number] or (decision.reason if decision else ""),
                 area_px=area_px(labels, object_id),
+                **vars(look_at(tracked.probability[number], labels == object_id)),
             )
             for number, (object_id, decision) in enumerate(zip(object_ids, decisions, strict=True))
         ]
@@ -139,6 +141,7 @@ def refine_anchor(
             accepted=decision.accepted if decision else None,
             reason=decision.reason if decision else "scribbled, but the segmenter found nothing",
             area_px=area_px(labels, object_id),
+            **vars(look_at(masks.probability[masks.object_ids.index(object_id)], labels == object_id)),
         )
         for object_id in masks.object_ids
     ]
