@@ -63,7 +63,7 @@ def test_two_wrong_anchors_are_seen_through_though_they_agree() -> None:
 
 def test_strokes_from_a_box_alone_are_a_guess_that_is_told() -> None:
     found = judged(stretch(row(10, Source.BOX)))[10]
-    assert found.doubt >= 0.58 and found.why == "from a box alone"
+    assert found.doubt >= 0.35 and found.why == "from a box alone"
 
 
 @pytest.mark.parametrize(
