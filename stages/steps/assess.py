@@ -25,11 +25,9 @@ anchor beside shows. Strokes that were made from a box alone have 0.35 at least:
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, NamedTuple
-
-import numpy as np
 
 from stages.core.errors import StageError
 from stages.core.states import Source
@@ -40,8 +38,8 @@ from stages.steps.doubt_model import Kind, formulas
 
 _OF_A_BOX: Final = 0.35
 _OF_THE_LOST: Final = 0.9
-_WORTH_A_WORD: Final = 0.03
-_LEAST_ODDS: Final = 0.01
+_WORTH_A_WORD: Final = 0.05
+_LEAST_ERROR: Final = 0.01
 
 
 class Signed(NamedTuple):
@@ -147,10 +145,10 @@ def _sides(
 
 
 def _kind(row: FrameQuality, sides: Sequence[_Side]) -> Kind | None:
-    if row.source in (Source.GIVEN, Source.LOST):
+    if row.source == Source.GIVEN:
         return None
-    if row.source == Source.ABSENT:
-        return Kind.GONE if sides and not row.area_px else None
+    if not row.area_px:
+        return Kind.GONE if sides and row.source == Source.ABSENT else None
     if row.source in (Source.ANCHOR, Source.BOX):
         return Kind.DRAWN
     return Kind.UNSEEN if math.isnan(row.sureness) else Kind.CARRIED
@@ -179,11 +177,19 @@ def _signs(
     yield "unlike", 1 - row.score
     yield "far", math.log(max(distance, 1))
     yield "one_sided", float(row.source != Source.BOTH)
-    nearness = [1 / (1 + abs(side.anchor.frame - row.frame)) for side in sides]
     if sides:
-        usual = np.average([math.log(side.anchor.area_px) for side in sides], weights=nearness)
-        yield "growth", abs(_logarithm(row.area_px) - float(usual))
-        yield "anchor", float(np.average([_unsure(side.anchor.sureness) for side in sides], weights=nearness))
+        yield "growth", abs(_logarithm(row.area_px) - _near(row, sides, lambda anchor: math.log(anchor.area_px)))
+        yield "anchor", _near(row, sides, lambda anchor: _unsure(_sureness(anchor)))
+
+
+def _near(row: FrameQuality, sides: Sequence[_Side], value: Callable[[FrameQuality], float]) -> float:
+    """The anchors' mean, the nearer one counting more."""
+    weights = [1 / (1 + abs(side.anchor.frame - row.frame)) for side in sides]
+    return sum(weight * value(side.anchor) for weight, side in zip(weights, sides, strict=True)) / sum(weights)
+
+
+def _sureness(anchor: FrameQuality) -> float:
+    return 1.0 if anchor.source == Source.GIVEN else anchor.sureness
 
 
 def _logarithm(value: float) -> float:
@@ -193,24 +199,25 @@ def _logarithm(value: float) -> float:
 
 def _unsure(sureness: float) -> float:
     """The log odds of an error of that size."""
-    error = min(1 - _LEAST_ODDS, max(_LEAST_ODDS, 1 - sureness))
+    if math.isnan(sureness):
+        return sureness
+    error = min(1 - _LEAST_ERROR, max(_LEAST_ERROR, 1 - sureness))
     return math.log(error / (1 - error))
 
 
 def _verdict(signed: Signed) -> tuple[float, str]:
     """The doubt, and what speaks for it most."""
     row = signed.row
-    if row.source == Source.LOST:
-        return _OF_THE_LOST, row.reason
     if signed.kind is None:
-        return 0.0, ""
+        is_lost = not row.area_px and row.source not in (Source.GIVEN, Source.ABSENT)
+        return (_OF_THE_LOST, row.reason or "nothing is left of the mask") if is_lost else (0.0, "")
     formula = formulas()[signed.kind]
     name, strength = formula.strongest(signed.signs)
     doubt = formula.doubt(signed.signs)
     if row.source == Source.BOX:
         return max(doubt, _OF_A_BOX), "from a box alone"
     if signed.kind == Kind.GONE:
-        return doubt, f"absent: {row.reason}"
+        return doubt, f"absent: {row.reason}" if doubt >= _WORTH_A_WORD else ""
     return doubt, _in_words(name, signed) if strength >= _WORTH_A_WORD else ""
 
 

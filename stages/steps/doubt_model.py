@@ -19,6 +19,8 @@ from typing import Final
 from stages.formats import files
 
 COEFFICIENTS: Final = Path(__file__).with_suffix(".json")
+_SOUND: Final = 1.0
+"""Spreads below the mean, where a sign does not speak against a mask."""
 _FARTHEST: Final = 4.0
 """Spreads from the mean: what lies beyond was not seen when the weights were found."""
 
@@ -63,11 +65,12 @@ class Formula:
         return _share(self.base + math.fsum(self._parts(signs).values()))
 
     def strongest(self, signs: Mapping[str, float]) -> tuple[str, float]:
-        """The sign that adds most to the doubt, and how much less that were if it were a usual one."""
+        """The sign that adds most to the doubt, and how much less that were if it were one of a sound mask."""
         parts = self._parts(signs)
-        name = max(parts, key=lambda each: parts[each])
+        added = {name: part + _SOUND * self.weights[name].weight for name, part in parts.items()}
+        name = max(added, key=lambda each: added[each])
         whole = self.base + math.fsum(parts.values())
-        return name, _share(whole) - _share(whole - parts[name])
+        return name, _share(whole) - _share(whole - added[name])
 
     def _parts(self, signs: Mapping[str, float]) -> dict[str, float]:
         return {name: weigh(signs.get(name, math.nan)) for name, weigh in self.weights.items()}

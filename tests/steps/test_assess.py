@@ -108,6 +108,11 @@ def test_strokes_that_gave_no_mask_are_doubted_most() -> None:
     assert found[10].why == "scribbled, but the segmenter found nothing"
 
 
+def test_a_mask_of_which_nothing_is_left_is_lost() -> None:
+    found = judged(stretch(row(5, area_px=0, **vars(Look()))))[5]
+    assert (found.doubt, found.why) == (pytest.approx(0.9), "nothing is left of the mask")
+
+
 def test_a_mask_from_one_side_is_as_far_as_its_own_anchor() -> None:
     found = judged([row(frame, Source.FORWARD) for frame in range(1, 10)])
     assert found[9].distance == 9, "anchor 10 does not show the object, so nearness to it says nothing"
