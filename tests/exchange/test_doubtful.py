@@ -65,9 +65,9 @@ def test_without_a_limit_every_frame_is_exported():
     assert all(each.is_kept for each in verdicts([row(0, 1.0)], 2, None))
 
 
-def test_auto_leaves_out_what_is_doubtful_and_a_fifth_at_most():
-    assert auto_max_doubt([0.0] * 90 + [0.9] * 10) == AUTO_LIMIT
-    much = [0.0] * 50 + [0.5] * 30 + [0.9] * 20
+def test_auto_leaves_out_what_is_doubtful_and_half_at_most():
+    assert auto_max_doubt([0.0] * 60 + [0.9] * 40) == AUTO_LIMIT
+    much = [0.0] * 40 + [0.5] * 20 + [0.9] * 40
     assert auto_max_doubt(much) == 0.5
     assert auto_max_doubt([0.9, 0.9, 0.9]) == 0.9
     assert auto_max_doubt([]) == AUTO_LIMIT
