@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.overlap import iou
 from stages.core.types import Probability
 
 _LEAST: Final = 4 / 255
@@ -21,14 +20,8 @@ class Look:
 
     sureness: float = math.nan
     """The IoU that the soft mask itself expects of the mask: if each pixel is right with its own probability."""
-    kept: float = math.nan
-    """IoU of the mask before and after refinement."""
-    thinness: float = math.nan
-    """The length of the mask's outline, in roots of its area."""
     largest: float = math.nan
-    """Share of its largest part."""
-    coverage: float = math.nan
-    """Its share of the frame."""
+    """Share of the mask's largest part."""
 
 
 def look_at(probability: Probability, mask: NDArray[np.bool_]) -> Look:
@@ -45,12 +38,8 @@ def look_at(probability: Probability, mask: NDArray[np.bool_]) -> Look:
     soft, inside = probability[window], mask[window]
     area_px = int(np.count_nonzero(inside))
     likely_px = float(soft[inside].sum())
-    outline_px = np.count_nonzero(inside[:, 1:] != inside[:, :-1]) + np.count_nonzero(inside[1:] != inside[:-1])
     _, _, parts, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=8)
     return Look(
         sureness=likely_px / (area_px + float(soft.sum()) - likely_px),
-        kept=float(iou(soft > 0.5, inside)),
-        thinness=outline_px / math.sqrt(area_px),
         largest=float(parts[1:, cv2.CC_STAT_AREA].max() / area_px),
-        coverage=area_px / mask.size,
     )

@@ -4,18 +4,29 @@ What a sign is worth was found on clips with ground truth (`doubt_model.py`). Tw
 alone sees nothing: most tells the soft mask itself. A pixel at one half is wrong half of the time, so that a soft mask
 says what IoU is to be expected of the mask made from it. The signs, each the larger the worse:
 
-    unsure        the soft mask expects little of the mask: log odds of 1 - its IoU
-    changed       refinement moved the mask: the root of 1 - IoU
-    thin, small   thin and small objects are hard: logarithms of the outline's length and of the frame's share
-    pieces        how much lies outside of the largest part
-    jump          relative change of area to the frame before or after, whichever is larger
-    apart         forward and backward differ: the root of 1 - IoU
-    anchor        the anchors beside it are unsure, the nearer one more
-    growth        the area differs from that of the anchors: by which factor, as a logarithm
-    far           frames to the nearer anchor, as a logarithm
-    one_sided     it is carried from one side only
-    unlike        the engine finds it unlike its anchors: 1 - score
-    rejected      refinement moved the mask so far that it was not believed
+    unsure      the soft mask expects little of the mask: log odds of 1 - IoU
+    pieces      the share of the mask outside of its largest part
+
+and of masks that were carried
+
+    anchor      the anchors beside are unsure, the nearer one counting more
+    growth      the area is not that of the anchors: the logarithm of the factor
+    one_sided   it is carried from one side only: the logarithm of 1 + the frames from there
+    rejected    refinement moved the mask so far that it was not believed
+    apart       forward and backward differ: the root of 1 - IoU
+
+and, where a former version did not look at the soft mask,
+
+    jump        relative change of area to the frame before or after, whichever is larger
+    far         frames to the nearer anchor, as a logarithm
+    unlike      the engine finds it unlike its anchors: 1 - score
+
+and of absence, where an anchor beside has the object,
+
+    jump        as above: it goes, or comes back, all at once
+    unlikely    the engine is not sure of it: 1 - score
+    lately      frames to the nearest one on which it is seen, as a logarithm, negative
+    sudden      the area that is seen there, as a share of the anchor's
 
 A mask that a person gave, or kept when correcting others, is not doubted, nor is the absence of an object that no
 anchor beside shows. Strokes that were made from a box alone have 0.35 at least: the J of such masks is 0.65 on average
@@ -158,28 +169,28 @@ def _signs(
     row: FrameQuality, kind: Kind, sides: Sequence[_Side], distance: int, jump: float
 ) -> Iterator[tuple[str, float]]:
     """Those of a kind, by name."""
-    yield "jump", jump
     if kind == Kind.GONE:
+        yield "jump", jump
         yield "unlikely", 1 - row.score
         yield "lately", -math.log(min(abs(side.seen.frame - row.frame) for side in sides))
         yield "sudden", max(side.seen.area_px / side.anchor.area_px for side in sides)
         return
-    yield "rejected", float(row.accepted is False)
-    if kind != Kind.UNSEEN:
+    if kind == Kind.UNSEEN:
+        yield "jump", jump
+        yield "far", math.log(max(distance, 1))
+        yield "unlike", 1 - row.score
+    else:
         yield "unsure", _unsure(row.sureness)
-        yield "changed", math.sqrt(1 - row.kept)
-        yield "thin", _logarithm(row.thinness)
-        yield "small", -_logarithm(row.coverage)
         yield "pieces", 1 - row.largest
     if kind == Kind.DRAWN:
         return
+    yield "one_sided", math.log1p(distance) if row.source != Source.BOTH else 0.0
+    yield "rejected", float(row.accepted is False)
     yield "apart", math.sqrt(1 - row.agreement)
-    yield "unlike", 1 - row.score
-    yield "far", math.log(max(distance, 1))
-    yield "one_sided", float(row.source != Source.BOTH)
     if sides:
-        yield "growth", abs(_logarithm(row.area_px) - _near(row, sides, lambda anchor: math.log(anchor.area_px)))
-        yield "anchor", _near(row, sides, lambda anchor: _unsure(_sureness(anchor)))
+        yield "growth", abs(math.log(row.area_px) - _near(row, sides, lambda anchor: math.log(anchor.area_px)))
+        if kind == Kind.CARRIED:
+            yield "anchor", _near(row, sides, lambda anchor: _unsure(_sureness(anchor)))
 
 
 def _near(row: FrameQuality, sides: Sequence[_Side], value: Callable[[FrameQuality], float]) -> float:
@@ -190,11 +201,6 @@ def _near(row: FrameQuality, sides: Sequence[_Side], value: Callable[[FrameQuali
 
 def _sureness(anchor: FrameQuality) -> float:
     return 1.0 if anchor.source == Source.GIVEN else anchor.sureness
-
-
-def _logarithm(value: float) -> float:
-    """NaN of nothing."""
-    return math.nan if value == 0 else math.log(value)
 
 
 def _unsure(sureness: float) -> float:
@@ -225,9 +231,6 @@ def _in_words(name: str, signed: Signed) -> str:
     row, frames = signed.row, f"{signed.distance} frame{'s' * (signed.distance != 1)}"
     return {
         "unsure": f"the soft mask is unsure: it expects an overlap of {row.sureness:.0%}",
-        "changed": f"refinement kept {row.kept:.0%} of it",
-        "thin": "thin: a long outline for its area",
-        "small": f"small: {row.area_px} px",
         "pieces": f"in pieces: the largest has {row.largest:.0%}",
         "jump": f"the area changes by {signed.area_jump:.0%} from one frame to the next",
         "apart": f"forward and backward overlap by {row.agreement:.0%}",

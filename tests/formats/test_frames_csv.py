@@ -12,10 +12,10 @@ from stages.core.states import Source
 from stages.formats.frames_csv import FrameQuality, read_frames_csv, write_frames_csv
 
 FORMER = "frame,object_id,score,agreement,source,accepted,reason,area_px"
-HEAD = f"{FORMER},sureness,kept,thinness,largest,coverage\n"
+HEAD = f"{FORMER},sureness,largest\n"
 ROWS = (
     FrameQuality(0, 1, 1.0, math.nan, Source.ANCHOR, None, "", 12),
-    FrameQuality(1, 1, 0.123456, 0.75, Source.BOTH, True, "", 0, sureness=0.5, kept=1.0, largest=0.25),
+    FrameQuality(1, 1, 0.123456, 0.75, Source.BOTH, True, "", 0, sureness=0.5),
     FrameQuality(1, 7, 0.0, math.nan, Source.LOST, None, 'score 0.01, "too low";\nsaid twice', 0),
     FrameQuality(2, 7, 0.5, math.nan, Source.FORWARD, False, "IoU 0.61 below 0.70", 99999),
     FrameQuality(3, 7, 0.0, math.nan, Source.ABSENT, None, "", 0),
@@ -31,7 +31,7 @@ def test_frames_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_columns_are_those_that_people_are_told(tmp_path: Path) -> None:
     write_frames_csv(tmp_path, ROWS[:2])
-    rows = "0,1,1.000000,,anchor,,,12,,,,,\n1,1,0.123456,0.750000,both,1,,0,0.500000,1.000000,,0.250000,\n"
+    rows = "0,1,1.000000,,anchor,,,12,,\n1,1,0.123456,0.750000,both,1,,0,0.500000,\n"
     assert (tmp_path / "frames.csv").read_bytes() == (HEAD + rows).encode()
 
 
@@ -64,9 +64,9 @@ def test_what_version_0_1_wrote_of_lost_and_absent_masks_is_read(tmp_path: Path)
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0,1,one,,anchor,,,12,,,,,", "row 1"),
-        ("0,1,1.0,,anchor,,,12,,,,,\n0,1,1.0,,elsewhere,,,12,,,,,", "row 2.*elsewhere"),
-        ("0,1,1.0,,anchor,2,,12,,,,,", "row 1"),
+        ("0,1,one,,anchor,,,12,,", "row 1"),
+        ("0,1,1.0,,anchor,,,12,,\n0,1,1.0,,elsewhere,,,12,,", "row 2.*elsewhere"),
+        ("0,1,1.0,,anchor,2,,12,,", "row 1"),
         ("0,1,1.0", "row 1"),
         ("0,1,1.0,,anchor,,,12,0.5", "row 1"),
     ],

@@ -37,7 +37,7 @@ def test_masks_alone_make_a_result_without_any_segmenter(project: Project) -> No
         anchor = project.root / "anchor_masks" / path.stem
         assert key_of(anchor).keys() == {"stage", "version", "frame", "given"}
         assert key_of(project.root / "refined" / path.stem).keys() == {"stage", "version", "anchor_mask"}
-    assert rows_of(project, 8) == ["8,1,1.000000,,given,,,841,,,,,"], "the disc has left"
+    assert rows_of(project, 8) == ["8,1,1.000000,,given,,,841,,"], "the disc has left"
     assert not project.scribble_file.exists()
     assert project.task(RefineSequence, placement="given", segmenter="fbrs:resnet34_dh128").complete()
 

@@ -14,7 +14,7 @@ from stages.formats.report_data import JudgedFrame, worst_by_frame
 from stages.steps.assess import judge
 
 AREA_PX = 400
-SOUND = {"sureness": 0.95, "kept": 0.95, "thinness": 5.0, "largest": 1.0, "coverage": 0.05}
+SOUND = {"sureness": 0.95, "largest": 1.0}
 GONE = {"area_px": 0, "agreement": math.nan, "accepted": None, **vars(Look())}
 
 
@@ -57,7 +57,7 @@ def test_a_mask_from_strokes_is_doubted_as_far_as_its_soft_mask_is_unsure() -> N
 
 def test_two_wrong_anchors_are_seen_through_though_they_agree() -> None:
     """As where both have taken the shadow for a part of the object: the network is sure of it nowhere."""
-    faulty = {"sureness": 0.5, "kept": 0.8, "largest": 0.8}
+    faulty = {"sureness": 0.5, "largest": 0.8}
     assert judged(stretch(**faulty, agreement=1.0))[5].doubt > judged(stretch(agreement=0.8))[5].doubt + 0.2
 
 
@@ -70,7 +70,6 @@ def test_strokes_from_a_box_alone_are_a_guess_that_is_told() -> None:
     "worse",
     [
         {"sureness": 0.6},
-        {"kept": 0.6},
         {"largest": 0.5},
         {"area_px": AREA_PX * 3},
         {"accepted": False, "reason": "IoU 0.50 below 0.70"},
@@ -82,8 +81,8 @@ def test_a_carried_mask_is_doubted_more_with_every_sign(worse: dict[str, object]
 
 
 def test_a_sign_that_is_not_known_is_a_usual_one() -> None:
-    known = [doubt_of(row(5, kept=kept)) for kept in (1.0, 0.2)]
-    assert known[0] < doubt_of(row(5, kept=math.nan)) < known[1]
+    known = [doubt_of(row(5, largest=largest)) for largest in (1.0, 0.2)]
+    assert known[0] < doubt_of(row(5, largest=math.nan)) < known[1]
 
 
 def test_what_former_versions_wrote_is_judged_by_what_they_knew() -> None:

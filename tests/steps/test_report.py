@@ -68,7 +68,7 @@ def quality(frame: int, object_id: int, anchors: Sequence[int], worst: int) -> F
     agreement = math.nan if anchored or one_sided else 0.1 + 0.05 * abs(frame - worst) if near_worst else 0.95
     area_px = 900 if object_id == 1 else 300 * (not 30 <= frame < 34)
     sureness = 0.2 + 0.05 * abs(frame - worst) if near_worst else 0.95
-    seen = {"sureness": sureness, "kept": 0.9, "thinness": 5.0, "largest": 1.0, "coverage": 0.1}
+    seen = {"sureness": sureness, "largest": 1.0}
     return FrameQuality(frame, object_id, 1.0, agreement, source, True, "", area_px, **seen)
 
 
