@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.anchors import measure, variants
+from benchmarks.anchors import mean, measure, variants
 from benchmarks.clips import clip_names, open_clip
 from benchmarks.noc import MAX_CLICKS, TARGETS, Predict, objects
 from stages.core.centre_lines import centre_lines
@@ -149,7 +149,7 @@ def lines(kind: str, segmenter: FBRS, options: argparse.Namespace) -> Iterator[s
     """The figures of one kind, a line each."""
     if kind in ("anchors", "several"):
         root = options.shared / {"anchors": "davis16", "several": "multi"}[kind]
-        rows = {name: measure(segmenter, open_clip(root, name)) for name in clip_names(root)}
+        rows = {name: mean(list(measure(segmenter, open_clip(root, name)))) for name in clip_names(root)}
         mean_j, seconds = np.mean(list(rows.values()), axis=0)
         each = ", ".join(f"{name} {j:.3f}" for name, (j, _) in rows.items())
         yield f"{kind}: J {mean_j:.4f}, {seconds:.3f} CPU s an anchor and object; {each}"
