@@ -55,18 +55,23 @@ def clip_stretch(draw: Draw, rng: np.random.Generator) -> Stretch:
 
 def composed_stretch(draw: Draw, rng: np.random.Generator) -> Stretch:
     """A stretch of a composed clip; rather one in which somebody comes or goes."""
+    clip = composed_clip(draw, rng)
+    steps = _steps(rng, clip.length - 1)
+    for _ in range(_PLACES):
+        first = int(rng.integers(clip.length - steps))
+        if _is_eventful(clip, first, steps):
+            break
+    frames, labels = zip(*(clip.at(first + time) for time in range(steps + 1)), strict=True)
+    return _viewed(list(frames), list(labels), rng)
+
+
+def composed_clip(draw: Draw, rng: np.random.Generator) -> Composition:
+    """A composed clip of two to four objects, of those clips and pictures that are drawn from."""
     sceneries, cast = _studio(draw)  # type: ignore[arg-type]  # a protocol of a call has a hash, too
     if rng.random() < _STILL_CAST and (still := _still(draw, rng)):
         cast = [*(cast[place] for place in rng.choice(len(cast), min(3, len(cast)), replace=False)), still]
     kind = _KINDS[int(rng.integers(len(_KINDS)))]
-    composition = compose(sceneries, cast, kind, int(rng.integers(2, 5)), _LENGTH, rng)
-    steps = _steps(rng, _LENGTH - 1)
-    for _ in range(_PLACES):
-        first = int(rng.integers(_LENGTH - steps))
-        if _is_eventful(composition, first, steps):
-            break
-    frames, labels = zip(*(composition.at(first + time) for time in range(steps + 1)), strict=True)
-    return _viewed(list(frames), list(labels), rng)
+    return compose(sceneries, cast, kind, int(rng.integers(2, 5)), _LENGTH, rng)
 
 
 def _is_eventful(composition: Composition, first: int, steps: int) -> bool:

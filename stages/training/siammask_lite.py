@@ -1,4 +1,4 @@
-"""How `siammask:lite` is trained, on the pairs of crops of `siammask_pairs.py`.
+"""How `siammask:lite` is trained, on pairs of crops: of real clips, of composed ones, and of moved stills.
 
 The losses are the paper's (Q. Wang et al., CVPR 2019, section 3): classes of anchors, their boxes, and masks
 where the anchor is right; the masks also by their soft IoU.
@@ -15,18 +15,28 @@ from torch.nn import functional
 
 from stages.core.palette import IGNORE
 from stages.engines.propagators.siammask import crops
-from stages.engines.propagators.siammask.lite import Cell, LiteMaskState, LiteTemplate, SiamMaskLite, Views, cell
+from stages.engines.propagators.siammask.lite import (
+    CLOSE_CONTEXT,
+    Cell,
+    LiteMaskState,
+    LiteTemplate,
+    SiamMaskLite,
+    Views,
+    cell,
+)
 from stages.nn.lite import Lite, from_published
 from stages.training.losses import ious, soft_iou_loss
-from stages.training.pictures import SMALLEST_SIDE_PX, Picture, by_set, examples
+from stages.training.pictures import SMALLEST_SIDE_PX, Drawing, Picture, clips_of, examples
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
 from stages.training.sheets import contour, tiles
+from stages.training.siammask_clips import clip_pair, composed_pair
 from stages.training.siammask_pairs import CELLS, LEAST_OBJECT_PX, SEARCH_SIDE_PX, WANTED, draw_pair
 
 _MIDDLE: Final = slice((crops.CELLS - CELLS) // 2, (crops.CELLS + CELLS) // 2)
 ANCHORS: Final = crops.anchors().reshape(-1, crops.CELLS, crops.CELLS, 4)[:, _MIDDLE, _MIDDLE]
 """(5, cells, cells, 4) centre x, centre y, width, height; crop pixels from the crop's centre."""
 
+_SOURCES: Final = {clip_pair: 0.45, composed_pair: 0.2, draw_pair: 0.35}
 _FITS, _MISSES = 0.6, 0.3
 """IoU of an anchor with the object's box from which it is foreground, and up to which it is background."""
 
@@ -35,13 +45,15 @@ class SiamMaskRecipe:
     """The `Recipe`."""
 
     notes = """
-`{engine}` follows one object through a video from its mask on one frame: SiamMask's roles on a small backbone.
+`{engine}` follows one object through a video from its mask on one frame: SiamMask's roles on a small backbone, and a
+second, closer look for the mask. It learns from pairs of frames of clips, real and composed ones, where its sets have
+any, and from moved pictures.
 
-Limits: it has never seen a video, only pairs made from pictures. Outlines are coarse; thin and articulated parts are
-where it errs.
+Limits: outlines are coarse; thin and articulated parts are where it errs. One object is followed at a time, so that
+what looks like it is taken for it.
 """
     schedule = Schedule(steps=1500, batch=16, learning_rate=1.5e-3, averaging=0.99)
-    shares: Mapping[str, float] = {"coco_open": 0.3, "coco_nc": 0.5, "ccp_person": 0.2}
+    shares: Mapping[str, float] = {"davis16_train": 0.2, "coco_open": 0.25, "coco_nc": 0.4, "ccp_person": 0.15}
     engines: Sequence[str] = ()
     on_gpu = False
     wanted = f"{WANTED} that is {SMALLEST_SIDE_PX} pixels long"
@@ -64,13 +76,16 @@ where it errs.
         return network.features.trunk
 
     def sample(self, pictures: Draw, rng: np.random.Generator) -> Sample:
-        """One pair of crops.
+        """One pair of crops, by chance from a clip, a composed one, or a still; without clips, from stills alone.
 
         `z` (127, 127, 4) uint8 RGB and the mask, 0 or 255; `x` (191, 191, 3) uint8 RGB; `target` (191, 191) uint8: 1
         object, 0 background, 255 unknown; `box` (4,) float32 centre x, y from the crop's centre, width, height, in
         crop pixels, all zero if the target is not there; `cells` (1, 2) int64 (y, x) at which masks are drawn.
         """
-        return draw_pair(pictures, rng)
+        sources = list(_SOURCES) if clips_of(pictures) else [draw_pair]
+        shares = np.array([_SOURCES[each] for each in sources])
+        source = sources[int(rng.choice(len(sources), p=shares / shares.sum()))]
+        return source(pictures, rng, float(rng.choice((crops.CONTEXT, CLOSE_CONTEXT))))
 
     def losses(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """See `Recipe`."""
@@ -115,14 +130,8 @@ where it errs.
         return tiles(pictures, columns=6)
 
     def _batches(self, held_out: Sequence[Picture], count: int) -> list[Batch]:
-        rng = np.random.default_rng(0)
-        sets = list(by_set(held_out, self.shares).values())
+        rng, draw = np.random.default_rng(0), Drawing(held_out, self.shares)
         count = examples(held_out, count)
-
-        def draw(rng: np.random.Generator) -> Picture:
-            members = sets[int(rng.integers(len(sets)))]
-            return members[int(rng.integers(len(members)))]
-
         samples: list[Sample] = []
         while len(samples) < count:
             sample = self.sample(draw, rng)

@@ -43,7 +43,7 @@ class Layer:
         return bounding_box(self.mask == 1)
 
 
-def draw_pair(draw: Draw, rng: np.random.Generator) -> Sample:
+def draw_pair(draw: Draw, rng: np.random.Generator, context: float) -> Sample:
     """See `SiamMaskRecipe.sample`, in `siammask_lite.py`."""
     target = _draw_layer(draw, rng)
     # An object that fills its picture has no surroundings there.
@@ -52,37 +52,51 @@ def draw_pair(draw: Draw, rng: np.random.Generator) -> Sample:
     fill = crops.mean_colour(target.rgb if behind is None else behind)
 
     size = target.box[2:] * np.exp(rng.normal(0, 0.04, 2))
-    z_grid = _square(target.box[:2], crops.context_side(*size.tolist()), crops.TEMPLATE_SIDE_PX)
+    z_grid = square(target.box[:2], around(size, context), crops.TEMPLATE_SIDE_PX)
     scene = _Scene(draw, rng, behind, fill)
     z, z_mask = scene.show(target, z_grid, z_grid, busy=0.3)
 
     motion = Motion(target.box, rng)
     moved = motion.box(target.mask == 1)
-    believed = moved[2:] * np.exp(rng.normal(0, 0.12, 2))  # by a tracker, from the frame before
-    scale = crops.TEMPLATE_SIDE_PX / crops.context_side(*believed.tolist())
+    offset, scale = searched(moved[2:], rng, context)
     side = SEARCH_SIDE_PX / scale
-    offset = rng.normal(0, 10, 2) if rng.random() < 0.6 else rng.uniform(-56, 56, 2)
     if rng.random() < _ABSENT:
         shown = _draw_layer(draw, rng)
-        x_grid = _square(shown.box[:2], 1.5 * crops.context_side(*shown.box[2:].tolist()), SEARCH_SIDE_PX)
+        x_grid = square(shown.box[:2], 1.5 * crops.context_side(*shown.box[2:].tolist()), SEARCH_SIDE_PX)
         answer = np.zeros(4)
     else:
         shown = target
-        x_grid = motion.back(_square(moved[:2] - offset / scale, side, SEARCH_SIDE_PX))
+        x_grid = motion.back(square(moved[:2] - offset / scale, side, SEARCH_SIDE_PX))
         answer = np.array([*offset, *(moved[2:] * scale)])
     camera_centre = target.box[:2] + rng.normal(0, 0.25, 2) * target.box[2:]
-    camera = _square(camera_centre, side * np.exp(rng.normal(0, 0.06)), SEARCH_SIDE_PX)
+    camera = square(camera_centre, side * np.exp(rng.normal(0, 0.06)), SEARCH_SIDE_PX)
     x, x_mask = scene.show(shown, x_grid, camera, busy=0.45)
+    return photographed(Layer(z, z_mask), Layer(x, x_mask if answer[2] else np.zeros_like(x_mask)), answer, rng)
 
-    look = int(rng.integers(2**31))  # one camera sees both ...
-    z, x = (photograph(picture, np.random.default_rng(look)) for picture in (z, x))
-    x = _drift(x, rng)  # ... a while apart
+
+def searched(size: NDArray[np.floating], rng: np.random.Generator, context: float) -> tuple[NDArray[np.float64], float]:
+    """Where a crop of a tracker shows a target of this size: offset from the middle in its pixels, and its scale."""
+    believed = size * np.exp(rng.normal(0, 0.12, 2))  # from the frame before
+    offset = rng.normal(0, 10, 2) if rng.random() < 0.6 else rng.uniform(-56, 56, 2)
+    return offset, crops.TEMPLATE_SIDE_PX / around(believed, context)
+
+
+def around(size: NDArray[np.floating], context: float) -> float:
+    """Side of the square around a target of this size, see `crops.context_side`."""
+    width, height = size.tolist()
+    return crops.context_side(width, height, context)
+
+
+def photographed(z: Layer, x: Layer, box: NDArray[np.floating], rng: np.random.Generator) -> Sample:
+    """Both crops as one camera sees them, a while apart, and the template's mask as a segmenter draws it."""
+    camera = int(rng.integers(2**31))
+    z_rgb, x_rgb = (photograph(each.rgb, np.random.default_rng(camera)) for each in (z, x))
     return {
-        "z": np.dstack([z, 255 * _imperfect(z_mask == 1, rng)]),
-        "x": x,
-        "target": x_mask if answer[2] else np.zeros_like(x_mask),
-        "box": answer.astype(np.float32),
-        "cells": _cells(answer, rng),
+        "z": np.dstack([z_rgb, 255 * _imperfect(z.mask == 1, rng)]),
+        "x": _drift(x_rgb, rng),
+        "target": x.mask,
+        "box": box.astype(np.float32),
+        "cells": _cells(box, rng),
     }
 
 
@@ -120,8 +134,8 @@ class Motion:
     def box(self, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The box of an object's mask after the motion."""
         reach, side = 3 * max(*bounding_box(mask)[2:]), 160
-        grid = _square(self._centre, reach, side)
-        seen = _look(mask.astype(np.uint8), self.back(grid), cv2.INTER_NEAREST, 0) > 0
+        grid = square(self._centre, reach, side)
+        seen = look(mask.astype(np.uint8), self.back(grid), cv2.INTER_NEAREST, 0) > 0
         if not seen.any():
             return bounding_box(mask)
         box = bounding_box(seen)
@@ -148,13 +162,13 @@ class _Scene:
             busy: probability that something else is in front of the object or beside it.
         """
         rng = self._rng
-        rgb = _look(target.rgb, grid, cv2.INTER_LINEAR, self._fill)
-        mask = _look(target.mask, grid, cv2.INTER_NEAREST, 0)
+        rgb = look(target.rgb, grid, cv2.INTER_LINEAR, self._fill)
+        mask = look(target.mask, grid, cv2.INTER_NEAREST, 0)
         if self._behind is not None:
             height, width = self._behind.shape[:2]
             place = (camera - target.box[:2].astype(np.float32)) * (0.35 * min(height, width) / max(target.box[2:]))
             place = place + np.array([width / 2, height / 2], np.float32)
-            scenery = _look(self._behind, place, cv2.INTER_LINEAR, None)
+            scenery = look(self._behind, place, cv2.INTER_LINEAR, None)
             rgb = _over(rgb, mask == 1, scenery, rng.uniform(0.5, 0.9))
             mask = (mask == 1).astype(np.uint8)
         if self._other is not None and rng.random() < busy and (mask == 1).any():
@@ -172,10 +186,10 @@ class _Scene:
         centre = box[:2] + away * np.array([np.cos(direction), np.sin(direction)])
         y, x = np.mgrid[:side, :side]
         grid = ((np.dstack([x, y]) - centre) * scale + self._other.box[:2]).astype(np.float32)
-        front = _look(self._other.mask, grid, cv2.INTER_NEAREST, 0) == 1
+        front = look(self._other.mask, grid, cv2.INTER_NEAREST, 0) == 1
         if np.count_nonzero(front & (mask == 1)) > 0.5 * np.count_nonzero(mask == 1):
             return rgb, mask
-        mixed = _over(_look(self._other.rgb, grid, cv2.INTER_LINEAR, 0), front, rgb, 0.7)
+        mixed = _over(look(self._other.rgb, grid, cv2.INTER_LINEAR, 0), front, rgb, 0.7)
         return mixed, np.where(front, 0, mask).astype(np.uint8)
 
 
@@ -192,14 +206,14 @@ def _draw_layer(draw: Draw, rng: np.random.Generator) -> Layer:
     return Layer(picture.rgb, mask)
 
 
-def _square(centre: NDArray[np.floating], side: float, pixels: int) -> Grid:
+def square(centre: NDArray[np.floating], side: float, pixels: int) -> Grid:
     """The pixel centres of a square crop that is `side` wide in its picture: (pixels, pixels, 2)."""
     steps = ((np.arange(pixels) + 0.5) / pixels - 0.5) * side - 0.5
     x, y = np.meshgrid(steps + centre[0], steps + centre[1])
     return np.dstack([x, y]).astype(np.float32)
 
 
-def _look(
+def look(
     picture: NDArray[np.uint8], grid: Grid, interpolation: int, beyond: tuple[int, ...] | int | None
 ) -> NDArray[np.uint8]:
     """A crop of a picture; beyond its border a colour, or the picture's reflection."""

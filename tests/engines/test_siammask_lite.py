@@ -1,5 +1,6 @@
 """`siammask:lite`: where its features look, and what its masks are made from."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor, nn
 
 from stages.engines.propagators.siammask.fast import rearranged
 from stages.engines.propagators.siammask.lite import SiamMaskLite
+from stages.engines.propagators.siammask.postprocess import frame_box, paste
+from stages.engines.propagators.siammask.tracker import begin, look_closer
 from stages.engines.registry import build_network, load_network
 
 
@@ -83,6 +86,24 @@ def test_before_any_training_a_mask_shows_what_looks_like_the_object_of_the_temp
     assert (drawn & (mask > 0)).sum() / (drawn | (mask > 0)).sum() > 0.9
     below = network.refine(state, 13 + shift[0], 12 + shift[1])[0] > 0
     assert centroid(below) == pytest.approx((63 - 8, 63), abs=1)
+
+
+def test_a_closer_look_draws_the_mask_where_the_target_has_gone() -> None:
+    network = load_network("siammask:lite", None)
+    assert isinstance(network, SiamMaskLite)
+    rng = np.random.default_rng(2)
+    frame = cv2.resize(rng.integers(0, 256, (50, 60, 3)).astype(np.uint8), (480, 400), interpolation=cv2.INTER_CUBIC)
+    mask = np.zeros((400, 480), np.float32)
+    mask[150:250, 180:300] = 1
+    mask[150:210, 220:250] = 0
+    target = begin(network, frame, (180, 150, 120, 100), torch.device("cpu"), mask)
+    right, down = 37, 22
+    moved, truth = (np.roll(each, (down, right), axis=(0, 1)) for each in (frame, mask))
+    near = (180 + right, 150 + down, 120.0, 100.0)
+    patch, covered = look_closer(network, 0.3, target, moved, near)
+    box = frame_box(covered, network.mask_side, (480, 400))
+    drawn = paste(patch[0].sigmoid().numpy(), box, (480, 400)) > 0.5
+    assert (drawn & (truth > 0)).sum() / (drawn | (truth > 0)).sum() > 0.85
 
 
 def test_the_fast_arrangement_gives_the_same(network: SiamMaskLite) -> None:

@@ -5,10 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from stages.training.pictures import Picture
+from stages.engines.propagators.siammask import crops
+from stages.engines.propagators.siammask.lite import CLOSE_CONTEXT
+from stages.training.pictures import Drawing, Picture
+from stages.training.siammask_clips import clip_pair, composed_pair
 from stages.training.siammask_lite import ANCHORS, CELLS, RECIPE, SEARCH_SIDE_PX, anchor_targets, run, window_of
 from tests.engines.test_siammask_lite import untrained
 from tests.parity.filled import picture
+from tests.training.test_composed import COLOURS, clip
 
 
 def draw(rng: np.random.Generator) -> Picture:
@@ -28,9 +32,27 @@ def test_a_pair_depends_on_the_generator_alone() -> None:
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_box_and_mask_of_a_pair_agree() -> None:
+def clip_pairs(count: int) -> list[dict[str, np.ndarray]]:
+    clips = Drawing([frame for name in COLOURS for frame in clip(name)], {"clips": 1.0})
+    return [
+        source(clips, np.random.default_rng([5, number]), context)
+        for source in (clip_pair, composed_pair)
+        for context in (crops.CONTEXT, CLOSE_CONTEXT)
+        for number in range(count)
+    ]
+
+
+def test_of_a_clip_another_frame_is_searched_and_from_nearer_it_is_larger() -> None:
+    far, near = (np.mean([each["box"][2:].prod() for each in clip_pairs(6)[start : start + 6]]) for start in (0, 6))
+    assert near > 1.3 * far
+    for pair in clip_pairs(6):
+        assert (pair["z"][..., 3] > 0).any() and (pair["target"] == 1).any()
+
+
+@pytest.mark.parametrize("make", [pairs, lambda count: clip_pairs(count // 4)], ids=["stills", "clips"])
+def test_box_and_mask_of_a_pair_agree(make) -> None:
     seen = 0
-    for pair in pairs(30):
+    for pair in make(30):
         x, y, width, height = pair["box"]
         rows, columns = np.nonzero(pair["target"] == 1)
         if not width:

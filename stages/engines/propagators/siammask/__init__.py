@@ -13,6 +13,7 @@ SPEC = Spec(
     package=__name__,
     build="engine:engine",
     summary="SiamMask from both anchors, fused (Wang et al., CVPR 2019)",
+    version=2,
     options=(
         Option(
             "padding",
@@ -64,7 +65,7 @@ SPEC = Spec(
                 "siammask_lite.safetensors",
                 "MIT (data: see siammask_lite.md)",
                 size_mib=4.6,
-                sha256="7858fda827a0ebd65da06159e175ee326f96946d48783b8865823a08b69bd5e4",
+                sha256="d0344ac2d2d64dfb8de1eed5931f2365e98bab7d2f18611a9fb6d6a592746d0f",
             ),
             arguments={"configuration": "lite"},
             cost=Cost(memory_mib=512),

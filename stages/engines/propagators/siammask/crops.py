@@ -14,10 +14,12 @@ SEARCH_SIDE_PX: Final = 255
 STRIDE_PX: Final = 8
 CELLS: Final = 25
 """Side of the score map: (255 - 127) / 8 + 1 + 8."""
+FIRST_CELL: Final = 4
+"""The cell whose patch begins where the search crop begins."""
 
 _RATIOS: Final = (0.33, 0.5, 1, 2, 3)
 _SCALE: Final = 8
-_CONTEXT: Final = 0.5
+CONTEXT: Final = 0.5
 """How much of the target's width + height is added around it."""
 
 _Numbers = TypeVar("_Numbers", float, NDArray[np.floating])
@@ -45,10 +47,10 @@ class SearchArea(NamedTuple):
 # ------------------------------------------------------------------------------------------------------- crops
 
 
-def context_side(width: _Numbers, height: _Numbers) -> _Numbers:
+def context_side(width: _Numbers, height: _Numbers, context: float = CONTEXT) -> _Numbers:
     """Side of the square around a target of this size that becomes the template, before rounding."""
-    context = _CONTEXT * (width + height)
-    side: _Numbers = np.sqrt((width + context) * (height + context))
+    added = context * (width + height)
+    side: _Numbers = np.sqrt((width + added) * (height + added))
     return side
 
 
@@ -65,6 +67,12 @@ def mean_colour(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(frame.mean(axis=(0, 1)))
 
 
+def corner(centre_xy: tuple[float, float], side: int) -> tuple[int, int]:
+    """The first column, round(x - (side + 1) / 2), half to even, and the first row of the square that `crop` cuts."""
+    left, top = (round(float(centre) - (side + 1) / 2) for centre in centre_xy)
+    return left, top
+
+
 def crop(
     frame: NDArray[np.uint8],
     centre_xy: tuple[float, float],
@@ -76,7 +84,7 @@ def crop(
 
     Args:
         frame: (H, W, 3) uint8.
-        centre_xy: frame pixels; the first column is round(x - (side + 1) / 2), half to even, and so for rows.
+        centre_xy: frame pixels, see `corner`.
         side: frame pixels, at least 1.
         fill: (3,) what lies outside of the frame: the mean colour of the track's first frame, fractions cut off.
         out_side: pixels.
@@ -85,7 +93,7 @@ def crop(
         (out_side, out_side, 3) uint8, bilinear in OpenCV's fixed-point arithmetic, not smoothed before.
     """
     height, width = frame.shape[:2]
-    left, top = (round(float(centre) - (side + 1) / 2) for centre in centre_xy)
+    left, top = corner(centre_xy, side)
     x0, x1 = (min(max(x, 0), width) for x in (left, left + side))
     y0, y1 = (min(max(y, 0), height) for y in (top, top + side))
     # Row by row: broadcasting a colour to an array writes three bytes at a time, which takes as long as the heads do.

@@ -61,6 +61,7 @@ class FastSiamMask(nn.Module):
     """Takes and gives what `SiamMask` does, but for the kind of template and state."""
 
     sees_mask: bool = False
+    close_context: float | None = None
 
     def __init__(self, network: SiamMask) -> None:
         super().__init__()

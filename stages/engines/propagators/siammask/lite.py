@@ -7,7 +7,8 @@ What is different from the networks of the paper:
 - The shape is not made from one cell's correlation vector alone. Every place of the cell's window reads from the places
   of the template that look like it whether they belong to the object; the ladder corrects what was read. The backbone
   stays as ImageNet made it: this reading needs no training, and trained backbones read worse.
-- There is no coarse mask.
+- There is no coarse mask, and the mask is drawn on a second, closer look at where the target was found: there the
+  target fills more of the same 127 pixels.
 
 The backbone pads its convolutions, and what it pads depends on the input's size: one more row and column than the
 paper's crops have put its cells exactly where the cells of the paper's unpadded network are (see `Features`).
@@ -31,6 +32,8 @@ from stages.nn.lite import Lite, channels, from_rgb
 
 WIDTH = 128
 """Channels of the feature that is correlated."""
+CLOSE_CONTEXT = 0.3
+"""How much of the target's width + height is around it where its mask is drawn; where it is sought, `crops.CONTEXT`."""
 _WINDOW_CELLS = 15
 """Side of a cell's window, and of a template."""
 _KEY_SHARES = (0.6, 0.8)  # of strides 8 and 16; their squares add up to 1
@@ -107,6 +110,7 @@ class SiamMaskLite(nn.Module):
 
     mask_side: int = REFINED_SIDE
     sees_mask: bool = True
+    close_context: float | None = CLOSE_CONTEXT
 
     def __init__(self) -> None:
         super().__init__()

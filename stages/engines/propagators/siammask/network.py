@@ -43,6 +43,7 @@ class SiamMask(nn.Module):
     mask_side: int = COARSE_SIDE
     """Side of the square that `refine` returns."""
     sees_mask: bool = False
+    close_context: float | None = None
     """Whether `template` wants the object's mask as a fourth channel."""
 
     def __init__(self) -> None:

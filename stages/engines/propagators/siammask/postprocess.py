@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stages.engines.propagators.siammask.crops import (
     CELLS,
+    FIRST_CELL,
     SEARCH_SIDE_PX,
     STRIDE_PX,
     TEMPLATE_SIDE_PX,
@@ -25,8 +26,6 @@ from stages.engines.propagators.siammask.crops import (
 OUTSIDE: Final = -1.0
 """Value of a pasted mask where the patch does not reach."""
 
-_FIRST_CELL: Final = 4
-"""The cell whose patch begins where the search crop begins."""
 _MIN_SIZE_PX: Final = 10.0
 _MIN_CONTOUR_AREA_PX: Final = 100
 
@@ -180,8 +179,8 @@ def patch_box(area: SearchArea, y: int, x: int) -> tuple[float, float, float, fl
     per_crop_px = side / SEARCH_SIDE_PX
     patch_side = per_crop_px * TEMPLATE_SIDE_PX
     return (
-        left + (x - _FIRST_CELL) * STRIDE_PX * per_crop_px,
-        top + (y - _FIRST_CELL) * STRIDE_PX * per_crop_px,
+        left + (x - FIRST_CELL) * STRIDE_PX * per_crop_px,
+        top + (y - FIRST_CELL) * STRIDE_PX * per_crop_px,
         patch_side,
         patch_side,
     )

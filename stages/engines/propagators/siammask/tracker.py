@@ -5,7 +5,7 @@ needs beyond it is in the class: masks on the scale of all engines, and a target
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ from stages.nn.prepare import choose_device, prepare
 
 _ANCHORS = crops.anchors()
 _WINDOW = crops.cosine_window()
+_MARGIN_PX: Final = 16
+"""Around a mask that is drawn on a closer look: at the crop's border features are worse."""
 
 
 class Network(Protocol):
@@ -34,6 +36,8 @@ class Network(Protocol):
     mask_side: int
     sees_mask: bool
     """Whether `template` wants the object's mask as a fourth channel."""
+    close_context: float | None
+    """For a closer look to draw the mask on, see `crops.context_side`; None: it is drawn where the target is sought."""
 
     def template(self, z: Tensor) -> Any: ...  # noqa: D102 - see SiamMask
     def track_mask(self, template: Any, x: Tensor) -> tuple[Tensor, Tensor, Any]: ...  # noqa: D102
@@ -48,6 +52,8 @@ class Target(NamedTuple):
 
     template: Any
     """From its first frame, for good."""
+    close: Any
+    """The same from nearer, for networks that draw its mask there; or None."""
     fill: NDArray[np.float64]
     """(3,) mean colour of its first frame, RGB in 0..255."""
     centre_xy: tuple[float, float]
@@ -88,14 +94,19 @@ def begin(
     """
     left, top, width, height = box_xywh
     centre_xy, fill = (left + width / 2, top + height / 2), crops.mean_colour(frame)
-    side = round(float(crops.context_side(width, height)))
-    z = to_input(crops.crop(frame, centre_xy, side, fill, crops.TEMPLATE_SIDE_PX), device)
-    if network.sees_mask:
-        assert mask is not None
-        grey = np.repeat(to_uint8(mask)[..., np.newaxis], 3, axis=2)
-        shape = crops.crop(grey, centre_xy, side, np.zeros(3), crops.TEMPLATE_SIDE_PX)
-        z = torch.cat([z, to_input(shape, device)[:, :1] / 255], dim=1)
-    return Target(network.template(z), fill, centre_xy, (width, height))
+
+    def template(context: float) -> Any:
+        side = round(float(crops.context_side(width, height, context)))
+        z = to_input(crops.crop(frame, centre_xy, side, fill, crops.TEMPLATE_SIDE_PX), device)
+        if network.sees_mask:
+            assert mask is not None
+            grey = np.repeat(to_uint8(mask)[..., np.newaxis], 3, axis=2)
+            shape = crops.crop(grey, centre_xy, side, np.zeros(3), crops.TEMPLATE_SIDE_PX)
+            z = torch.cat([z, to_input(shape, device)[:, :1] / 255], dim=1)
+        return network.template(z)
+
+    close = None if network.close_context is None else template(network.close_context)
+    return Target(template(crops.CONTEXT), close, fill, centre_xy, (width, height))
 
 
 def search(network: Network, target: Target, frame: Frame, configuration: Configuration) -> Sighting | None:
@@ -124,16 +135,44 @@ def search(network: Network, target: Target, frame: Frame, configuration: Config
     if best is None:
         return None
 
-    # The mask is placed by where the search was, and never feeds back into where the next one will be.
-    patch = network.refine(state, best.y, best.x)[0].sigmoid().cpu().numpy()
-    patch_box = postprocess.patch_box(area, best.y, best.x)
-    mask = postprocess.paste(patch, postprocess.frame_box(patch_box, network.mask_side, frame_wh), frame_wh)
-
     rate = float(penalty[best.index] * score[best.index]) * configuration.size_rate
     unclipped = postprocess.next_state(area, target.size_wh, boxes[:, best.index], rate)
     centre_xy, size_wh = postprocess.clip_state(*unclipped, frame_wh)
     moved = target._replace(centre_xy=centre_xy, size_wh=size_wh)
+
+    # The mask is placed by where the search was, and never feeds back into where the next one will be.
+    patch_box = postprocess.patch_box(area, best.y, best.x)
+    if network.close_context is None:
+        patch = network.refine(state, best.y, best.x)
+    else:
+        patch, patch_box = look_closer(network, network.close_context, moved, frame, patch_box)
+    drawn = patch[0].sigmoid().cpu().numpy()
+    mask = postprocess.paste(drawn, postprocess.frame_box(patch_box, network.mask_side, frame_wh), frame_wh)
     return Sighting(moved, best, float(score[best.index]), mask, unclipped)
+
+
+def look_closer(
+    network: Network, context: float, target: Target, frame: Frame, near: tuple[float, float, float, float]
+) -> tuple[Tensor, tuple[float, float, float, float]]:
+    """Draw the target's mask in a crop that it fills better than the one that it was sought in.
+
+    The crop's middle is that of the best cell's patch, which says better than the box where the target is.
+
+    Returns:
+        The mask's logits (1, side, side), and the square of the frame that it covers: left, top, width, height.
+    """
+    left, top, width, height = near
+    centre_xy = left + width / 2, top + height / 2
+    pixels = crops.TEMPLATE_SIDE_PX + 2 * _MARGIN_PX
+    side = round(float(crops.context_side(*target.size_wh, context)) * pixels / crops.TEMPLATE_SIDE_PX)
+    x = crops.crop(frame, centre_xy, side, target.fill, pixels)
+    _, _, state = network.track_mask(target.close, to_input(x, target.close.device))
+    middle = crops.FIRST_CELL + _MARGIN_PX // crops.STRIDE_PX
+    scale = side / pixels
+    # `paste` puts the middle of the first mask pixel onto the corner.
+    left, top = (edge + scale * _MARGIN_PX + (scale - 1) / 2 for edge in crops.corner(centre_xy, side))
+    covered = scale * crops.TEMPLATE_SIDE_PX
+    return network.refine(state, middle, middle), (left, top, covered, covered)
 
 
 def to_input(crop: NDArray[np.uint8], device: torch.device) -> Tensor:
