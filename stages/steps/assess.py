@@ -151,18 +151,23 @@ def _sides(
     nearest = bisect_left(seen, frame) - 1, bisect_right(seen, frame)
     for index, place in dict(zip(anchors, nearest, strict=True)).items():
         anchor = None if index is None else track.get(index)
-        if anchor and anchor.area_px:
+        if anchor and anchor.area_px and not _is_lost(anchor):
             yield _Side(anchor, anchor if index == frame else track[seen[place]])
 
 
 def _kind(row: FrameQuality, sides: Sequence[_Side]) -> Kind | None:
-    if row.source == Source.GIVEN:
+    if row.source == Source.ABSENT:
+        return Kind.GONE if sides and not row.area_px else None
+    if row.source == Source.GIVEN or _is_lost(row):
         return None
-    if not row.area_px:
-        return Kind.GONE if sides and row.source == Source.ABSENT else None
     if row.source in (Source.ANCHOR, Source.BOX):
         return Kind.DRAWN
     return Kind.UNSEEN if math.isnan(row.sureness) else Kind.CARRIED
+
+
+def _is_lost(row: FrameQuality) -> bool:
+    """Whether there is no mask of an object that should have one; of an anchor, its strokes may be left."""
+    return row.source == Source.LOST or (not row.area_px and row.source not in (Source.GIVEN, Source.ABSENT))
 
 
 def _signs(
@@ -214,9 +219,10 @@ def _unsure(sureness: float) -> float:
 def _verdict(signed: Signed) -> tuple[float, str]:
     """The doubt, and what speaks for it most."""
     row = signed.row
+    if _is_lost(row):
+        return _OF_THE_LOST, row.reason or "nothing is left of the mask"
     if signed.kind is None:
-        is_lost = not row.area_px and row.source not in (Source.GIVEN, Source.ABSENT)
-        return (_OF_THE_LOST, row.reason or "nothing is left of the mask") if is_lost else (0.0, "")
+        return 0.0, ""
     formula = formulas()[signed.kind]
     name, strength = formula.strongest(signed.signs)
     doubt = formula.doubt(signed.signs)

@@ -44,6 +44,7 @@ def test_strokes_hold_against_network_and_refiner(tmp_path: Path) -> None:
     first, second = read_frames_csv(tmp_path)
     assert (first.source, first.area_px) == (Source.LOST, np.count_nonzero(drawn == 1)), "the line alone"
     assert (second.source, second.area_px) == (Source.ANCHOR, np.count_nonzero(labels == 2))
+    assert (first.sureness, second.sureness) == (0.0, pytest.approx(0.98, abs=0.02)), "looked at as they came"
 
 
 def test_who_was_drawn_from_a_box_alone_is_told_from_others(tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ def test_absence_that_nobody_doubts_and_absence_that_an_anchor_denies() -> None:
 
 
 def test_strokes_that_gave_no_mask_are_doubted_most() -> None:
-    found = judged(stretch(row(10, Source.LOST, reason="scribbled, but the segmenter found nothing", **GONE)))
+    """Their own pixels are left."""
+    lost = row(10, Source.LOST, reason="scribbled, but the segmenter found nothing", **{**GONE, "area_px": 7})
+    found = judged(stretch(lost))
     assert found[10].doubt == max(each.doubt for each in found.values()) == pytest.approx(0.9)
     assert found[10].why == "scribbled, but the segmenter found nothing"
 
