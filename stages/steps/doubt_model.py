@@ -65,12 +65,16 @@ class Formula:
         return _share(self.base + math.fsum(self._parts(signs).values()))
 
     def strongest(self, signs: Mapping[str, float]) -> tuple[str, float]:
-        """The sign that adds most to the doubt, and how much less that were if it were one of a sound mask."""
+        """The known sign that adds most to the doubt, and how much less that were if it were one of a sound mask.
+
+        No sign, "", where none is known.
+        """
         parts = self._parts(signs)
-        added = {name: part + _SOUND * self.weights[name].weight for name, part in parts.items()}
-        name = max(added, key=lambda each: added[each])
         whole = self.base + math.fsum(parts.values())
-        return name, _share(whole) - _share(whole - added[name])
+        known = (name for name in parts if not math.isnan(signs.get(name, math.nan)))
+        added = {name: parts[name] + _SOUND * self.weights[name].weight for name in known}
+        name = max(added, key=lambda each: added[each], default="")
+        return name, _share(whole) - _share(whole - added.get(name, 0.0))
 
     def _parts(self, signs: Mapping[str, float]) -> dict[str, float]:
         return {name: weigh(signs.get(name, math.nan)) for name, weigh in self.weights.items()}

@@ -92,6 +92,7 @@ def test_what_former_versions_wrote_is_judged_by_what_they_knew() -> None:
 
     values = [doubt(agreement) for agreement in (1.0, 0.8, 0.4, 0.0)]
     assert values == sorted(values) and values[-1] > values[0] + 0.05
+    assert judged([replace(each, **vars(Look())) for each in stretch()])[0].why == "", "nothing is known of the anchor"
 
 
 def test_absence_that_nobody_doubts_and_absence_that_an_anchor_denies() -> None:
