@@ -1,5 +1,6 @@
 """Where a mask comes from, why one is empty, and how far a sequence is: the words that files and messages use."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -32,6 +33,14 @@ class Gone(NamedTuple):
     """`ABSENT` or `LOST`."""
     detail: str = ""
     """In words, with figures."""
+    covered_by: int | None = None
+    """The place among the frame's objects of the one that covers it, if one does."""
+
+    def told(self, object_ids: Sequence[int]) -> str:
+        """The detail, with the covering object called by its id."""
+        if self.covered_by is None:
+            return self.detail
+        return f"covered by {object_ids[self.covered_by]}; {self.detail}"
 
 
 NOT_ON_ANCHORS: Final = Gone(Source.ABSENT, "not on the anchors")

@@ -89,7 +89,8 @@ class TracksWriter:
             group.create_dataset("agreement", data=agreements, dtype=np.float32)
             gone = [gone[number] for *_, gone, _ in self._rest]
             group.create_dataset("gone", data=[str(each.source) if each else "" for each in gone], dtype=text)
-            group.create_dataset("detail", data=[each.detail if each else "" for each in gone], dtype=text)
+            details = [each.told(self._object_ids) if each else "" for each in gone]
+            group.create_dataset("detail", data=details, dtype=text)
             for name in self._rest[0][3]:
                 seen = [directions[name] for *_, directions in self._rest]
                 direction = group.create_group(name)

@@ -15,17 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.core.palette import IGNORE
-from stages.engines.propagators.match.network import (
-    Evidence,
-    Features,
-    MatchLite,
-    Memory,
-    against,
-    fuse,
-    gather,
-    look_up,
-    memory,
-)
+from stages.engines.propagators.match.evidence import Evidence, against, fuse, gather
+from stages.engines.propagators.match.network import Features, MatchLite
+from stages.engines.propagators.match.reading import Memory, look_up, memory, told_apart
 from stages.nn.lite import Lite, from_published, upsample
 from stages.nn.prepare import for_inference
 from stages.training.losses import ious, soft_iou_loss
@@ -57,9 +49,9 @@ class MatchRecipe:
 was trained is its decoder of 0.44 million parameters and, slowly, the trunk, EfficientNet-Lite0 up to stride 16, from
 stride 8 on.
 
-Limits: thin lines are lost; a match is sought within 14 cells of 8 pixels of a view of at most 384 pixels, so that what
-moves farther is carried by flow alone, and what comes out from behind something far from where it vanished is found
-again from the next anchor only.
+Limits: thin lines are lost; what is only a few cells of 8 pixels large, in a view of at most 384 pixels, and moves fast
+is found again from the next anchor only; of two that look alike and cross behind something, or within a frame or two,
+one may come out as the other.
 """
     schedule = Schedule(steps=2000, batch=6, learning_rate=1e-3, trunk_rate=0.1, averaging=0.996, validate_every=500)
     shares: Mapping[str, float] = {
@@ -101,7 +93,8 @@ again from the next anchor only.
         `pictures` (4, h, w, 3) uint8 RGB: anchor before, anchor after, frames between; `anchors` (2, 3, h, w) uint8
         their soft masks, `targets` (2, 3, h, w) uint8 the frames': 1, 0, or 255 unknown; `objects` (3,) bool which of
         the three are used; `sides` (2,) bool which anchors there are; and, as in `Flow` but for the scale of 255, for
-        either frame `priors` (2, 2, 3, h / 2, w / 2), `trusts` (2, 2, h / 2, w / 2), and `positions` (2,).
+        either frame `priors` and `trusts` (2, 2, 3, h / 2, w / 2), `near` (2, 3, h / 2, w / 2), masks of a neighbouring
+        frame carried one step, times the trust in them, and `positions` (2,).
         """
         made = drawn(lambda: example(_stretch(pictures, rng), rng), lambda made: made is not None, self.wanted)
         assert made is not None
@@ -213,7 +206,8 @@ def evidence(network: MatchLite, batch: Batch) -> tuple[Features, Evidence, Tens
         ]
         memories = [Memory(*(part.repeat_interleave(FRAMES, 0) for part in each)) for each in memories]
         readout = look_up(keys[:, 2:].flatten(0, 1), memories)
-        priors, trusts = (batch[name].flatten(0, 1).float() / 255 for name in ("priors", "trusts"))
+        priors, trusts, near = (batch[name].flatten(0, 1).float() / 255 for name in ("priors", "trusts", "near"))
+        readout = told_apart(readout, near)
         known = gather(readout, priors, trusts, batch["positions"].flatten())
         is_used = batch["objects"].repeat_interleave(FRAMES, 0)
         objects = is_used.shape[1]

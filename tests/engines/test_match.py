@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -6,20 +8,15 @@ import torch
 from stages.core.boxes import Box
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, SegmentFrame
-from stages.engines.propagators.match.engine import Match, Seen, Side, absences, share
-from stages.engines.propagators.match.matching import REACH, TEMPERATURE, from_cells, match, to_cells
-from stages.engines.propagators.match.network import (
-    LEAST,
-    MatchLite,
-    MatchTrunk,
-    Readout,
-    against,
-    fuse,
-    gather,
-    look_up,
-    memory,
-)
+from stages.engines.propagators.match.engine import Match
+from stages.engines.propagators.match.evidence import against, fuse, gather
+from stages.engines.propagators.match.hidden import Whereabouts
+from stages.engines.propagators.match.matching import SPREAD_CELLS, TEMPERATURE, follow, from_cells, match, to_cells
+from stages.engines.propagators.match.network import LEAST, MatchLite, MatchTrunk
+from stages.engines.propagators.match.order import Waiting, inwards
 from stages.engines.propagators.match.prior import carry
+from stages.engines.propagators.match.reading import Readout, look_up, memory, told_apart
+from stages.engines.propagators.match.seen import Seen, Side, judged, share
 from stages.engines.propagators.match.view import View
 from stages.engines.registry import load_network
 from stages.nn.lite import upsample
@@ -49,16 +46,15 @@ def keys(rng: torch.Generator, height: int, width: int) -> torch.Tensor:
 
 
 def full_affinity(query: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
-    """All scores (queries, cells), -inf outside of the window."""
+    """All similarities (queries, cells), less what distance takes from them."""
     _, height, width = query.shape
-    scores = query.flatten(1).T @ anchor.flatten(1)
     row, column = torch.arange(height * width) // width, torch.arange(height * width) % width
-    far = ((row[:, None] - row).abs() > REACH) | ((column[:, None] - column).abs() > REACH)
-    return scores.masked_fill(far, -torch.inf)
+    apart = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
+    return query.flatten(1).T @ anchor.flatten(1) - TEMPERATURE * apart / (2 * SPREAD_CELLS**2)
 
 
 @pytest.mark.parametrize("size_hw", [(20, 37), (36, 18), (6, 4)])
-def test_reading_row_by_row_is_a_softmax_over_the_windows_of_all_anchors(size_hw):
+def test_reading_row_by_row_is_a_softmax_over_all_anchors(size_hw):
     rng = torch.Generator().manual_seed(1)
     query, *anchors = (keys(rng, *size_hw) for _ in range(3))
     values = [torch.nn.functional.pad(torch.rand(*size_hw, 5, generator=rng), (0, 1), value=1) for _ in anchors]
@@ -129,7 +125,7 @@ def test_an_untrained_decoder_gives_the_fusion():
     torch.manual_seed(0)
     lite = MatchLite()
     readout = read(((True, False), (True, True)), objects=2)
-    known = gather(readout, torch.rand(1, 2, 2, 32, 24), torch.rand(1, 2, 32, 24), torch.tensor([0.3]))
+    known = gather(readout, torch.rand(1, 2, 2, 32, 24), torch.rand(1, 2, 2, 32, 24), torch.tensor([0.3]))
     logits, presence = lite(lite.features(255 * torch.rand(1, 3, 64, 48)), known)
     assert presence.shape == (2,)
     torch.testing.assert_close(logits, upsample(torch.logit(fuse(known), LEAST), (64, 48)))
@@ -138,7 +134,7 @@ def test_an_untrained_decoder_gives_the_fusion():
 def test_without_trust_in_flow_matching_decides():
     readout = read()
     without, with_flow = (
-        fuse(gather(readout, torch.zeros(1, 2, 1, 32, 24), torch.full((1, 2, 32, 24), trust), torch.tensor([0.5])))
+        fuse(gather(readout, torch.zeros(1, 2, 1, 32, 24), torch.full((1, 2, 1, 32, 24), trust), torch.tensor([0.5])))
         for trust in (0.0, 1.0)
     )
     torch.testing.assert_close(with_flow, without * 0.7 / 1.7)
@@ -146,10 +142,10 @@ def test_without_trust_in_flow_matching_decides():
 
 def test_the_fusion_goes_by_the_anchor_that_has_the_object():
     readout = read(((True,), (False,)))
-    priors, trusts = torch.rand(1, 2, 1, 32, 24), torch.rand(1, 2, 32, 24)
+    priors, trusts = torch.rand(1, 2, 1, 32, 24), torch.rand(1, 2, 1, 32, 24)
     known = gather(readout, priors, trusts, torch.tensor([0.4]))
     torch.testing.assert_close(known.flow[0], priors[0, 0])
-    torch.testing.assert_close(known.trust[0, 0], trusts[0, 0])
+    torch.testing.assert_close(known.trust[0, 0], trusts[0, 0, 0])
     before, mixed = readout.sides[0, 0, 0], readout.together[0, 0]
     torch.testing.assert_close(known.readouts[0], torch.cat([before, before, mixed]))
 
@@ -333,16 +329,84 @@ def test_of_two_that_look_alike_the_one_wins_whose_place_it_is():
     assert elsewhere.gone == Gone(Source.LOST, "all of it is another object's")
 
 
+@pytest.mark.parametrize(
+    ("presence", "was_there", "area_px", "gone"),
+    [
+        (0.55, True, 20, None),
+        (0.55, False, 20, Source.ABSENT),
+        (0.75, True, 3, Source.LOST),
+        (0.95, True, 3, None),
+    ],
+)
+def test_what_was_not_there_a_frame_ago_or_is_small_has_to_be_surer(presence, was_there, area_px, gone):
+    mask = (np.arange(24).reshape(4, 6) < area_px).astype(np.float32)
+    seen = found(0, 0)._replace(probability=mask, presence=presence, was_there=was_there)
+    judgement = judged(seen, 24)
+    assert (judgement.gone and judgement.gone.source) == gone
+    assert judgement.probability.any() == (gone is None)
+
+
 def test_two_that_touch_leave_no_seam():
     one, other = share([found(0.45, 0.5), found(0.5, 0.5)])
     assert (np.maximum(one.probability, other.probability) > 0.5).all()
 
 
-def test_what_lies_behind_another_object_is_covered():
+def test_an_absent_object_is_covered_by_what_lies_on_its_way():
+    way, front = np.zeros((3, 20, 60), np.float32), np.zeros((20, 60), np.float32)
+    way[0, 5:15, :10] = way[2, 5:15, 40:50] = front[:, 18:33] = 1
+    whereabouts = Whereabouts()
+    for time, mask in enumerate(way):
+        whereabouts.note(time, np.stack([mask, front]))
+    scores, absent = np.ones(2, np.float32), Gone(Source.ABSENT, "not found")
+    result = SegmentFrame(1, np.stack([way[1], front]), scores, scores, (absent, None))
+    assert whereabouts.with_covers(result).gone == (absent._replace(covered_by=1), None)
+    beside = SegmentFrame(1, np.stack([way[1], way[0]]), scores, scores, (absent, None))
+    assert whereabouts.with_covers(beside).gone == (absent, None)
+    later = replace(result, index=3)
+    assert whereabouts.with_covers(later).gone == (absent, None)
+
+
+def test_between_neighbours_the_nearer_of_two_look_alikes_is_read():
+    key = keys(torch.Generator().manual_seed(4), 1, 16)
+    key[:, :, 12] = key[:, :, 2]
+    where = torch.zeros(1, 16, dtype=torch.bool)
+    where[0, [4, 11]] = True
+    frame = key.clone()
+    frame[:, 0, 4] = frame[:, 0, 11] = key[:, 0, 2]
+    read, similarity = follow(frame, key, torch.arange(16.0).view(1, 16, 1), where)
+    torch.testing.assert_close(read[:, 0], torch.tensor([2.0, 12.0]), atol=2, rtol=0)
+    torch.testing.assert_close(similarity, torch.ones(2))
+
+
+def test_look_alikes_are_told_apart_by_where_they_were_and_the_rest_stays():
     readout = read(((True, True), (True, True)), objects=2)
-    priors = torch.zeros(1, 2, 2, 32, 24)
-    priors[:, :, :, :8] = 1
-    known = gather(readout, priors, torch.ones(1, 2, 32, 24), torch.tensor([0.5]))
-    rivals = torch.zeros(2, 1, 32, 24)
-    rivals[1, :, :6] = 1
-    assert absences(known._replace(rivals=rivals)) == ["not found", "covered by another object"]
+    near = torch.zeros(1, 2, 32, 24)
+    assert torch.allclose(told_apart(readout, near).together, readout.together)
+    near[:, 0] = 1
+    apart = told_apart(readout, near)
+    torch.testing.assert_close(apart.sides.sum(dim=2), readout.sides.sum(dim=2))
+    assert (apart.together[:, 0] > readout.together[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        ([9], [9], [(1, 0), (4, 5), (2, 1), (3, 4)]),
+        ([9, 9], [9, 0], [(1, 0), (2, 1), (3, 2), (4, 3)]),
+        ([0], [9], [(4, 5), (3, 4), (2, 3), (1, 2)]),
+        ([9, 0], [0, 9], [(1, 0), (4, 5), (2, 1), (3, 4)]),
+    ],
+)
+def test_frames_are_decided_away_from_the_anchor_that_knows_more(before, after, wanted):
+    assert list(inwards(range(1, 5), before, after)) == wanted
+
+
+def test_a_result_that_waits_comes_back_as_it_was():
+    rng = np.random.default_rng(1)
+    masks = (rng.integers(0, 256, (2, 9, 13)) / np.float32(255)).astype(np.float32)
+    scores = np.ones(2, np.float32)
+    result = SegmentFrame(3, masks, scores, scores, (None, None), disagreement=masks > 0.5)
+    told = Waiting(result).told()
+    np.testing.assert_array_equal(told.probability, masks)
+    np.testing.assert_array_equal(told.disagreement, masks > 0.5)
+    assert told.index == 3

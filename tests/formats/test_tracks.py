@@ -65,6 +65,12 @@ def test_a_stretch_comes_back_frame_by_frame(tmp_path: Path) -> None:
     assert [frame.details for frame in back] == [("", ""), (LOST.detail, ""), ("", "")]
 
 
+def test_what_covers_an_object_is_called_by_its_id(tmp_path: Path) -> None:
+    write(tmp_path, [made(3, Gone(Source.ABSENT, "not found (presence 0.02)", covered_by=1), None)])
+    (frame,) = read_tracks(tmp_path)
+    assert frame.details == ("covered by 7; not found (presence 0.02)", "")
+
+
 def test_label_maps_to_look_at_lie_beside_it(tmp_path: Path) -> None:
     write(tmp_path, STRETCH)
     assert mask_file(tmp_path, 4) == tmp_path / "masks" / "00004.png"

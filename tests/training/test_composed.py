@@ -93,6 +93,7 @@ def test_examples_hold_what_the_engine_would_know(clips):
                 continue
             assert made["pictures"].shape == (2 + FRAMES, *SIZE_HW, 3)
             assert made["targets"].shape == (FRAMES, OBJECTS, *SIZE_HW)
+            assert made["near"].shape == made["trusts"][:, 0].shape
             assert made["objects"].any()
             assert not made["targets"][:, ~made["objects"]].any()
 

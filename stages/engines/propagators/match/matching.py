@@ -1,7 +1,7 @@
-"""Looking up a frame's cells in an anchor frame: a cell reads from the cells near its own place that look like it.
+"""Looking up a frame's cells in other frames: a cell reads from the cells that look like it, the nearer ones rather.
 
 S. W. Oh, J.-Y. Lee, N. Xu, S. J. Kim, "Video Object Segmentation using Space-Time Memory Networks", ICCV 2019, reads
-from all cells; windows keep look-alikes elsewhere out, and a part of the affinity need not be computed.
+from all cells alike; that distance counts a little keeps look-alikes apart.
 A cell is 8 x 8 pixels. Its mask is kept as 4 x 4 sub-cells, so that what is read back is finer than the cell.
 """
 
@@ -13,11 +13,13 @@ from torch.nn import functional
 
 CELL_PX = 8
 SUB_CELLS = 4
-REACH = 14
-"""Cells in every direction."""
 TEMPERATURE = 0.03
 """Cold enough for look-alikes not to matter: picking out the best 16 matches changes nothing and takes three times as
 long."""
+SPREAD_CELLS = 28.0
+"""Between an anchor and a frame: what is that far away counts 0.6 times as much as what is in the same place."""
+NEAR_CELLS = 4.0
+"""The same between neighbouring frames."""
 
 
 class Matches(NamedTuple):
@@ -26,16 +28,16 @@ class Matches(NamedTuple):
     sums: Tensor
     """(N, H, W, channels): of the values, weighted."""
     similarity: Tensor
-    """(N, H, W) in [-1, 1], of a frame's cell and the best one of the anchor."""
+    """(N, H, W) of a frame's cell and the best one of the anchor: 1 at most, less for distance."""
     reached: Tensor
-    """(N, H, W) in [-1, 1], the other way: of an anchor's cell and the best one of the frame."""
+    """(N, H, W), the other way: of an anchor's cell and the best one of the frame."""
 
 
 def match(query: Tensor, anchor: Tensor, values: Tensor) -> Matches:
-    """Match every cell of N frames with those of one anchor each in its window, and sum up what these hold.
+    """Match every cell of N frames with those of one anchor each, and sum up what these hold.
 
-    A cell's weight is exp((similarity - 1) / temperature). Sums over several anchors may be added: divided by the sum
-    of the weights (let a channel of the values be 1) they are what a softmax over all of them reads.
+    A cell's weight is exp((similarity - 1) / temperature - (distance / spread)^2 / 2). Sums over several anchors may be
+    added: divided by the sum of the weights (let a channel of the values be 1) they are what a softmax over all reads.
 
     Args:
         query: (N, C, H, W) keys of unit length.
@@ -43,24 +45,48 @@ def match(query: Tensor, anchor: Tensor, values: Tensor) -> Matches:
         values: (N, H, W, channels) of the anchors.
     """
     count, _, height, width = query.shape
-    x = torch.arange(width, device=query.device)
-    far = (x[:, None] - x).abs() > REACH
-    offset = torch.where(far, -torch.inf, -1 / TEMPERATURE).to(query.dtype)[:, None].expand(-1, 2 * REACH + 1, -1)
-    offset = offset.flatten(1)[None].expand(count, -1, -1)
+    rows, columns = (_nearness(length, SPREAD_CELLS, query) for length in (height, width))
     reached = query.new_full((count, height, width), -torch.inf)
+    cells, everywhere = anchor.flatten(2), values.flatten(1, 2)
     sums, highest = [], []
     for y in range(height):
-        near_y = slice(max(0, y - REACH), y + REACH + 1)
-        cells = anchor[:, :, near_y].flatten(2)
+        nearness = (rows[y, :, None] + columns[:, None]).flatten(1) - 1 / TEMPERATURE
         weights = torch.baddbmm(
-            offset[..., : cells.shape[2]], query[:, :, y].transpose(1, 2), cells, alpha=1 / TEMPERATURE
+            nearness.expand(count, -1, -1), query[:, :, y].transpose(1, 2), cells, alpha=1 / TEMPERATURE
         )
         found = weights.detach()
         highest.append(found.amax(dim=2))
-        here = reached[:, near_y]
-        torch.maximum(here, found.amax(dim=1).view_as(here), out=here)
-        sums.append(weights.exp_() @ values[:, near_y].flatten(1, 2))
+        torch.maximum(reached, found.amax(dim=1).view_as(reached), out=reached)
+        sums.append(weights.exp_() @ everywhere)
     return Matches(torch.stack(sums, dim=1), 1 + TEMPERATURE * torch.stack(highest, dim=1), 1 + TEMPERATURE * reached)
+
+
+def _nearness(length: int, spread: float, like: Tensor) -> Tensor:
+    """What distance along an axis takes from a score: (length, length), 0 or less."""
+    places = torch.arange(length, device=like.device, dtype=like.dtype)
+    return -((places[:, None] - places) ** 2) / (2 * spread**2)
+
+
+def follow(query: Tensor, neighbour: Tensor, values: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Match some cells of a frame with all cells of a neighbouring one, the nearer ones rather.
+
+    Weights are those of `match`, with a smaller spread: look-alikes keep apart, and what moves fast is found.
+
+    Args:
+        query: (C, H, W) keys of unit length.
+        neighbour: (C, H, W), the same of the neighbouring frame.
+        values: (H, W, channels) of that.
+        where: (H, W) bool: which cells.
+
+    Returns:
+        What these read (cells, channels), and the similarity (cells,) of their best match, in [-1, 1].
+    """
+    rows, columns = (_nearness(length, NEAR_CELLS, query) for length in where.shape)
+    y, x = where.nonzero(as_tuple=True)
+    similarity = query[:, where].T @ neighbour.flatten(1)
+    nearness = (rows[y, :, None] + columns[x, None]).flatten(1)
+    read = torch.softmax(nearness.add_(similarity, alpha=1 / TEMPERATURE), dim=1) @ values.flatten(0, 1)
+    return read, similarity.amax(dim=1)
 
 
 def to_cells(masks: Tensor) -> Tensor:

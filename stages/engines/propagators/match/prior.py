@@ -13,6 +13,8 @@ from stages.core.types import Anchor, Frame, Probability
 from stages.engines.propagators.match.view import View
 
 _STEPS_A_PIXEL = 64
+_TRUST_IN_NEAR = np.float32(0.6)
+_TINY = np.float32(1e-6)
 
 
 class Carried(NamedTuple):
@@ -21,7 +23,25 @@ class Carried(NamedTuple):
     masks: Probability
     """(objects, h, w) in [0, 1]."""
     trust: Probability
-    """(h, w) in [0, 1]: the product of the flow's consistency along each pixel's path."""
+    """(1, h, w), or (objects, h, w), in [0, 1]: the product of the flow's consistency along each pixel's path."""
+
+    def with_near(self, near: "Carried", has: NDArray[np.bool_]) -> "Carried":
+        """The same, with what a neighbouring frame's decided masks say where trust in the long way has fallen.
+
+        `has` (objects,): which objects the anchor has. One that is not on the neighbour has been lost there, or is
+        covered: that says nothing.
+        """
+        speaks = (has & (near.masks > 0.5).any(axis=(1, 2)))[:, None, None].astype(np.float32)
+        share: Probability = speaks * _TRUST_IN_NEAR * (1 - self.trust) * near.trust
+        trust: Probability = self.trust + share
+        masks = (self.trust * self.masks + share * near.masks) / trust.clip(_TINY)
+        return Carried(masks, trust)
+
+    def else_by(self, other: "Carried") -> "Carried":
+        """The same where it is to be trusted, and another one where it is not."""
+        rest = (1 - self.trust) * other.trust
+        trust: Probability = self.trust + rest
+        return Carried((self.trust * self.masks + rest * other.masks) / trust.clip(_TINY), trust)
 
 
 class Flow(NamedTuple):
@@ -30,22 +50,29 @@ class Flow(NamedTuple):
     priors: Probability
     """(2, objects, h, w): forward and backward; a single one stands for both, and 0.5 for none."""
     trusts: Probability
-    """(2, h, w) in [0, 1]; 0 where there is no flow."""
+    """(2, objects, h, w) in [0, 1]; 0 where there is no flow."""
 
 
 def both(forward: Carried | None, backward: Carried | None, objects: int, size_hw: tuple[int, int]) -> Flow:
     """Put two directions side by side; behind a cut, or without an anchor, there is none."""
     one, other = forward or backward, backward or forward
     if one is None or other is None:
-        return Flow(np.full((2, objects, *size_hw), 0.5, np.float32), np.zeros((2, *size_hw), np.float32))
-    return Flow(np.stack([one.masks, other.masks]), np.stack([one.trust, other.trust]))
+        return Flow(np.full((2, objects, *size_hw), 0.5, np.float32), np.zeros((2, objects, *size_hw), np.float32))
+    trusts = (np.broadcast_to(each.trust, each.masks.shape) for each in (one, other))
+    return Flow(np.stack([one.masks, other.masks]), np.stack(list(trusts)))
 
 
 class Priors:
     """What flow brings to the frames of a stretch, compressed; nothing from behind a cut."""
 
-    def __init__(self, forward: Mapping[int, "_Packed"], backward: Mapping[int, "_Packed"]) -> None:
-        self._directions = forward, backward
+    def __init__(
+        self,
+        forward: Mapping[int, "_Packed"],
+        backward: Mapping[int, "_Packed"],
+        steps: Mapping[tuple[int, int], "_KeptFlow"],
+    ) -> None:
+        """`steps`: flow from every frame to a neighbour, by both their indices."""
+        self._directions, self._steps = (forward, backward), steps
 
     def at(self, index: int) -> tuple[Carried | None, Carried | None]:
         """What comes to a frame from the anchor before, and from the one after."""
@@ -53,6 +80,16 @@ class Priors:
             direction[index].unpack() if index in direction else None for direction in self._directions
         )
         return forward, backward
+
+    def step(self, neighbour: int, index: int, masks: Probability) -> Carried | None:
+        """Carry a neighbouring frame's masks (objects, h, w) one step of flow; None at a cut."""
+        kept = self._steps.get((index, neighbour))
+        if kept is None:
+            return None
+        flow = kept.unpack()
+        from_xy = sources(flow.field)
+        moved = [_remap(mask, from_xy, cv2.BORDER_REPLICATE) for mask in masks]
+        return Carried(np.stack(moved), flow.consistency[None])
 
 
 def carry(video: Sequence[Frame], stretch: range, left: Anchor | None, right: Anchor | None, view: View) -> Priors:
@@ -63,25 +100,22 @@ def carry(video: Sequence[Frame], stretch: range, left: Anchor | None, right: An
     """
     forward = None if left is None else _Track(left, view)
     backward = None if right is None else _Track(right, view)
-    if backward is None:
-        assert forward is not None
-        for index, to_before, _ in _flows(video, [stretch.start - 1, *stretch], view):
-            forward.step(index, to_before)
-        return Priors(forward.packed, {})
-    waiting: dict[int, _KeptFlow | None] = {}
-    indices = [stretch.stop, *reversed(stretch)]
-    for index, to_after, to_before in _flows(
-        video, indices if forward is None else [*indices, stretch.start - 1], view
-    ):
-        if index in stretch:
+    indices = [
+        *([] if right is None else [stretch.stop]),
+        *reversed(stretch),
+        *([] if left is None else [stretch.start - 1]),
+    ]
+    steps: dict[tuple[int, int], _KeptFlow] = {}
+    for index, to_after, to_before in _flows(video, indices, view):
+        if backward is not None and index in stretch:
             backward.step(index, to_after)
-        if forward is not None:
-            waiting[index + 1] = to_before and _KeptFlow(to_before)
+        if to_after and to_before:
+            steps[index, index + 1], steps[index + 1, index] = _KeptFlow(to_after), _KeptFlow(to_before)
     if forward is not None:
         for index in stretch:
-            kept = waiting.pop(index)
+            kept = steps.get((index, index - 1))
             forward.step(index, kept.unpack() if kept else None)
-    return Priors(forward.packed if forward else {}, backward.packed)
+    return Priors(forward.packed if forward else {}, backward.packed if backward else {}, steps)
 
 
 class _Flow(NamedTuple):
@@ -168,4 +202,4 @@ class _Packed:
 
     def unpack(self) -> Carried:
         layers = from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED))).reshape(self._shape)
-        return Carried(layers[:-1], layers[-1])
+        return Carried(layers[:-1], layers[-1:])

@@ -1,0 +1,113 @@
+"""What is found of the objects on one frame: whether each is there, and which of them has which pixels."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.fusion import lost_reason
+from stages.core.states import NOT_ON_ANCHORS, Gone, Source
+from stages.core.types import Probability
+
+_MINIMUM_SCORE = 0.3
+_LEAST_PRESENCE = {(True, True): 0.5, (True, False): 0.6, (False, True): 0.4, (False, False): 0.7}
+"""Of an object that all anchors have, or one lacks; that was there on the neighbouring frame, or was not."""
+_SPECK, _SMALL = 0.04, 0.2
+"""Shares of the area to expect: less than the first is never the object, less than the second only where it is sure."""
+_SURE = 0.9
+_LEAST_CLAIM = 0.02
+_TINY = np.finfo(np.float32).tiny
+
+
+class Side(NamedTuple):
+    """One object on one frame as one direction of flow brings it."""
+
+    box_xyxy: tuple[float, float, float, float]
+    trust: float
+
+
+NOWHERE = Side((0, 0, 0, 0), 0)
+
+
+class Seen(NamedTuple):
+    """One object on one frame."""
+
+    probability: Probability
+    """(H, W)."""
+    claim: Probability
+    """(H, W) in [0, 1]: the same by matching and flow alone, see `evidence.fuse`."""
+    score: float
+    agreement: float
+    forward: Side
+    backward: Side
+    gone: Gone | None = None
+    presence: float | None = None
+    """In [0, 1]: how likely it is there, if the network has an opinion."""
+    on_anchors: tuple[bool, bool] = (True, True)
+    """Whether the anchor before has it, and the one after; of a single one, twice the same."""
+    was_there: bool = True
+    """On the neighbouring frame that is decided already."""
+    disagreement: NDArray[np.bool_] | None = None
+    """(H, W) where what both directions of flow bring differs; None if one of them brings nothing."""
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the network says that it is not there."""
+        return self.presence is not None and self.presence < _LEAST_PRESENCE[all(self.on_anchors), self.was_there]
+
+    def emptied(self, gone: Gone, score: float) -> "Seen":
+        """The same without a pixel."""
+        return self._replace(probability=np.zeros_like(self.probability), gone=gone, score=score)
+
+
+def on_no_anchor(frame_hw: Sequence[int]) -> Seen:
+    """An object of other stretches."""
+    nothing = np.zeros(tuple(frame_hw), np.float32)
+    return Seen(nothing, nothing, 0.0, np.nan, NOWHERE, NOWHERE, NOT_ON_ANCHORS)
+
+
+def judged(seen: Seen, expected_area_px: float) -> Seen:
+    """The same, or emptied with a reason, if the object is lost on this frame, or not there."""
+    if seen.presence is not None and seen.is_denied:
+        return seen.emptied(Gone(Source.ABSENT, _if_absent(seen)), 1 - seen.presence)
+    reason = _if_lost(seen, int(np.count_nonzero(seen.probability > 0.5)), expected_area_px)
+    return seen.emptied(Gone(Source.LOST, reason), 0.0) if reason else seen
+
+
+def _if_lost(seen: Seen, area_px: int, expected_area_px: float) -> str:
+    if seen.presence is None or not area_px:
+        return lost_reason(seen.score, _MINIMUM_SCORE, area_px, expected_area_px)
+    least = _SMALL if seen.presence < _SURE else _SPECK
+    if area_px >= least * expected_area_px:
+        return ""
+    return f"area {area_px} px, expected about {expected_area_px:.0f} px (presence {seen.presence:.2f})"
+
+
+def _if_absent(seen: Seen) -> str:
+    before, after = seen.on_anchors
+    words = "not found" if before and after else "not entered yet" if after else "has left"
+    return f"{words} (presence {seen.presence:.2f})"
+
+
+def share(objects: list[Seen]) -> list[Seen]:
+    """Where objects overlap: each against the background, which is where none of them is, and then one another.
+
+    p_k / (p_k + (1 - p_1) (1 - p_2) ...) leaves one object alone as it is, and between two that touch no seam that each
+    of them alone would not claim. Of several, the one wins whose p_k (c_k + 0.02) is largest, c_k being its claim by
+    matching and flow: a decoder that knows appearance takes look-alikes for one another, place and motion do not. The
+    others give way in proportion.
+    """
+    if len(objects) < 2:
+        return objects
+    probability = np.stack([seen.probability for seen in objects])
+    background = np.prod(1 - probability, axis=0)
+    shares = probability * (np.stack([seen.claim for seen in objects]) + _LEAST_CLAIM)
+    probability /= np.maximum(probability + background, _TINY)
+    probability *= shares / np.maximum(shares.max(axis=0), _TINY)
+    return [
+        seen._replace(probability=mask)
+        if seen.gone or (mask > 0.5).any()
+        else seen.emptied(Gone(Source.LOST, "all of it is another object's"), 0.0)
+        for seen, mask in zip(objects, probability, strict=True)
+    ]
