@@ -1,6 +1,7 @@
 """How `cascadepsp:lite` is trained: a picture and a mask that is not quite right, and the mask that it should be.
 
-The masks are made from the truth by what goes wrong in the pipeline (`imperfect.py`), or by `fbrs:lite` itself.
+The masks of clips are mostly those that the pipeline makes of them (`chains.py`). Those of pictures are made from the
+truth by what goes wrong there (`imperfect.py`), or by `fbrs:lite`.
 
 Contours are learnt where they are exact: on people cut out by hand, and on objects pasted before another picture.
 Polygons are a few pixels off: a band along them is left out of the loss.
@@ -10,35 +11,58 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.core.boxes import Box
 from stages.core.metrics import boundary_accuracy, region_similarity
 from stages.core.palette import IGNORE
+from stages.core.soft import from_uint8
 from stages.engines import registry as weights
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX
 from stages.nn.lite import Lite, from_published, from_rgb
 from stages.nn.prepare import for_inference
+from stages.training.chains import ENGINES, chain_masks
 from stages.training.fbrs_lite import logits
 from stages.training.imperfect import imperfect_mask
-from stages.training.pictures import SMALLEST_SIDE_PX, Picture, in_turn
+from stages.training.pictures import SMALLEST_SIDE_PX, Picture, by_clip, clips_of, in_turn
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
-from stages.training.scenes import Scene, draw_scene, drawn, nearest_known, with_band
+from stages.training.scenes import (
+    BEYOND,
+    Scene,
+    draw_scene,
+    drawn,
+    nearest_known,
+    photograph,
+    seen,
+    view,
+    warp,
+    with_band,
+)
 from stages.training.sheets import contour, tiles
 from stages.training.strokes import draw_strokes, rasterise
 
 SIDE_PX: Final = 192
+_OF_CLIPS: Final = 0.5
+"""Share of the examples whose masks the pipeline has made of a clip."""
+_TAKES: Final = 2
+"""How often the pipeline works on every clip, with other strokes on other frames."""
 _PASTED: Final = 0.4
-_FILL: Final = (0.4, 0.95)
+_FILL: Final = (0.45, 0.95)
 """Share of the crop that an object takes, as in use: there it is its box and a margin."""
 _SEGMENTED: Final = 0.4
 """Share of the masks that `fbrs:lite` makes: its errors are the pipeline's."""
 _LEAST_IOU: Final = 0.4
 _LEAST_OBJECT_PX: Final = 400
+_HALF: Final = 127
+"""A soft mask in bytes is the object above it."""
+_BEFORE: Final = 2
+"""Which of the segmenter's maps is the object's previous mask."""
 _PASSES: Final = {1: 0.5, 2: 0.4, 3: 0.1}
 """How often the pass that is trained is the first, or follows one or two others."""
 
@@ -53,9 +77,15 @@ Limits: it has learnt from errors that were made up, or that `fbrs:lite` makes. 
 what is missing altogether (a limb, a large bite), or a mask on the wrong thing, it mostly leaves as it is. Thin lines
 get lost. Of masks that are right already it loses a little (see j_gain_of_good_masks below).
 """
-    schedule = Schedule(steps=900, batch=16, learning_rate=1.5e-3, warm_up=60, averaging=0.995, validate_every=300)
-    shares: Mapping[str, float] = {"ccp_person": 0.4, "coco_open": 0.2, "coco_nc": 0.4}
-    engines: Sequence[str] = ("fbrs:lite",)
+    schedule = Schedule(steps=720, batch=12, learning_rate=1e-3, warm_up=40, averaging=0.99, validate_every=240)
+    shares: Mapping[str, float] = {
+        "davis16_train": 0.2,
+        "davis17_first_frames": 0.15,
+        "ccp_person": 0.25,
+        "coco_open": 0.15,
+        "coco_nc": 0.25,
+    }
+    engines: Sequence[str] = ENGINES
     on_gpu = False
     wanted = f"an object of some {_LEAST_OBJECT_PX} pixels that is {SMALLEST_SIDE_PX} pixels long"
 
@@ -67,6 +97,7 @@ get lost. Of masks that are right already it loses a little (see j_gain_of_good_
         """See `Recipe`."""
         network = LiteCascade()
         network.encoder.load_state_dict(from_published(trunk, network.encoder), strict=False)
+        begin_as(network, weights.load_network(ENGINES[0], None))
         network.encoder.freeze_early()
         return network
 
@@ -77,6 +108,14 @@ get lost. Of masks that are right already it loses a little (see j_gain_of_good_
 
     def sample(self, pictures: Draw, rng: np.random.Generator) -> Sample:
         """`rgb` (S, S, 3) uint8, `mask` (S, S) float32 in [0, 1], `target` (S, S) uint8: 1, 0, 255 unknown."""
+        if (clips := clips_of(pictures)) and rng.random() < _OF_CLIPS:
+            made = drawn(
+                lambda: of_clip(clips[int(rng.integers(len(clips)))], rng),
+                lambda made: made is not None,
+                "a mask that the pipeline makes of a clip, and that is not all wrong",
+            )
+            assert made is not None
+            return made
         scene = drawn(
             lambda: draw_scene(lambda rng: with_band(pictures(rng)), rng, SIDE_PX, _PASTED, _FILL),
             lambda scene: np.count_nonzero(nearest_known(scene.target)) >= 200,
@@ -100,45 +139,76 @@ get lost. Of masks that are right already it loses a little (see j_gain_of_good_
         }
 
     def validate(self, network: nn.Module, held_out: Sequence[Picture]) -> dict[str, float]:
-        """J and F of two passes on fixed examples of held-out pictures, their gain, and J where nothing was wrong."""
+        """J and F of two passes on fixed examples of held-out pictures and clips, their gain, also of single kinds.
+
+        `clips_`: on the pipeline's own masks of clips; `j_gain_of_good_masks`: where next to nothing was wrong.
+        """
         assert isinstance(network, LiteCascade)
-        before, after, intact = [], [], []
-        for example in self._examples(held_out, count=96):
-            known = example["target"] != IGNORE
-            truth = (example["target"] == 1) & known
-            found = self._refined(network, example) & known
-            before.append(_scores((example["mask"] > 0.5) & known, truth))
-            after.append(_scores(found, truth))
-            if before[-1][0] > 0.97:
-                intact.append(after[-1][0] - before[-1][0])
-        (j_before, f_before), (j, f) = np.mean(before, axis=0), np.mean(after, axis=0)
-        return {
+        stills = [self._judged(network, each) for each in self._stills(held_out, count=96)]
+        clips = [self._judged(network, each) for each in self._of_clips(held_out, count=64)]
+        (j_before, f_before), (j, f) = np.mean(stills + clips, axis=0)
+        intact = [after[0] - before[0] for before, after in stills + clips if before[0] > 0.97]
+        figures = {
             "f_gain": float(f - f_before),
             "j_gain": float(j - j_before),
             "f": float(f),
             "j": float(j),
             "j_gain_of_good_masks": float(np.mean(intact)) if intact else 0.0,
         }
+        if clips:
+            j_gain, f_gain = np.mean([np.subtract(after, before) for before, after in clips], axis=0)
+            figures |= {"clips_f_gain": float(f_gain), "clips_j_gain": float(j_gain)}
+        return figures
 
     def sheet(self, network: nn.Module, held_out: Sequence[Picture]) -> NDArray[np.uint8]:
         """Held-out examples: outlines of the mask as given in yellow, of the truth in green, of the result in red."""
         assert isinstance(network, LiteCascade)
         pictures = []
-        for example in self._examples(held_out, count=32):
+        for example in [*self._stills(held_out, count=24), *self._of_clips(held_out, count=16)]:
             left = contour(example["rgb"], example["mask"] > 0.5, (255, 255, 0))
             right = contour(example["rgb"], example["target"] == 1, (0, 255, 0))
             pictures += [left, contour(right, self._refined(network, example), (255, 0, 0))]
         return tiles(pictures, columns=8)
 
+    def _judged(self, network: LiteCascade, example: Sample) -> tuple[tuple[float, float], tuple[float, float]]:
+        """J and F of the mask as given, and of the refined one."""
+        known = example["target"] != IGNORE
+        truth = (example["target"] == 1) & known
+        given = (example["mask"] > 0.5) & known
+        return _scores(given, truth), _scores(self._refined(network, example) & known, truth)
+
     def _refined(self, network: LiteCascade, example: Sample) -> NDArray[np.bool_]:
         batch = {name: torch.from_numpy(value[None]) for name, value in example.items()}
-        refined: NDArray[np.bool_] = cascade(network, batch, passes=2)[-1][0, 0].numpy() > 0
+        refined: NDArray[np.bool_] = cascade(network, batch, passes=2)[-1][0, 0].detach().numpy() > 0
         return refined
 
-    def _examples(self, held_out: Sequence[Picture], count: int) -> list[Sample]:
+    def _stills(self, held_out: Sequence[Picture], count: int) -> list[Sample]:
         rng = np.random.default_rng(0)
         chosen = [picture for picture in held_out if picture.has_large_object] or list(filter(self.suits, held_out))
         return [self.sample(lambda _rng, only=picture: only, rng) for picture in in_turn(chosen, self.shares, count)]
+
+    def _of_clips(self, held_out: Sequence[Picture], count: int) -> list[Sample]:
+        rng = np.random.default_rng(0)
+        clips = by_clip(held_out)
+        made = (of_clip(clips[number % len(clips)], rng) for number in range(count if clips else 0))
+        return [example for example in made if example is not None]
+
+
+@torch.no_grad()
+def begin_as(network: LiteCascade, segmenter: nn.Module) -> None:
+    """Fill a network with what a segmenter has learnt, wherever they have the same parts, narrower or wider.
+
+    That one has been shown objects by the hundred thousand; to it, too, a mask is where to look.
+    """
+    state = segmenter.state_dict()
+    first = "encoder.maps_stem.0"
+    before = state[f"{first}.weight"][:, _BEFORE : _BEFORE + 1]  # of a mask in [0, 1]; here three in [-1, 1] share it
+    state[f"{first}.weight"] = before.expand(-1, 3, -1, -1) / 6
+    state[f"{first}.bias"] = state[f"{first}.bias"] + before.sum(dim=(1, 2, 3)) / 2
+    for name, value in network.state_dict().items():
+        if name in state:
+            common = tuple(slice(min(sides)) for sides in zip(value.shape, state[name].shape, strict=True))
+            value[common] = state[name][common]
 
 
 def cascade(network: LiteCascade, batch: Batch, passes: int) -> list[Tensor]:
@@ -163,6 +233,24 @@ def cascade(network: LiteCascade, batch: Batch, passes: int) -> list[Tensor]:
 
 
 # ---------------------------------------------------------------------------------------------- examples
+
+
+def of_clip(frames: Sequence[Picture], rng: np.random.Generator) -> Sample | None:
+    """A frame of a clip, seen as in use: around the mask that the pipeline makes of it; None if that is all wrong."""
+    picture, take = frames[place := int(rng.integers(len(frames)))], int(rng.integers(_TAKES))
+    if not (there := picture.objects(_LEAST_OBJECT_PX)):
+        return None
+    object_id = int(rng.choice(there))
+    mask = chain_masks(tuple(frames), object_id, take)[place]
+    if region_similarity(mask > _HALF, picture.labels == object_id) < _LEAST_IOU:
+        return None
+    affine = view(Box.around(mask > _HALF), mask.shape, rng, SIDE_PX, _FILL)
+    truth = np.where(picture.labels == IGNORE, IGNORE, picture.labels == object_id).astype(np.uint8)
+    return {
+        "rgb": photograph(seen(picture.rgb, affine, SIDE_PX, BEYOND), rng),
+        "mask": from_uint8(seen(mask, affine, SIDE_PX, 0)),
+        "target": warp(truth, affine, SIDE_PX, cv2.INTER_NEAREST, IGNORE),
+    }
 
 
 def given_mask(scene: Scene, truth: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:

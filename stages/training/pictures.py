@@ -22,7 +22,7 @@ HELD_OUT_CLIPS = ("bear", "bus", "dance-jump", "flamingo", "lucia", "rollerblade
 """Clips of that set that no training may see: validation and `benchmarks.presence` are made of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A picture with the masks of its objects."""
 

@@ -22,7 +22,7 @@ Affine = NDArray[np.float64]
 
 _TRIES: Final = 1000
 _POLYGON_ERROR_PX: Final = 2
-_EXACT_SETS: Final = ("ccp_person",)
+_EXACT_SETS: Final = ("ccp_person", "davis16_train", "davis17_first_frames")
 """Whose contours are no polygons."""
 BEYOND: Final = (127, 127, 127)
 """Colour outside of a picture: what the networks see as zero."""
@@ -83,7 +83,7 @@ def draw_scene(
     """
     picture, mask = draw_object(draw, rng)
     affine = view(Box.around(mask == 1), mask.shape, rng, side_px, fill)
-    rgb = warp(picture.rgb, affine, side_px, cv2.INTER_AREA if _shrinks(affine) else cv2.INTER_LINEAR, BEYOND)
+    rgb = seen(picture.rgb, affine, side_px, BEYOND)
     target = warp(mask, affine, side_px, cv2.INTER_NEAREST, IGNORE)
     labels = warp(picture.labels, affine, side_px, cv2.INTER_NEAREST, 0)
     others = ((labels > 0) & (labels != IGNORE) & (target == 0)).astype(np.uint8)
@@ -223,6 +223,12 @@ def before_another(
     return mixed, (target == 1).astype(np.uint8)
 
 
+def seen(picture: NDArray[np.uint8], affine: Affine, side_px: int, beyond: object) -> NDArray[np.uint8]:
+    """A picture, or a soft mask in bytes, through an affine, see `warp`: smooth, whether it shrinks or grows."""
+    shrinks = abs(np.linalg.det(affine[:, :2])) < 0.5
+    return warp(picture, affine, side_px, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR, beyond)
+
+
 def warp(picture: NDArray[np.uint8], affine: Affine, side_px: int, interpolation: int, beyond: object) -> Rgb:
     """A picture through an affine, (S, S) or (S, S, 3), with a colour or label where there is none."""
     if interpolation == cv2.INTER_AREA:  # warpAffine knows no area: blur first
@@ -231,7 +237,3 @@ def warp(picture: NDArray[np.uint8], affine: Affine, side_px: int, interpolation
     return cv2.warpAffine(
         picture, affine, (side_px, side_px), flags=interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=beyond
     )
-
-
-def _shrinks(affine: Affine) -> bool:
-    return bool(abs(np.linalg.det(affine[:, :2])) < 0.5)

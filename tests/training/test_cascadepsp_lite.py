@@ -7,10 +7,22 @@ import torch
 
 from stages.core.metrics import region_similarity
 from stages.core.palette import IGNORE
+from stages.engines import registry
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
-from stages.training.cascadepsp_lite import RECIPE, cascade, cross_entropy, distances, gradient_difference
+from stages.nn.lite import from_rgb
+from stages.training import cascadepsp_lite
+from stages.training.cascadepsp_lite import (
+    RECIPE,
+    begin_as,
+    cascade,
+    cross_entropy,
+    distances,
+    gradient_difference,
+    of_clip,
+)
+from stages.training.chains import chain_masks
 from stages.training.imperfect import imperfect_mask
-from stages.training.pictures import Picture
+from stages.training.pictures import Drawing, Picture
 from stages.training.scenes import nearest_known, with_band
 from tests.engines.test_cascadepsp_lite import scene
 
@@ -46,7 +58,78 @@ def test_masks_leak_into_other_objects() -> None:
     assert max((mask & neighbour).sum() for mask in masks) > 100
 
 
+# ---------------------------------------------------------------------------------------------- masks of the pipeline
+
+
+def clip(length: int) -> tuple[Picture, ...]:
+    """The figure walks to the right."""
+    rgb, truth = scene()
+    return tuple(
+        Picture("walks", f"walk/{step:05d}", np.roll(rgb, 3 * step, 1), np.roll(truth, 3 * step, 1).astype(np.uint8))
+        for step in range(length)
+    )
+
+
+@pytest.mark.slow
+def test_the_pipeline_makes_a_mask_of_every_frame_of_a_clip() -> None:
+    frames = clip(8)
+    first, second = chain_masks(frames, 1, take=0), chain_masks(frames, 1, take=1)
+    for masks in (first, second):
+        overlaps = [region_similarity(mask > 127, each.labels > 0) for mask, each in zip(masks, frames, strict=True)]
+        assert min(overlaps) > 0.5 and np.mean(overlaps) > 0.7
+    assert any(not np.array_equal(*pair) for pair in zip(first, second, strict=True))
+    chain_masks.cache_clear()
+    assert all(map(np.array_equal, first, chain_masks(frames, 1, take=0)))
+
+
+def test_a_clips_frame_its_truth_and_its_mask_stay_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = clip(3)
+    monkeypatch.setattr(cascadepsp_lite, "chain_masks", lambda frames, *_: [255 * each.labels for each in frames])
+    monkeypatch.setattr(cascadepsp_lite, "photograph", lambda rgb, rng: rgb)
+    for seed in range(6):
+        example = of_clip(frames, np.random.default_rng(seed))
+        truth = example["target"] == 1
+        assert region_similarity(example["mask"] > 0.5, truth) > 0.97
+        red, _, blue = np.moveaxis(cv2.blur(example["rgb"], (5, 5)).astype(int), -1, 0)
+        assert region_similarity((red > blue) & (example["target"] < IGNORE), truth) > 0.8
+
+
+def test_what_the_pipeline_got_all_wrong_is_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = clip(3)
+    monkeypatch.setattr(cascadepsp_lite, "chain_masks", lambda frames, *_: [255 * each.labels[::-1] for each in frames])
+    monkeypatch.setattr(cascadepsp_lite, "_LEAST_IOU", 0.99)
+    assert of_clip(frames, np.random.default_rng(0)) is None
+
+
+def test_half_of_the_examples_are_the_pipelines_where_there_are_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(cascadepsp_lite, "of_clip", lambda frames, rng: made.append(frames[0].clip) or {})
+    monkeypatch.setattr(cascadepsp_lite, "given_mask", lambda scene, truth, rng: truth)
+    rgb, truth = scene()
+    still = Picture("coco_open", "a", rgb, truth.astype(np.uint8))
+    for pictures, expected in (((still,), 0), ((still, *clip(2)), 12)):
+        draw = Drawing(pictures, {"coco_open": 1, "walks": 1})
+        for seed in range(24):
+            RECIPE.sample(draw, np.random.default_rng(seed))
+        assert abs(len(made) - expected) <= 5
+
+
 # ---------------------------------------------------------------------------------------------- the recipe
+
+
+def test_it_begins_with_what_the_segmenter_makes_of_a_mask() -> None:
+    segmenter, network = registry.load_network("fbrs:lite", None), LiteCascade().eval()
+    begin_as(network, segmenter)
+    rgb, truth = scene()
+    early = network.encoder.early(from_rgb(torch.from_numpy(rgb)[None].permute(0, 3, 1, 2).float()))
+    mask = torch.from_numpy(truth.astype(np.float32))[None, None]
+    nothing = torch.zeros_like(mask)
+    with torch.no_grad():
+        theirs = segmenter.encoder.late(early, torch.cat([nothing, nothing, mask, nothing], 1))[-1]
+        ours = network.encoder.late(early, (2 * mask - 1).expand(-1, 3, -1, -1))[-1]
+        blind = network.encoder.late(early, -torch.ones_like(mask).expand(-1, 3, -1, -1))[-1]
+    assert (ours - theirs).abs().mean() < 0.1 * (blind - theirs).abs().mean()
+    assert torch.equal(network.merge["8"][3].weight, segmenter.merge["8"][3].weight)
 
 
 def test_nothing_is_known_along_a_polygon() -> None:
