@@ -41,14 +41,19 @@ def inputs(height: int = 64, width: int = 72) -> tuple[torch.Tensor, torch.Tenso
 
 def scene(side: int = 160) -> tuple[np.ndarray, np.ndarray]:
     """An orange figure before a blue wall, with some texture: picture and mask."""
-    rng = np.random.default_rng(3)
     truth = np.zeros((side, side), np.uint8)
     cv2.ellipse(truth, (80, 70), (34, 44), 0, 0, 360, 1, -1)
     cv2.rectangle(truth, (60, 100), (75, 140), 1, -1)
     cv2.rectangle(truth, (88, 100), (103, 140), 1, -1)
+    return painted(truth), truth > 0
+
+
+def painted(truth: np.ndarray) -> np.ndarray:
+    """The picture (H, W, 3) of a mask: orange before blue."""
+    rng, side = np.random.default_rng(3), len(truth)
     rgb = np.where(truth[..., None] > 0, np.array([210, 120, 40]), np.array([60, 90, 150]))
     rgb = rgb + cv2.GaussianBlur(rng.normal(0, 40, (side, side, 3)), (0, 0), 2)
-    return np.clip(rgb, 0, 255).astype(np.uint8), truth > 0
+    return np.clip(rgb, 0, 255).astype(np.uint8)
 
 
 # ---------------------------------------------------------------------------------------------- the network
@@ -147,3 +152,20 @@ def test_shipped_network_repairs_plain_errors_and_keeps_right_masks(error: str, 
     assert 1 - region_similarity(repaired, truth) < 0.5 * (1 - region_similarity(wrong > 0, truth))
     kept = refiner.refine(rgb, truth.astype(np.float32)) > 0.5
     assert region_similarity(kept, truth) > 0.97
+
+
+@pytest.mark.parametrize("probability", [0.6, 0.9])
+def test_shipped_network_takes_islands_away_and_keeps_thin_and_separate_true_parts(
+    probability: float, tmp_path: Path
+) -> None:
+    _, truth = scene()
+    arm, foot, island = (np.zeros(truth.shape, np.uint8) for _ in range(3))
+    cv2.line(arm, (114, 58), (145, 40), 1, 4)
+    cv2.rectangle(foot, (30, 112), (46, 132), 1, -1)
+    cv2.circle(island, (25, 40), 5, 1, -1)
+    figure = truth | (arm > 0) | (foot > 0)
+    mask = np.where(island > 0, probability, figure).astype(np.float32)
+    refiner = registry.refiner("cascadepsp:lite", tmp_path, "cpu", {"exact": False})
+    refined = refiner.refine(painted(figure), mask) > 0.5
+    assert not refined[island > 0].any()
+    assert refined[arm > 0].mean() > 0.8 and refined[foot > 0].mean() > 0.6
