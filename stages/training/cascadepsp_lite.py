@@ -1,7 +1,7 @@
 """How `cascadepsp:lite` is trained: a picture and a mask that is not quite right, and the mask that it should be.
 
-The masks of clips are mostly those that the pipeline makes of them (`chains.py`). Those of pictures are made from the
-truth by what goes wrong there (`imperfect.py`), or by `fbrs:lite`.
+Half of the masks are those that the pipeline makes of clips (`chains.py`), if there are any. The others are made from
+the truth by what goes wrong there (`imperfect.py`), or by `fbrs:lite`, which is also what the network begins with.
 
 Contours are learnt where they are exact: on people cut out by hand, and on objects pasted before another picture.
 Polygons are a few pixels off: a band along them is left out of the loss.
@@ -73,9 +73,8 @@ class CascadePSPLite:
     notes = """
 `{engine}` sharpens masks: 3.1 million parameters in the place of CascadePSP's 68.
 
-Limits: it has learnt from errors that were made up, or that `fbrs:lite` makes. It moves boundaries and cuts leaks off;
-what is missing altogether (a limb, a large bite), or a mask on the wrong thing, it mostly leaves as it is. Thin lines
-get lost. Of masks that are right already it loses a little (see j_gain_of_good_masks below).
+Limits: it sees one frame and its mask. It moves boundaries, cuts leaks and islands off and completes what is nearly
+there; what is missing altogether, or a mask on the wrong thing, it mostly leaves as it is. Thin lines get lost.
 """
     schedule = Schedule(steps=720, batch=12, learning_rate=1e-3, warm_up=40, averaging=0.99, validate_every=240)
     shares: Mapping[str, float] = {
@@ -109,13 +108,11 @@ get lost. Of masks that are right already it loses a little (see j_gain_of_good_
     def sample(self, pictures: Draw, rng: np.random.Generator) -> Sample:
         """`rgb` (S, S, 3) uint8, `mask` (S, S) float32 in [0, 1], `target` (S, S) uint8: 1, 0, 255 unknown."""
         if (clips := clips_of(pictures)) and rng.random() < _OF_CLIPS:
-            made = drawn(
-                lambda: of_clip(clips[int(rng.integers(len(clips)))], rng),
-                lambda made: made is not None,
+            return drawn(
+                lambda: of_clip(clips[int(rng.integers(len(clips)))], rng) or {},
+                bool,
                 "a mask that the pipeline makes of a clip, and that is not all wrong",
             )
-            assert made is not None
-            return made
         scene = drawn(
             lambda: draw_scene(lambda rng: with_band(pictures(rng)), rng, SIDE_PX, _PASTED, _FILL),
             lambda scene: np.count_nonzero(nearest_known(scene.target)) >= 200,

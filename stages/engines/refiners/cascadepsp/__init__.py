@@ -8,6 +8,7 @@ SPEC = Spec(
     package=__name__,
     build="refiner:CascadePSP",
     summary="CascadePSP (Cheng et al., CVPR 2020)",
+    version=2,
     options=(EXACT,),
     networks=(
         Network(
@@ -31,9 +32,9 @@ SPEC = Spec(
                 "cascadepsp_lite.safetensors",
                 "MIT (data: see cascadepsp_lite.md)",
                 size_mib=5.9,
-                sha256="0af53f8b0d072a06e970e7c74dde036803a415b557d31138771a7212648dbddf",
+                sha256="2558dd5efc9eb63b02b2b6fad976da6acf3a3394d87037d1c73624a856416b3b",
             ),
-            arguments={"longest_side": 256, "margin": 0.15, "passes": 2, "soft": True, "windows": False},
+            arguments={"longest_side": 320, "margin": 0.15, "passes": 1, "soft": True, "windows": False},
             cost=Cost(memory_mib=512, seconds=0.14),
             is_small=True,
         ),
