@@ -103,7 +103,9 @@ def test_what_the_pipeline_got_all_wrong_is_not_learnt_from(monkeypatch: pytest.
 
 def test_half_of_the_examples_are_the_pipelines_where_there_are_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(cascadepsp_lite, "of_clip", lambda frames, rng: made.append(frames[0].clip) or {})
+    monkeypatch.setattr(
+        cascadepsp_lite, "of_clip", lambda frames, rng: made.append(frames[0].clip) or {"rgb": frames[0].rgb}
+    )
     monkeypatch.setattr(cascadepsp_lite, "given_mask", lambda scene, truth, rng: truth)
     rgb, truth = scene()
     still = Picture("coco_open", "a", rgb, truth.astype(np.uint8))
