@@ -18,6 +18,7 @@ from stages.formats import requests, results
 from stages.formats.frames_json import FramesJson
 from stages.formats.manifest import Json, Manifest, check_files, load_manifest
 from stages.formats.review_json import Approvals, in_runs
+from stages.steps import doubt_model
 from stages.steps.review import holding
 from tasks.anchors import AnchorMask
 from tasks.refine import RefineSequence
@@ -128,6 +129,7 @@ class ExportPart(AnyExport, StageTask):
             "masks": self._result().content,
             "frames": load_manifest(self.root / results.FRAMES).content,
             "names": self.described.digest,
+            "doubt": doubt_model.digest(),
             "sequence": self.called,
             "format": [self.format, self.form.version],
             "terms": self.terms_of_part.given(),

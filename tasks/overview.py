@@ -12,6 +12,7 @@ from stages.formats import results
 from stages.formats.frames_csv import read_frames_csv
 from stages.formats.glance import Doubt, Glance
 from stages.formats.manifest import Manifest, read_manifest
+from stages.steps import doubt_model
 from tasks.refine import RefineSequence
 from tasks.status import Standing, seconds_since, standing, standing_of_last_run
 
@@ -61,7 +62,7 @@ def glance_at(root: Path, state: State) -> Glance | None:
     """What overviews show of the masks of a sequence, which are provisional or not; None if it has none."""
     with suppress(LisError, OSError, KeyError, ValueError):
         for folder, manifest in _results(root, state):
-            return Glance.read(root, manifest.content) or _first_glance(root, folder, manifest)
+            return Glance.read(root, _what_is_told(manifest)) or _first_glance(root, folder, manifest)
     return None
 
 
@@ -125,6 +126,11 @@ def _first_glance(root: Path, folder: Path, manifest: Manifest) -> Glance:
 
     names = manifest.key["names"]
     judged = judge(read_frames_csv(folder), results.anchors_of_result(manifest), names)
-    glance = Glance(manifest.content, overall(judged, len(names)))
+    glance = Glance(_what_is_told(manifest), overall(judged, len(names)))
     glance.write(root)
     return glance
+
+
+def _what_is_told(manifest: Manifest) -> str:
+    """The result, and the formulas that its doubt is by."""
+    return f"{manifest.content} {doubt_model.digest()}"

@@ -311,7 +311,8 @@ class RefineSequence(options.ResultOptions, ResultTask):
     def prepare(self) -> None:
         """Say what the propagator makes nothing of."""
         super().prepare()
-        if self.memory_anchors != "2" and not any(segment.track().sees_beyond for segment in self.segments()[:1]):
+        track = self.clone(TrackSegment, start=0, stop=0)
+        if self.memory_anchors != "2" and not track.found_engine.spec.sees_beyond:
             self.note(f"--memory-anchors means nothing to {self.propagator}: it sees a stretch's own anchors only")
 
     def run(self) -> None:

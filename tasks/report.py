@@ -8,6 +8,7 @@ from stages.core.words import minutes
 from stages.engines.spec import PLUGS
 from stages.formats import requests, results
 from stages.formats.manifest import Json
+from stages.steps import doubt_model
 from tasks.evaluate import EvaluateSequence
 from tasks.inputs import Frames
 from tasks.refine import RefineSequence
@@ -45,6 +46,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
             "tracks": [task.track().masks_content() for task in result.segments()],
             "engines": self.engines(),
             "evaluation": self.evaluation.manifest().content if self.evaluation else None,
+            "doubt": doubt_model.digest(),
             "brush_px": self.brush_px,
             "strokes": [self.snapshot.scribbles.strokes_digest(index) for index in self.snapshot.plan.anchors],
             # Few scribbles say these.

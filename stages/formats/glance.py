@@ -1,7 +1,7 @@
 """`outputs/<seq>/.glance.json`: what overviews show of a result, kept so that the next look at it is fast.
 
-    {"schema": 1, "of": "<content of the result>", "doubt": {"mean": 0.08, "worst": 0.61, "frame": 57},
-     "thumbnail": "<JPEG, base64>"}
+    {"schema": 1, "of": "<content of the result> <digest of the formulas of doubt>",
+     "doubt": {"mean": 0.08, "worst": 0.61, "frame": 57}, "thumbnail": "<JPEG, base64>"}
 
 Made from the result alone, and no part of it: it can be deleted at any time.
 """
@@ -38,7 +38,7 @@ class Glance:
     """What overviews show of a result."""
 
     of: str
-    """The content of the result, as its manifest says it."""
+    """What it was made from: it holds as long as that is the same."""
     doubt: Doubt
     thumbnail: bytes = b""
     """A JPEG of the video's middle frame with its masks; empty if nobody wanted to see it yet."""
@@ -51,7 +51,7 @@ class Glance:
 
     @classmethod
     def read(cls, root: Path, of: str) -> "Glance | None":
-        """What was kept of this content; None if nothing, or nothing that can be used."""
+        """What was kept, if it was made from this; None if nothing, or nothing that can be used."""
         path = root / GLANCE
         try:
             fields = read_json(path)

@@ -94,6 +94,12 @@ def formulas(file: Path = COEFFICIENTS) -> Mapping[Kind, Formula]:
     }
 
 
+@cache
+def digest() -> str:
+    """Of those in use: what tells doubt is made again when they change."""
+    return files.sha256(COEFFICIENTS)
+
+
 def write_formulas(found: Mapping[Kind, Formula], file: Path = COEFFICIENTS) -> None:
     """Put others in their place."""
     files.write(file, json.dumps({str(kind): asdict(each) for kind, each in found.items()}, indent=1) + "\n")

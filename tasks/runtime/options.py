@@ -245,7 +245,7 @@ class TrackOptions(AnchorOptions):
         "memory_anchors",
         ChoiceParameter,
         "2",
-        "anchors that a stretch is matched with: 2, its own; 4, those beyond as well (match only)",
+        "anchors that a stretch is matched with: 2, its own; 4, those beyond as well (match, stm)",
         choices=("2", "4"),
     )
 

@@ -121,6 +121,13 @@ def read(has=((True,), (True,)), objects=1) -> Readout:
     )
 
 
+def test_a_frame_of_one_pixel_is_carried_and_its_score_is_1_at_most(engine):
+    frame, mask = np.array([[[40, 200, 90]]], np.uint8), np.ones((1, 1, 1), np.float32)
+    (result,) = engine.propagate([frame] * 3, Anchor(0, frame, mask), Anchor(2, frame, mask))
+    assert result.probability.max() > 0.5
+    assert result.score[0] <= 1
+
+
 def test_an_untrained_decoder_gives_the_fusion():
     torch.manual_seed(0)
     lite = MatchLite()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import AnchorMask, RefineAnchor, RefineSequence
+from stages.steps import doubt_model
+from tasks import AnchorMask, RefineAnchor, RefineSequence, ReportSequence
+from tasks.overview import overview
 from tests.conftest import Project
 from tests.pipeline.test_resume import AFTER_A_STROKE_ON_5, REFINED, move_a_stroke
 
@@ -80,6 +82,22 @@ def test_a_changed_stroke_remakes_what_rests_on_it_and_the_refined_anchors_that_
     assert former.ran() == sorted([*AFTER_A_STROKE_ON_5, "refined/00002", "refined/00008", "refined/00011"])
     former.run()
     assert former.ran() == []
+
+
+def test_doubt_is_told_anew_when_its_formulas_change_and_the_masks_stay(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same masks in report, overviews and exports have the same doubt."""
+
+    def glance() -> str:
+        overview(finished.task(RefineSequence))
+        return (finished.root / ".glance.json").read_text()
+
+    before = glance()
+    assert finished.task(ReportSequence).complete() and glance() == before
+    monkeypatch.setattr(doubt_model, "digest", lambda: "of other formulas")
+    assert not finished.task(ReportSequence).complete() and glance() != before
+    assert finished.task(RefineSequence).complete()
 
 
 def without_strokes(key: Json) -> Json:

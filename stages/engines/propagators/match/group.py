@@ -246,5 +246,5 @@ def _merged(boxes: dict[int, Box], frame_hw: Sequence[int]) -> list[list[int]]:
 def _similarity_inside(masks: Tensor, similarity: Tensor) -> Tensor:
     """How alike the cells of each mask (objects, 1, h, w) and the anchors' are: (objects,) in [0, 1]."""
     shares = functional.avg_pool2d((masks > 0.5).float(), CELL_PX)[:, 0]
-    best = similarity.amax(dim=0).clamp(min=0)
+    best = similarity.amax(dim=0).clamp(0, 1)  # rounding goes beyond 1
     return (shares * best).sum(dim=(1, 2)) / shares.sum(dim=(1, 2)).clamp(min=1e-6)
