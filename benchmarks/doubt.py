@@ -37,8 +37,8 @@ from scipy.stats import rankdata, spearmanr
 from benchmarks.clips import Clip
 from benchmarks.doubt_runs import FITTED_ON, MEASURED_ON, Sources, results
 from benchmarks.quality import machine
-from stages.core.look import Look
 from stages.core.metrics import score_sequence
+from stages.core.types import Look
 from stages.formats.frames_csv import read_frames_csv
 from stages.formats.manifest import load_manifest
 from stages.formats.masks import read_mask

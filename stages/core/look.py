@@ -1,27 +1,15 @@
 """What can be seen of one mask on its frame that tells how good it is, without any ground truth."""
 
-import math
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.types import Probability
+from stages.core.types import Look, Probability
 
 _LEAST: Final = 4 / 255
 """Probabilities below it are rounding."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """Of an object on a frame; everything is NaN where there is no mask, or where nobody looked."""
-
-    sureness: float = math.nan
-    """The IoU that the soft mask itself expects of the mask: if each pixel is right with its own probability."""
-    largest: float = math.nan
-    """Share of the mask's largest part."""
 
 
 def look_at(probability: Probability, mask: NDArray[np.bool_]) -> Look:

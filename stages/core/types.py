@@ -1,5 +1,6 @@
 """What the parts of the pipeline hand to each other: pictures, masks, anchors and tracks, as arrays."""
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -67,3 +68,13 @@ class TrackResult:
     """In [0, 1]."""
     reason: str = ""
     """Why the mask is empty, if it is: in words, with figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What is to be seen of one mask (`stages.core.look`); NaN where there is no mask, or where nobody looked."""
+
+    sureness: float = math.nan
+    """The IoU that the soft mask itself expects of the mask: if each pixel is right with its own probability."""
+    largest: float = math.nan
+    """Share of the mask's largest part."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from stages.core.look import Look
 from stages.core.states import Source
+from stages.core.types import Look
 from stages.formats.tables import read_table, write_table
 
 FRAMES_CSV: Final = "frames.csv"

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.core.look import Look, look_at
+from stages.core.look import look_at
+from stages.core.types import Look
 
 
 def disk(radius_px: float, softness_px: float = 0.0) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stages.core.errors import StageError
-from stages.core.look import Look
 from stages.core.states import Source
+from stages.core.types import Look
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.report_data import JudgedFrame, worst_by_frame
 from stages.steps.assess import judge
