@@ -25,7 +25,7 @@ _ENGINES: Final = ("--segmenter=grabcut", "--propagator=flow", "--refiner=guided
 FITTED_ON: Final = ("composed for fitting", "clips for fitting")
 MEASURED_ON: Final = ("held-out clips", "composed", "davis16", "multi", f"davis16{_WITHOUT}")
 _SEED: Final = 1903
-_COMPOSED: Final = 6
+_COMPOSED: Final = 10
 _CLIPS: Final = 16
 _ANCHORS: Final = (2, 3, 4, 5, 8)
 """How many frames of a clip have strokes, in turn; many where errors are small, few where they are large."""

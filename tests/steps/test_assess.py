@@ -72,7 +72,6 @@ def test_strokes_from_a_box_alone_are_a_guess_that_is_told() -> None:
         {"sureness": 0.6},
         {"largest": 0.5},
         {"area_px": AREA_PX * 3},
-        {"accepted": False, "reason": "IoU 0.50 below 0.70"},
         {"source": Source.FORWARD, "agreement": math.nan},
     ],
 )
@@ -96,10 +95,11 @@ def test_what_former_versions_wrote_is_judged_by_what_they_knew() -> None:
 
 
 def test_absence_that_nobody_doubts_and_absence_that_an_anchor_denies() -> None:
-    gone = [row(frame, Source.ABSENT, reason="not found", **GONE) for frame in range(1, 10)]
+    gone = [row(frame, Source.ABSENT, reason="not found", score=0.5, **GONE) for frame in range(1, 10)]
     assert {each.doubt for each in judged(gone).values()} == {0.0}
-    found = judged(stretch(*gone))[5]
-    assert (found.doubt > 0, found.why) == (True, "absent: not found")
+    found = judged(stretch(*gone))
+    assert found[1].doubt > found[5].doubt > 0, "more where it has just been seen"
+    assert found[1].why == "absent: not found"
 
 
 def test_strokes_that_gave_no_mask_are_doubted_most() -> None:

@@ -186,7 +186,8 @@ def test_review_queue_shows_the_worst_frames_first(folder: Path) -> None:
 
 def test_next_scribbles_go_to_the_doubtful_stretches(folder: Path) -> None:
     suggestions = json.loads((folder / "next_scribbles.json").read_text(encoding="utf-8"))["suggestions"]
-    assert suggestions[0]["frame"] in range(30, 34) and suggestions[1]["frame"] in range(10, 15)
+    first, second = sorted(suggestion["frame"] for suggestion in suggestions[:2])
+    assert first in range(10, 15) and second in range(30, 34)
     assert suggestions[0]["objects"][0] == 2
     assert "From a box, look at it: frame 4 (object 2)" in " ".join(Page(folder / "index.html").text.split())
     assert all(suggestion["paint_on"] in Page(folder / "index.html").text for suggestion in suggestions)
