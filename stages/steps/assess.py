@@ -49,7 +49,7 @@ from stages.steps.doubt_model import Kind, formulas
 
 _OF_A_BOX: Final = 0.35
 _OF_THE_LOST: Final = 0.6
-"""Of 31 masks that were lost on clips for fitting, 19 should have been there."""
+"""Of 31 masks lost between anchors of clips for fitting, 19 should have been there."""
 _OF_STROKES_ALONE: Final = 0.9
 _WORTH_A_WORD: Final = 0.05
 _LEAST_ERROR: Final = 0.01
