@@ -6,6 +6,7 @@ import pytest
 
 from tasks import TrackSegment
 from tests.conftest import Project
+from tests.pipeline.test_given_masks import give
 from tests.pipeline.test_resume import AFTER_A_STROKE_ON_5, move_a_stroke
 
 FOUR = ("--memory-anchors", "4", "--propagator", "match:trunk", "--refiner", "none")
@@ -23,6 +24,16 @@ def test_only_what_an_engine_makes_use_of_is_in_the_key(finished: Project) -> No
     assert [task.frame for task in outermost.anchor_masks()] == [2, 5]
     flow = track(finished, 2, 5, memory_anchors="4", propagator="flow")
     assert flow.uses() == track(finished, 2, 5, propagator="flow").uses() and flow.is_complete()
+
+
+def test_what_is_approved_or_given_counts_beyond_as_on_its_own_anchors(finished: Project) -> None:
+    asked = track(finished, 2, 5, memory_anchors="4", approve_anchors=True)
+    assert [each.frame for each in asked.approvals()] == [2, 5, 8]
+    before = track(finished, 2, 5, memory_anchors="4").uses()
+    give(finished, 11)
+    given = track(finished, 5, 8, memory_anchors="4")
+    assert [task.frame for task in given.anchor_masks() if not task.complete()] == [11]
+    assert track(finished, 2, 5, memory_anchors="4").uses() == before, "two anchors on"
 
 
 @pytest.mark.slow

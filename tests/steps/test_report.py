@@ -140,6 +140,14 @@ def test_holds_everything_that_is_promised(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == promised | {"frames.mp4", "overlay.mp4", "masks"}
 
 
+def test_explains_every_figure_of_its_table(folder: Path) -> None:
+    head = (folder / "quality.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    speak_for_themselves = {"frame", "name", "object_id", "area_px", "reason", "why"}
+    figures = {name.replace("_", " ") for name in head if name not in speak_for_themselves}
+    assert [name for name in sorted(figures) if f"<td>{name}</td>" not in page] == []
+
+
 def test_links_only_to_its_own_files(folder: Path) -> None:
     links = [link for link in Page(folder / "index.html").links if not link.startswith("#")]
     assert links
