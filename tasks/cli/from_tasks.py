@@ -131,7 +131,9 @@ def command(
         return (work or run)(task, argument, values)
 
     panels: list[click.RichPanel[Any, Any]] = [
-        click.RichOptionPanel(group, options=[option.opts[0] for option in members] + ["--help"] * (group == _RUN))
+        click.RichOptionPanel(
+            group, options=[each.opts[0] for each in members if not each.hidden] + ["--help"] * (group == _RUN)
+        )
         for group, members in groups.items()
         if members
     ]
@@ -179,6 +181,7 @@ def option_of(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
         metavar=metavar,
         shell_complete=shell_complete,
         help=f"{description}{default}",
+        hidden=bool(described and not described.in_help),
     )
 
 

@@ -38,6 +38,8 @@ class Option(NamedTuple):
     description: str
     group: str
     """The heading that it stands under."""
+    in_help: bool = True
+    """Whether `--help` shows it: not those of engines whose weights are the user's to fetch. `lis options` has all."""
 
 
 def _option(
@@ -373,8 +375,16 @@ def _add_options_of(plug: Plug, cls: type, group: str) -> None:
                 continue
             ENGINE_OPTIONS.add(option.name)
             parameter = _engine_option(group, option)
+            OPTIONS[option.name] = OPTIONS[option.name]._replace(in_help=_works_at_once(plug, each))
             parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
             setattr(cls, option.name, parameter)
+
+
+def _works_at_once(plug: Plug, engine: spec.Spec) -> bool:
+    """Whether one of an engine's names needs nothing that is not there."""
+    return any(
+        each.network is None or each.comes_with_weights for each in registry.engines(plug) if each.spec is engine
+    )
 
 
 _add_options_of("segmenter", AnchorOptions, ANCHORS)

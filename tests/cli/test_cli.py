@@ -293,3 +293,12 @@ def test_the_demo_keeps_scribbles_that_somebody_drew(project: Project) -> None:
     assert done.returncode == 30
     assert "001.json" in done.stderr or "pip install" in done.stderr.splitlines()[-1]
     assert drawn.read_text() == "drawn by a person, badly"
+
+
+def test_options_of_engines_whose_weights_one_fetches_are_listed_but_fill_no_help() -> None:
+    def said(*words: str) -> str:
+        return subprocess.run([str(LIS), *words], capture_output=True, text=True, check=True).stdout
+
+    assert "--box-padding" in said("refine", "--help")
+    assert "--stm-every" not in said("refine", "--help")
+    assert "--stm-every" in said("options")

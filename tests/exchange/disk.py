@@ -57,8 +57,8 @@ def material(
             source = Source.ANCHOR if index == 0 else Source.FORWARD
             is_lost = index in lost and object_id == 1
             area = int(np.count_nonzero(labels == object_id))
-            score, accepted = (0.0, False) if is_lost else (1.0, True)
-            rows.append(FrameQuality(index, object_id, score, 0.99, source, accepted, "", area))
+            seen = {"sureness": 0.3, "largest": 0.6} if is_lost else {"sureness": 0.98, "largest": 1.0}
+            rows.append(FrameQuality(index, object_id, 1.0, 0.99, source, not is_lost, "", area, **seen))
     write_frames_csv(masks, rows)
     return Material(name, masks, pictures, tuple(names), (width, height), (0,), objects, CLASSES)
 

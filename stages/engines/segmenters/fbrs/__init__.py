@@ -24,7 +24,7 @@ SPEC = Spec(
             "spacing_px",
             "click_spacing_px",
             40.0,
-            "f-BRS: pixels between the clicks along a stroke",
+            "f-BRS: pixels between clicks",
             limits=(1.0, 10_000.0),
         ),
         Option(
