@@ -397,6 +397,37 @@ def test_a_stroke_on_a_result_corrects_the_mask_that_was_seen(
         assert len(again.lines) == 1
 
 
+def test_of_two_answers_the_one_that_was_asked_for_last_counts(
+    labelled_once: Project, tmp_path: Path, person: Callable[..., Person]
+) -> None:
+    """A run takes a stroke into the set, then into the mask: who asks between both knows nothing of the mask."""
+    project = copy_of(labelled_once, tmp_path / "project")
+    with Served(project) as served:
+        anna = person(served, 3)
+        anna.draw(0.5)
+        anna.saving("all is saved")
+        anna.button("Done").click()
+        expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✓ ready")
+        asked: list[Route] = []
+
+        def wait(route: Route) -> None:
+            asked.append(route)
+
+        anna.tab.route("**/draft/3?*", wait)
+        project.run()
+        expect(anna.tab.locator("#standing")).to_contain_text("done", timeout=25_000)
+        for _ in range(50):
+            anna.tab.wait_for_timeout(100)
+            if len(asked) > 1:
+                break
+        assert len(asked) > 1
+        for route in asked:
+            route.continue_()
+            anna.tab.wait_for_timeout(300)
+        anna.tab.unroute("**/draft/3?*")
+        expect(anna.tab.locator("#frame-bar")).not_to_contain_text("1 stroke", timeout=5_000)
+
+
 def test_paint_on_a_result_is_gone_from_sight_when_it_is_undone(
     labelled_once: Project, tmp_path: Path, person: Callable[..., Person]
 ) -> None:

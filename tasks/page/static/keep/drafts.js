@@ -22,6 +22,8 @@ export function start(app) {
   /** @type {Map<string, Sheet>} */
   const sheets = new Map();
   const saver = new Saver(app, showTheirs);
+  /** @type {Map<string, object>} the last question of each frame that waits for its answer */
+  const looks = new Map();
   let resting = 0;
 
   store.watch(["place", "frame"], ({ place, frame, sequence, fps }) => {
@@ -86,12 +88,16 @@ export function start(app) {
    */
   async function look(at) {
     const { sequence } = store.state;
-    const before = sheets.get(keyOf(at));
+    const key = keyOf(at);
+    const before = sheets.get(key);
     const tag = before?.tag;
+    const mine = {};
+    looks.set(key, mine);
     try {
       const { version, inSet } = await versionOf(at, sequence);
+      if (looks.get(key) !== mine) return; // whoever asked later knows of newer masks, and may have been answered before
       const isShown = store.state.place === at.place && store.state.frame === at.frame;
-      const sheet = sheets.get(keyOf(at)) ?? (isShown && sequence ? sheetOf(at, sequence) : null);
+      const sheet = sheets.get(key) ?? (isShown && sequence ? sheetOf(at, sequence) : null);
       if (!sheet || sheet.isUnsaved || sheet.isSending || sheet.theirs || sheet.tag !== (tag ?? "")) return;
       if (version.tag && version.tag === tag && sheet.isKnown) sheet.goOnFrom(version);
       else {
@@ -102,6 +108,8 @@ export function start(app) {
       if (isShown) show(sheet);
     } catch (error) {
       if (!before) complain(error);
+    } finally {
+      if (looks.get(key) === mine) looks.delete(key);
     }
   }
 
