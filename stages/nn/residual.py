@@ -1,7 +1,8 @@
 """The two residual blocks of K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning", CVPR 2016, figure 5.
 
-Shared by f-BRS's DeepLabV3+ and HRNet. Key names (`conv1`, `bn1`, ..., `downsample.0`) are those of their checkpoints.
-A block that changes the channels or the stride projects its input by `downsample`.
+Shared by the networks that are built of them, but for SiamMask, which pads in its own way. Key names (`conv1`, `bn1`,
+..., `downsample.0`) are those of their checkpoints. A block that changes the channels or the stride projects its input
+by `downsample`.
 """
 
 from torch import Tensor, nn
@@ -65,3 +66,11 @@ class Bottleneck(nn.Module):
         x = self.bn3(self.conv3(x))
         x += residual
         return functional.relu_(x)
+
+
+def residual_layer(in_channels: int, width: int, blocks: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Bottlenecks of one width; the first one changes stride and channels, and is never dilated."""
+    first = Bottleneck(in_channels, width, stride)
+    return nn.Sequential(
+        first, *(Bottleneck(4 * width, width, dilations=(dilation, dilation)) for _ in range(1, blocks))
+    )

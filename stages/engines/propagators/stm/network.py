@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.nn.residual import Bottleneck
+from stages.nn.residual import residual_layer
 
 STRIDE: Final = 16
 """Pixels of a memory's cell."""
@@ -138,9 +138,9 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
         self.add_stem()
         self.bn1 = nn.BatchNorm2d(64)
-        self.res2 = _stage(64, 64, 3, stride=1)
-        self.res3 = _stage(256, 128, 4, stride=2)
-        self.res4 = _stage(512, 256, 6, stride=2)
+        self.res2 = residual_layer(64, 64, blocks=3)
+        self.res3 = residual_layer(256, 128, blocks=4, stride=2)
+        self.res4 = residual_layer(512, 256, blocks=6, stride=2)
 
     def add_stem(self) -> None:
         """The first convolutions."""
@@ -301,11 +301,6 @@ def unpadded(x: Tensor, size_hw: Sequence[int]) -> Tensor:
     height, width = size_hw
     top, left = -height % STRIDE // 2, -width % STRIDE // 2
     return x[..., top : top + height, left : left + width]
-
-
-def _stage(inputs: int, width: int, count: int, stride: int) -> nn.Sequential:
-    outputs = width * Bottleneck.expansion
-    return nn.Sequential(Bottleneck(inputs, width, stride), *(Bottleneck(outputs, width) for _ in range(count - 1)))
 
 
 def _first(inputs: int) -> nn.Conv2d:

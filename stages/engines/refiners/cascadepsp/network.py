@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.core.errors import InputError
-from stages.nn.residual import Bottleneck
+from stages.nn.residual import residual_layer
 
 OUTPUT_STRIDE = 8
 """Height and width of the input must be multiples of this."""
@@ -108,14 +108,6 @@ class Extractor(nn.Module):
         skip_s2 = self.conv1(x)  # the skip is taken before the normalisation
         skip_s4 = self.layer1(self.maxpool(self.relu(self.bn1(skip_s2))))
         return self.layer4(self.layer3(self.layer2(skip_s4))), skip_s2, skip_s4
-
-
-def residual_layer(in_channels: int, width: int, blocks: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Bottlenecks of one width; the first one changes stride and channels, and is never dilated."""
-    first = Bottleneck(in_channels, width, stride)
-    return nn.Sequential(
-        first, *(Bottleneck(4 * width, width, dilations=(dilation, dilation)) for _ in range(1, blocks))
-    )
 
 
 class PyramidPooling(nn.Module):

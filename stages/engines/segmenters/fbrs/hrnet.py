@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.engines.segmenters.fbrs.network import ClickNetwork, Features, Insertion, resize
-from stages.nn.residual import BasicBlock, Bottleneck
+from stages.nn.residual import BasicBlock, residual_layer
 
 
 class HRNet(ClickNetwork):
@@ -61,7 +61,7 @@ class FeatureExtractor(nn.Module):
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(Bottleneck(64, 64), *[Bottleneck(256, 64) for _ in range(blocks - 1)])
+        self.layer1 = residual_layer(64, 64, blocks)
         # A transition adds one branch (its number is the key); branches that have no entry go on as they are.
         self.transition1 = nn.ModuleDict(
             {"0": conv_bn_relu(256, width), "1": nn.Sequential(conv_bn_relu(256, 2 * width, stride=2))}
