@@ -42,7 +42,7 @@ class Person:
         watch.expect("/preview/")  # a newer stroke goes before
         opened = context.new_page()
         opened.goto(served.address)
-        opened.wait_for_function("!location.hash")
+        expect(opened).to_have_url(f"{served.origin}/")  # the token is traded
         opened.close()
         self.look_at(frame)
 

@@ -94,13 +94,14 @@ export function addressOf(place, what, query = {}) {
 }
 
 /**
- * Trade the token behind the `#` for the cookie, and take it out of the address and of the history; without one, ask
- * whether the cookie is good still.
+ * Trade the token behind the `#` for the cookie, and then take it out of the address and of the history: a page that
+ * is closed or loaded anew before the answer is there still has it. Without one, ask whether the cookie is good still.
  * @returns {Promise<{read_only: boolean}>}
  */
-export function openSession() {
+export async function openSession() {
   const token = location.hash.slice(1);
   if (!token) return ask("/api/session");
+  const session = await send("POST", "/api/session", { token });
   history.replaceState(null, "", location.pathname + location.search);
-  return send("POST", "/api/session", { token });
+  return session;
 }
