@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stages.core.errors import WeightsError
+from stages.core.errors import InputError, WeightsError
 from stages.engines import registry
 from stages.engines.registry import Engine
 from stages.engines.spec import PLUGS
-from stages.formats.checkpoints import file_digest
+from stages.formats import files
+from stages.formats.checkpoints import file_digest, normalise
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,36 @@ def is_missing(engine: Engine, weights_root: Path) -> bool:
     except WeightsError:
         return True
     return False
+
+
+def convert(name: str, published: Path, weights_root: Path) -> Path:
+    """Make the file that an engine's network is filled from of the one that its authors publish.
+
+    Args:
+        name: as in luigi.cfg, `pointrend:coco_r50`.
+        published: the authors' file; it is read without running what may hide in it.
+        weights_root: where the engine's file goes.
+
+    Returns:
+        The engine's file.
+
+    Raises:
+        InputError: there is no such engine, it takes the published file as it is, or there is no such file.
+        WeightsError: the file cannot be read, or belongs to another network.
+    """
+    from safetensors.torch import save  # noqa: PLC0415 - torch comes with it
+
+    engine = registry.find_anywhere(name, weights_root)
+    wanted = engine.network.checkpoint if engine.network else None
+    if wanted is None or not wanted.converted_from:
+        raise InputError(f"{name}: found an engine that takes its weights as they are; nothing is to be converted")
+    if not published.is_file():
+        raise InputError(f"{published}: found no such file, expected the published {wanted.converted_from}")
+    state = normalise(registry.filled(engine, published, weights_root).state_dict())
+    target = weights_root / wanted.file
+    files.make_folder(weights_root)
+    files.replace(target, save({entry: value.contiguous() for entry, value in state.items()}))
+    return target
 
 
 def _look(engine: Engine, weights_root: Path) -> Status:

@@ -305,21 +305,34 @@ def load_network(name: str, weights_root: Path | None, device: str = "cpu") -> n
             another network.
     """
     engine = find_anywhere(name, weights_root)
-    network = _network(engine)
-    path, wanted = locate(engine, weights_root), network.checkpoint
-    remedy = f"To replace it: {download_command(engine, weights_root or path.parent)}"
+    path, wanted = locate(engine, weights_root), _network(engine).checkpoint
     if wanted.sha256 and (found := file_digest(path, "sha256")) != wanted.sha256:
-        raise WeightsError(f"{path} has the sha256 {found}, expected {wanted.sha256}. {remedy}")
+        raise WeightsError(
+            f"{path} has the sha256 {found}, expected {wanted.sha256}. "
+            f"To replace it: {download_command(engine, weights_root or path.parent)}"
+        )
+    return filled(engine, path, weights_root).to(device)
+
+
+def filled(engine: Engine, path: Path, weights_root: Path | None) -> nn.Module:
+    """An engine's network with what a file holds.
+
+    Raises:
+        WeightsError: the file is damaged, holds more than tensors, or belongs to another network.
+    """
+    network = _network(engine)
     built = build_network(network.key)
-    state = normalise(read_checkpoint(path), wanted.ignored)
+    state = normalise(read_checkpoint(path), network.checkpoint.ignored)
     if isinstance(built, AdaptsCheckpoints):
         state = built.adapted(state)
-    problems = misfits(built, state)
-    if problems:
-        raise WeightsError(f"{path} does not fit the network {network.key}: {'; '.join(problems)}. {remedy}")
+    if problems := misfits(built, state):
+        raise WeightsError(
+            f"{path} does not fit the network {network.key}: {'; '.join(problems)}. "
+            f"To replace it: {download_command(engine, weights_root or path.parent)}"
+        )
     # Not strict, because num_batches_tracked is absent on purpose; all else has just been compared.
     built.load_state_dict(state, strict=False)
-    return built.to(device)
+    return built
 
 
 # ---------------------------------------------------------------------------------------------- files
@@ -355,8 +368,12 @@ def download_command(engine: Engine, weights_root: Path) -> str:
     source = next((siblings[file] for file in (wanted.file, *wanted.substitutes) if siblings[file].url), None)
     if source is None or source.url is None:
         return f"nobody publishes this checkpoint: train one and save it as {weights_root / wanted.file}"
-    path = weights_root / source.file
-    return shlex.join(["curl", "--fail", "--location", "--create-dirs", "--output", str(path), source.url])
+    path = weights_root / (source.converted_from or source.file)
+    download = shlex.join(["curl", "--fail", "--location", "--create-dirs", "--output", str(path), source.url])
+    if not source.converted_from:
+        return download
+    convert = ["lis", "weights", "convert", engine.name, str(path), "--weights-root", str(weights_root)]
+    return f"{download} && {shlex.join(convert)}"
 
 
 def _network(engine: Engine) -> Network:

@@ -74,6 +74,8 @@ class Checkpoint:
     """Of the published file. Not enforced: authors' later models of the same network are as good."""
     substitutes: tuple[str, ...] = ()
     """Other files that hold the same network; used if `file` is not there."""
+    converted_from: str = ""
+    """Name of the published file, where that is no checkpoint that can be read as it is: `lis weights convert`."""
     ignored: tuple[str, ...] = ()
     """Patterns of entries that the file may hold and the network does not use."""
     only_for: str = ""

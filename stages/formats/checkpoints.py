@@ -8,7 +8,9 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from stages.core.errors import WeightsError
 
@@ -22,8 +24,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint without running code from it.
 
     Args:
-        path: a `.safetensors` file, or what `torch.save` wrote (of any age): a state dict, bare or as the entry
-            "state_dict" of a training's dict.
+        path: a `.safetensors` file, a `.pkl` of NumPy's arrays, or what `torch.save` wrote (of any age): a state dict,
+            bare or as the entry "state_dict" or "model" of a training's dict.
 
     Returns:
         The state dict with the names as stored, on the CPU.
@@ -32,14 +34,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is damaged or truncated, holds more than tensors, or no state dict.
     """
     try:
-        content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+        content = _READERS.get(path.suffix, _read_pickled)(path)
     except Exception as error:  # a damaged file makes the readers raise whatever its bytes lead them to
         raise WeightsError(
             f"{path} cannot be read ({type(error).__name__}): it is damaged, incomplete, no checkpoint, or holds "
             "something other than tensors. Nothing in it was executed. Download it again from its source."
         ) from error
-    if isinstance(content, Mapping) and "state_dict" in content:
-        content = content["state_dict"]
+    for entry in ("state_dict", "model"):
+        if isinstance(content, Mapping) and entry in content:
+            content = content[entry]
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds {_describe(content)}, no state dict; expected names with tensors.")
     size = path.stat().st_size
@@ -82,6 +85,19 @@ def _read_safetensors(path: Path) -> object:
     return load_file(path)
 
 
+def _read_arrays(path: Path) -> object:
+    import torch  # noqa: PLC0415 - knowing the list costs no torch
+
+    from stages.formats.pickled_arrays import read_pickled_arrays  # noqa: PLC0415 - wanted once in a while
+
+    def as_tensors(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: as_tensors(each) for name, each in value.items()}
+        return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+    return as_tensors(read_pickled_arrays(path))
+
+
 def _read_pickled(path: Path) -> object:
     import torch  # noqa: PLC0415 - knowing the list costs no torch
 
@@ -96,6 +112,10 @@ def _read_pickled(path: Path) -> object:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the file, to torch's developers
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+
+
+_READERS: Final = {".safetensors": _read_safetensors, ".pkl": _read_arrays}
+"""By the name's ending; all others are torch's."""
 
 
 def _check_tensor(path: Path, name: object, value: object, file_bytes: int) -> None:

@@ -99,11 +99,14 @@ def _weights_of(engine: registry.Engine, weights_root: Path) -> str:
     return "missing" if inventory.is_missing(engine, weights_root) else "present"
 
 
-@click.command
+@click.group(invoke_without_command=True)
 @_weights_root
 @as_json_option
-def weights(weights_root: Path, as_json: bool) -> int:
+@click.pass_context
+def weights(context: click.Context, weights_root: Path, as_json: bool) -> int:
     """Show which checkpoints are present, missing or wrong, and how to get them."""
+    if context.invoked_subcommand:
+        return 0
     found = inventory.status(weights_root)
     columns = ("engine", "state", "file", "MiB", "licence", "what is wrong")
     rows = [
@@ -128,6 +131,16 @@ def weights(weights_root: Path, as_json: bool) -> int:
             sys.stdout.write("Nothing is downloaded at run time. To get what is missing:\n\n")
             sys.stdout.write("\n".join(absent) + "\n")
     return 30 if any(row.state == "wrong" for row in found) else 0
+
+
+@weights.command
+@click.argument("engine")
+@click.argument("file", type=Path)
+@_weights_root
+def convert(engine: str, file: Path, weights_root: Path) -> int:
+    """Make an ENGINE's checkpoint of the FILE that its authors publish; nothing in that is executed."""
+    sys.stdout.write(f"{inventory.convert(engine, file, weights_root)}\n")
+    return 0
 
 
 @click.command

@@ -85,7 +85,7 @@ def test_engines_and_files_are_listed_once_and_downloads_are_complete() -> None:
         command = registry.download_command(engine, Path("data/weights"))
         if checkpoint.url:
             assert checkpoint.url in command
-            assert f"data/weights/{checkpoint.file}" in command
+            assert f"data/weights/{checkpoint.converted_from or checkpoint.file}" in command
 
 
 def test_the_engines_are_those_of_the_documents() -> None:
