@@ -4,9 +4,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 READERS ?= .readers
+GUESTS ?= .guests
 TYPESCRIPT := typescript@7.0.2
 
-.PHONY: demo test slow readers faults check page docs davisinteractive clean
+.PHONY: demo test slow readers guests faults check page docs davisinteractive clean
 
 ## set up, bring in the demo clip, and label it
 demo: $(INSTALLED)
@@ -24,6 +25,12 @@ slow: $(INSTALLED)
 readers: $(INSTALLED)
 	$(BIN)/python -m tests.readers.environments $(READERS)
 	LIS_READERS=$(READERS) $(BIN)/pytest -m slow tests/readers
+
+## the plug-ins of this repository, each with the package that it brings in, in an environment over ours: minutes
+guests: $(INSTALLED)
+	$(BIN)/python -m tests.guests.environments $(GUESTS)
+	for python in $(GUESTS)/*/bin/python; do \
+	    if [ -x $$python ]; then $$python -m pytest -m slow tests/guests || exit 1; fi; done
 
 ## refused, killed, cut, flipped, filled up: hours; docs/reliability.md says what and with what outcome
 faults: $(INSTALLED)
@@ -67,4 +74,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(READERS) outputs/* data/demo/JPEGImages data/demo/Scribbles build
+	rm -rf $(VENV) $(READERS) $(GUESTS) outputs/* data/demo/JPEGImages data/demo/Scribbles build

@@ -9,12 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.boxes import Box
 from stages.core.errors import InputError
 from stages.core.fusion import agreement, area_between, disagreement, fuse, lost_reason
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame, TrackResult
 from stages.engines.protocols import Tracker
+
+_NOTHING_LEFT = "nothing left of the mask"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,15 @@ class TrustedResult(TrackResult):
 
     trust: Probability
     """(H, W) float32 in [0, 1]."""
+
+
+def result_of(mask: Probability) -> TrackResult:
+    """What an engine says of one object that knows its mask (H, W) alone: the score is its mean probability inside."""
+    inside = mask > 0.5
+    if not inside.any():
+        return TrackResult(np.zeros_like(mask), (0, 0, 0, 0), 0.0, _NOTHING_LEFT)
+    left, top, right, bottom = Box.around(inside)
+    return TrackResult(mask, (left, top, right, bottom), float(mask[inside].mean()))
 
 
 class BothWays(ABC):
@@ -172,7 +184,7 @@ def _join(forward: TrackResult | None, backward: TrackResult | None, position: f
         return _Joined(forward, backward, None, gone=Gone(Source.LOST, reasons))
     if len(kept) == 1:
         if not (kept[0].probability > 0.5).any():  # a track that nobody judges
-            return _Joined(forward, backward, None, gone=Gone(Source.LOST, "nothing left of the mask"))
+            return _Joined(forward, backward, None, gone=Gone(Source.LOST, _NOTHING_LEFT))
         return _Joined(forward, backward, kept[0].probability, kept[0].score)
     one, other = kept
     probability = fuse(one.probability, other.probability, position, _trust(one), _trust(other))

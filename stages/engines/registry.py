@@ -27,7 +27,7 @@ from stages.formats.checkpoints import file_digest, misfits, normalise, read_che
 from stages.formats.own_network import WEIGHTS, own_folder, own_networks, read_own_network
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from stages.engines.protocols import Propagator, Refiner, Segmenter
 
@@ -265,11 +265,12 @@ def _built(
     return make(network, device=device, **engine.network.arguments, **dict(arguments))
 
 
-def build_network(key: str) -> nn.Module:
+def build_network(key: str, state: Mapping[str, Tensor] | None = None) -> nn.Module:
     """Build a network by its key, without any file.
 
     Args:
         key: `fbrs_resnet50_dh128`, `siammask_sharp`, `cascadepsp`, ...
+        state: what it will be filled with; networks that are chosen by it (`Network.by_keys`) look at it.
 
     Returns:
         The network as its authors wrote it: float32, unfused, in eval mode, with the published parameter names. It is
@@ -284,7 +285,8 @@ def build_network(key: str) -> nn.Module:
     if key not in known:
         raise InputError(_unknown("network", key, known))
     spec, network = known[key]
-    built: nn.Module = spec.resolve(network.build)()
+    make = spec.resolve(network.build)
+    built: nn.Module = make(state) if network.by_keys and state is not None else make()
     return built.float().eval().requires_grad_(False)
 
 
@@ -321,8 +323,8 @@ def filled(engine: Engine, path: Path, weights_root: Path | None) -> nn.Module:
         WeightsError: the file is damaged, holds more than tensors, or belongs to another network.
     """
     network = _network(engine)
-    built = build_network(network.key)
     state = normalise(read_checkpoint(path), network.checkpoint.ignored)
+    built = build_network(network.key, state)
     if isinstance(built, AdaptsCheckpoints):
         state = built.adapted(state)
     if problems := misfits(built, state):

@@ -150,6 +150,7 @@ FORMS: dict[str, Callable[[State], object]] = {
     "module prefix": lambda state: {f"module.{name}": value for name, value in state.items()},
     "training": lambda state: {"epoch": 20, "arch": "custom", "state_dict": state, "best_acc": 0.5, "optimizer": {}},
     "training with prefix": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+    "training of others": lambda state: {"model": state, "optimizer": {}, "epoch": 3},
     "without counters": without_counters,
     "half precision": lambda state: {
         name: value.half() if value.is_floating_point() else value for name, value in state.items()

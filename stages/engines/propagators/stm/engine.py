@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.core.boxes import Box
 from stages.core.types import Anchor, Frame, Probability, TrackResult
-from stages.engines.bidirectional import BothWays
+from stages.engines.bidirectional import BothWays, result_of
 from stages.engines.propagators.stm.network import STM, Memory, aggregate, padded, unpadded
 from stages.nn.prepare import fold_batch_norms, for_inference, prepare
 
 _SHORT_SIDE_PX = 480
 """Larger frames are looked at in the size that the network was published for."""
 _PUBLISHED_EVERY = 5
-_NOTHING_LEFT = "nothing left of the mask"
 
 
 def rearranged(network: nn.Module) -> nn.Module:
@@ -82,7 +80,7 @@ class Stm(BothWays):
                 estimate = self._estimate(frame, memory)
                 masks = functional.interpolate(estimate[None], (height, width), mode="bilinear", align_corners=False)
                 for number, mask in zip(seen, masks[0].cpu().numpy(), strict=True):
-                    results[number] = _result(mask) if is_on_start[number] else None
+                    results[number] = result_of(mask) if is_on_start[number] else None
                 if index != stretch[-1]:
                     last = self._remember(frame, estimate)
             yield index, results
@@ -122,12 +120,3 @@ class Stm(BothWays):
 def _together(memories: Sequence[Memory]) -> Memory:
     """All in one."""
     return Memory(*(torch.cat(parts, dim=2) for parts in zip(*memories, strict=True)))
-
-
-def _result(mask: Probability) -> TrackResult:
-    """A mask (H, W); the score is its mean probability inside."""
-    inside = mask > 0.5
-    if not inside.any():
-        return TrackResult(np.zeros_like(mask), (0, 0, 0, 0), 0.0, _NOTHING_LEFT)
-    left, top, right, bottom = Box.around(inside)
-    return TrackResult(mask, (left, top, right, bottom), float(mask[inside].mean()))
