@@ -36,9 +36,29 @@ class Box(NamedTuple):
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it holds no pixel."""
+        return self.right <= self.left or self.bottom <= self.top
+
+    @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height."""
         return self.right - self.left, self.bottom - self.top
+
+    def moved(self, right_px: int, down_px: int) -> "Box":
+        """The same elsewhere."""
+        left, top, right, bottom = self
+        return Box(left + right_px, top + down_px, right + right_px, bottom + down_px)
+
+    def common(self, other: "Box") -> "Box":
+        """What lies in both; an empty box if they do not meet."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        return Box(left, top, max(left, min(self.right, other.right)), max(top, min(self.bottom, other.bottom)))
+
+    def within(self, outer: "Box") -> tuple[slice, slice]:
+        """Rows and columns, counted from the corner of a box that holds it."""
+        left, top, *_ = outer
+        return slice(self.top - top, self.bottom - top), slice(self.left - left, self.right - left)
 
     def grown(self, factor: float, shape: tuple[int, ...]) -> "Box":
         """Grown about its centre, to at least 96 pixels a side, then clipped to the frame of shape (H, W)."""

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.boxes import Box
 from stages.core.overlap import iou
 from stages.core.types import LabelMap, Probability
 
@@ -129,7 +130,8 @@ def label_map(probability: Probability, object_ids: Sequence[int], background_le
     labels = np.zeros(probability.shape[1:], np.uint8)
     highest = np.full(probability.shape[1:], background_level, np.float32)
     for object_id, candidate in zip(object_ids, probability, strict=True):
-        wins = candidate > highest
-        labels[wins] = object_id
-        highest[wins] = candidate[wins]
+        window = Box.around(candidate > background_level).slices  # most of a frame has nothing of an object
+        wins = candidate[window] > highest[window]
+        labels[window][wins] = object_id
+        highest[window][wins] = candidate[window][wins]
     return labels

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 
+from stages.core.boxes import Box
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.types import Probability
 
@@ -26,22 +27,19 @@ class SoftMaskWriter:
         )
         self._group = group
         self._offsets = [0]
-        self._boxes: list[tuple[int, int, int, int]] = []
+        self._boxes: list[Box] = []
 
     def append(self, probability: Probability) -> None:
         """Add the next frame's mask: (H, W) float32 in [0, 1]."""
-        values = to_uint8(probability)
-        rows, columns = np.flatnonzero(values.any(axis=1)), np.flatnonzero(values.any(axis=0))
-        if rows.size:
-            left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-        else:
-            left = top = right = bottom = 0
-        crop = values[top:bottom, left:right].ravel()
+        around = Box.around(probability > 0)
+        values = to_uint8(probability[around.slices])
+        inside = Box.around(values > 0)
+        crop = values[inside.slices].ravel()
         start = self._offsets[-1]
         self._values.resize((start + crop.size,))
         self._values[start:] = crop
         self._offsets.append(start + crop.size)
-        self._boxes.append((int(left), int(top), int(right), int(bottom)))
+        self._boxes.append(inside.moved(around.left, around.top) if crop.size else Box(0, 0, 0, 0))
 
     def close(self) -> None:
         """Write the index."""

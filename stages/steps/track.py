@@ -55,6 +55,7 @@ def track_segment(
     beyond = [anchor(index) for index in sorted(known.keys() - set(segment.anchors))]
     stretch = segment.frames
     sources = [_CARRIED_FROM[_shows(left, number), _shows(right, number)] for number in range(len(object_ids))]
+    shape = (len(object_ids), *next(iter(known.values())).probability.shape[1:])
     with writing_tracks(folder, stretch, object_ids, sources) as tracks:
         results = propagator.propagate(video, left, right, beyond) if object_ids else _nothing(video, stretch)
         following = iter(stretch)
@@ -62,7 +63,6 @@ def track_segment(
             expected = next(following, None)
             if result.index != expected:
                 raise StageError(f"the propagator gave frame {result.index} where frame {expected} was due.")
-            shape = (len(object_ids), *video[result.index].shape[:2])
             check_soft_masks(result.probability, shape, propagator, f"frame {expected}")
             check_disagreement(result.disagreement, shape, propagator, f"frame {expected}")
             tracks.append(result)

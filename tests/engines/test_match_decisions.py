@@ -5,28 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stages.core.states import Gone, Source
+from stages.core.boxes import Box
+from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import SegmentFrame
 from stages.engines.propagators.match.hidden import Whereabouts
-from stages.engines.propagators.match.order import Waiting, inwards
-from stages.engines.propagators.match.seen import Seen, Side, judged, share
+from stages.engines.propagators.match.order import inwards
+from stages.engines.propagators.match.patch import Patch
+from stages.engines.propagators.match.seen import NOWHERE, ON_NO_ANCHOR, Seen, judged, shared
+from stages.engines.propagators.match.waiting import Waiting
 
 
 def found(probability: float, claim: float) -> Seen:
-    height_width = (4, 6)
-    nowhere = Side((0, 0, 0, 0), 0)
-    return Seen(
-        np.full(height_width, probability, np.float32),
-        np.full(height_width, claim, np.float32),
-        0.9,
-        np.nan,
-        nowhere,
-        nowhere,
-    )
+    layers = (np.full((4, 6), value, np.float32) for value in (probability, claim))
+    return Seen(Box(0, 0, 6, 4), *layers, 0.9, np.nan, NOWHERE, NOWHERE)
 
 
 def test_of_two_that_look_alike_the_one_wins_whose_place_it_is():
-    here, elsewhere = share([found(0.9, 0.8), found(0.95, 0.1)])
+    here, elsewhere = shared([found(0.9, 0.8), found(0.95, 0.1)])
     assert (here.probability > 0.9).all() and here.gone is None
     assert not elsewhere.probability.any()
     assert elsewhere.gone == Gone(Source.LOST, "all of it is another object's")
@@ -50,7 +45,7 @@ def test_what_was_not_there_a_frame_ago_or_is_small_has_to_be_surer(presence, wa
 
 
 def test_two_that_touch_leave_no_seam():
-    one, other = share([found(0.45, 0.5), found(0.5, 0.5)])
+    one, other = shared([found(0.45, 0.5), found(0.5, 0.5)])
     assert (np.maximum(one.probability, other.probability) > 0.5).all()
 
 
@@ -59,7 +54,7 @@ def test_an_absent_object_is_covered_by_what_lies_on_its_way():
     way[0, 5:15, :10] = way[2, 5:15, 40:50] = front[:, 18:33] = 1
     whereabouts = Whereabouts()
     for time, mask in enumerate(way):
-        whereabouts.note(time, np.stack([mask, front]))
+        whereabouts.note(time, [Patch.around(mask), Patch.around(front)])
     scores, absent = np.ones(2, np.float32), Gone(Source.ABSENT, "not found")
     result = SegmentFrame(1, np.stack([way[1], front]), scores, scores, (absent, None))
     assert whereabouts.with_covers(result).gone == (absent._replace(covered_by=1), None)
@@ -84,10 +79,34 @@ def test_frames_are_decided_away_from_the_anchor_that_knows_more(before, after, 
 
 def test_a_result_that_waits_comes_back_as_it_was():
     rng = np.random.default_rng(1)
-    masks = (rng.integers(0, 256, (2, 9, 13)) / np.float32(255)).astype(np.float32)
-    scores = np.ones(2, np.float32)
-    result = SegmentFrame(3, masks, scores, scores, (None, None), disagreement=masks > 0.5)
-    told = Waiting(result).told()
-    np.testing.assert_array_equal(told.probability, masks)
-    np.testing.assert_array_equal(told.disagreement, masks > 0.5)
-    assert told.index == 3
+    mask = (rng.integers(0, 256, (5, 4)) / np.float32(255)).astype(np.float32)
+    box = Box(3, 2, 7, 7)
+    seen = Seen(box, mask, mask, 0.9, 0.8, NOWHERE, NOWHERE, disagreement=Patch(box, mask > 0.5))
+    told = Waiting(3, [ON_NO_ANCHOR, seen], (9, 13)).told()
+    wanted = np.zeros((2, 9, 13), np.float32)
+    wanted[1, 2:7, 3:7] = mask
+    np.testing.assert_array_equal(told.probability, wanted)
+    np.testing.assert_array_equal(told.disagreement, wanted > 0.5)
+    assert told.index == 3 and told.gone == (NOT_ON_ANCHORS, None)
+    np.testing.assert_array_equal(told.score, np.float32([0, 0.9]))
+
+
+def test_where_boxes_meet_objects_share_as_on_whole_frames():
+    rng = np.random.default_rng(2)
+    boxes = Box(0, 0, 7, 6), Box(4, 3, 12, 9), Box(2, 2, 6, 8), Box(10, 0, 13, 3)
+    objects = [
+        Seen(box, *rng.random((2, *box.size_wh[::-1]), np.float32), 0.9, np.nan, NOWHERE, NOWHERE) for box in boxes
+    ]
+
+    def on_frame(layer: np.ndarray, box: Box) -> np.ndarray:
+        frame = np.zeros((9, 13), np.float32)
+        frame[box.slices] = layer
+        return frame
+
+    whole = Box(0, 0, 13, 9)
+    alike = [
+        seen._replace(box=whole, probability=on_frame(seen.probability, seen.box), claim=on_frame(seen.claim, seen.box))
+        for seen in objects
+    ]
+    for seen, wanted in zip(shared(objects), shared(alike), strict=True):
+        np.testing.assert_array_equal(on_frame(seen.probability, seen.box), wanted.probability)

@@ -8,24 +8,24 @@ frames are decided from the anchors inwards.
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-import numpy as np
 import torch
 from torch import nn
 
-from stages.core.types import Anchor, Direction, Frame, SegmentFrame
+from stages.core.types import Anchor, Frame, SegmentFrame
 from stages.engines.bidirectional import (
     areas_px,
     common_shape,
     expected_area_px,
     position_between,
-    stacked,
     stretch_between,
 )
 from stages.engines.propagators.match.group import Near, groups
 from stages.engines.propagators.match.hidden import Whereabouts
 from stages.engines.propagators.match.network import MatchTrunk
-from stages.engines.propagators.match.order import Waiting, inwards
-from stages.engines.propagators.match.seen import Seen, Side, judged, on_no_anchor, share
+from stages.engines.propagators.match.order import inwards
+from stages.engines.propagators.match.patch import Patch
+from stages.engines.propagators.match.seen import ON_NO_ANCHOR, judged, shared
+from stages.engines.propagators.match.waiting import Waiting
 from stages.nn.fused import fuse_convolutions
 from stages.nn.prepare import prepare
 
@@ -58,43 +58,24 @@ class Match:
         before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
         stretch = stretch_between(len(frames), left, right)
         together = list(groups(self._network, frames, stretch, left, right, beyond))
-        elsewhere = [on_no_anchor(frame_hw)] * object_count
-        decided = {anchor.index: anchor.masks for anchor in (left, right) if anchor is not None}
+        ends = [anchor for anchor in (left, right) if anchor is not None]
+        decided = {anchor.index: [Patch.around(mask) for mask in anchor.masks] for anchor in ends}
         whereabouts = Whereabouts()
         for index, masks in decided.items():
             whereabouts.note(index, masks)
         waiting: dict[int, Waiting] = {}
         for index, neighbour in inwards(stretch, before_px.tolist(), after_px.tolist()):
             position = position_between(index, left, right)
-            frame, objects = frames[index], list(elsewhere)
+            frame, objects = frames[index], [ON_NO_ANCHOR] * object_count
             near = Near(neighbour, decided.pop(neighbour)) if neighbour in decided else None
-            taken = [group.observe(index, frame, position, near, len(together) > 1) for group in together]
+            for group in together:
+                group.observe(index, frame, position, near)
+            taken = [group.taken for group in together]
             for place, group in enumerate(together):
-                outside = 1 - np.prod([1 - each for each in taken[:place] + taken[place + 1 :]], axis=0)
-                for number, seen in zip(group.numbers, group.look(outside), strict=True):
+                for number, seen in zip(group.numbers, group.look(taken[:place] + taken[place + 1 :]), strict=True):
                     objects[number] = judged(seen, expected_area_px(before_px[number], after_px[number], position))
-            result = _segment_frame(index, share(objects), frame_hw)
-            decided[index], waiting[index] = result.probability, Waiting(result)
-            whereabouts.note(index, result.probability)
+            objects = shared(objects)
+            decided[index], waiting[index] = [seen.mask for seen in objects], Waiting(index, objects, frame_hw)
+            whereabouts.note(index, decided[index])
         for index in stretch:
             yield whereabouts.with_covers(waiting.pop(index).told())
-
-
-def _segment_frame(index: int, objects: list[Seen], frame_hw: Sequence[int]) -> SegmentFrame:
-    return SegmentFrame(
-        index,
-        np.array([seen.probability for seen in objects], np.float32).reshape(-1, *frame_hw),
-        np.array([seen.score for seen in objects], np.float32),
-        np.array([seen.agreement for seen in objects], np.float32),
-        tuple(seen.gone for seen in objects),
-        {
-            "forward": _direction([seen.forward for seen in objects]),
-            "backward": _direction([seen.backward for seen in objects]),
-        },
-        stacked([seen.disagreement for seen in objects]),
-    )
-
-
-def _direction(sides: list[Side]) -> Direction:
-    boxes = np.array([side.box_xyxy for side in sides], np.float32).reshape(-1, 4)
-    return Direction(boxes, np.array([side.trust for side in sides], np.float32))

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from stages.core.boxes import Box
 from stages.core.fusion import agreement
-from stages.core.types import Anchor, Frame, Probability
+from stages.core.types import Anchor, Frame
 from stages.engines.bidirectional import common_shape
 from stages.engines.propagators.match.evidence import Evidence, against, fuse, gather
 from stages.engines.propagators.match.matching import CELL_PX, SUB_CELLS
 from stages.engines.propagators.match.network import LEAST, Features, MatchTrunk
+from stages.engines.propagators.match.patch import Patch
 from stages.engines.propagators.match.prior import Carried, both, carry
 from stages.engines.propagators.match.reading import Memory, followed, look_up, memory, told_apart
 from stages.engines.propagators.match.seen import NOWHERE, Seen, Side
@@ -32,8 +32,8 @@ class Near(NamedTuple):
     """A neighbour of a frame that is decided already, or an anchor."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    masks: Probability
-    """(objects, H, W), of all objects of the stretch."""
+    masks: Sequence[Patch]
+    """Of all objects of the stretch."""
 
 
 class _Observed(NamedTuple):
@@ -71,26 +71,24 @@ class Group:
         self._widenings = iter(WIDENINGS)
         self._widen()
 
-    def observe(self, index: int, frame: Frame, position: float, near: Near | None, for_others: bool) -> Probability:
-        """Gather what is known of a frame, and tell other groups where these objects are: (H, W) in [0, 1].
-
-        A number without extent if nobody asks.
-        """
+    def observe(self, index: int, frame: Frame, position: float, near: Near | None) -> None:
+        """Gather what is known of a frame."""
         self._observed = self._observe(index, frame, position, near)
-        if not for_others:
-            return np.zeros((), np.float32)
-        taken = 1 - (1 - self._observed.base[0]).prod(dim=0)
-        return self._view.paste(taken.cpu().numpy())
 
-    def look(self, outside: Probability) -> list[Seen]:
+    @property
+    def taken(self) -> Patch:
+        """Where these objects are on the frame observed, in [0, 1], as far as is known so far."""
+        return self._view.on_frame((1 - (1 - self._observed.base[0]).prod(dim=0)).cpu().numpy())
+
+    def look(self, others: Sequence[Patch]) -> list[Seen]:
         """Find the objects on the frame observed, in a wider view if one of them runs out of it.
 
-        `outside` (H, W): where objects of other groups are, or a number without extent.
+        `others`: what is `taken` by other groups.
         """
-        seen, runs_out = self._decide(outside)
+        seen, runs_out = self._decide(others)
         while runs_out and self._widen():
             self._observed = self._observe(*self._observed[:4])
-            seen, runs_out = self._decide(outside)
+            seen, runs_out = self._decide(others)
         return seen
 
     def _widen(self) -> bool:
@@ -131,12 +129,11 @@ class Group:
         evidence = gather(readout, *(self._tensor(np.asarray(part))[None] for part in (*flow, place)))
         return _Observed(index, frame, position, near, features, evidence, fuse(evidence).transpose(0, 1), carried)
 
-    def _decide(self, outside: Probability) -> tuple[list[Seen], bool]:
+    def _decide(self, others: Sequence[Patch]) -> tuple[list[Seen], bool]:
         """The objects in the present view, and whether one of them runs out of it."""
         forward, backward = self._observed.carried
         near, evidence, base = self._observed.near, self._observed.evidence, self._observed.base
-        there = self._view.halved.masks(outside[None]) if outside.ndim else np.zeros((1, *base.shape[2:]), np.float32)
-        evidence = evidence._replace(rivals=against(base, self._tensor(there)[None]).transpose(0, 1))
+        evidence = evidence._replace(rivals=against(base, self._outside(others)).transpose(0, 1))
         logits, presence = self._network(self._observed.features, evidence)
         masks = torch.sigmoid(logits)
         masks = ((masks - LEAST) / (1 - 2 * LEAST)).clamp(0, 1)
@@ -146,33 +143,42 @@ class Group:
         agreements = np.full(len(layers), np.nan, np.float32)
         has = [(before > 0, after > 0) for before, after in evidence.has.tolist()]
         in_both = [before and after for before, after in has]
-        differing: list[NDArray[np.bool_] | None] = [None] * len(layers)
+        differing: list[Patch | None] = [None] * len(layers)
         if forward and backward:  # of an object that one of them lacks, they say nothing
             agreements = np.where(in_both, agreement(forward.masks, backward.masks), agreements)
             differing = [
                 self._view.differing(one, other) if has_two else None
                 for one, other, has_two in zip(forward.masks, backward.masks, in_both, strict=True)
             ]
+        shown = [Patch.around(self._view.on_frame(layer).values, self._view.box) for layer in layers]
         seen = [
             Seen(
-                self._view.paste(layer),
-                self._view.paste(claims[number]),
+                *mask,
+                self._view.on_frame(claims[number]).on(mask.box),
                 scores[number],
                 float(agreements[number]),
                 self._side(forward, number),
                 self._side(backward, number),
                 presence=likely[number],
                 on_anchors=has[number],
-                was_there=near is None or bool((near.masks[self.numbers[number]] > 0.5).any()),
+                was_there=near is None or not near.masks[self.numbers[number]].mask_box.is_empty,
                 disagreement=differing[number],
             )
-            for number, layer in enumerate(layers)
+            for number, mask in enumerate(shown)
         ]
         return seen, any(self._view.cuts_off(layer) for layer in layers)
 
+    def _outside(self, others: Sequence[Patch]) -> Tensor:
+        """Where others are, all in one: (1, 1, h / 2, w / 2)."""
+        box = self._view.box
+        free = [1 - other.on(box) for other in others if not other.box.common(box).is_empty]
+        if not free:
+            return torch.zeros_like(self._observed.base[:, :1])
+        return self._tensor(self._view.halved.patches([Patch(box, 1 - np.prod(free, axis=0))]))[None]
+
     def _step(self, near: Near, index: int, key: Tensor) -> Carried | None:
         """What a neighbour's masks become on a frame: by flow, and by matching where that is not consistent."""
-        masks = self._view.halved.masks(near.masks[self.numbers])
+        masks = self._view.halved.patches([near.masks[number] for number in self.numbers])
         by_flow, there = self._priors.step(near.index, index, masks), self._keys.pop(near.index, None)
         if by_flow is None or not (masks > 0.5).any():
             return by_flow
@@ -195,7 +201,7 @@ class Group:
         inside = carried.masks[number] > 0.5
         if not inside.any():
             return NOWHERE
-        return Side(self._view.halved.on_frame(Box.around(inside)), float(carried.trust[0][inside].mean()))
+        return Side(self._view.halved.box_on_frame(Box.around(inside)), float(carried.trust[0][inside].mean()))
 
 
 def groups(

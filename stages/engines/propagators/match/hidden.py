@@ -1,13 +1,15 @@
 """Which object hides another: the one that lies where that would be, between where it was and where it comes out."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from stages.core.boxes import Box
 from stages.core.states import Gone, Source
-from stages.core.types import Probability, SegmentFrame
+from stages.core.types import SegmentFrame
+from stages.engines.propagators.match.patch import Patch
 
 
 class Whereabouts:
@@ -17,11 +19,11 @@ class Whereabouts:
         """Nothing is known yet."""
         self._boxes: defaultdict[int, dict[int, Box]] = defaultdict(dict)
 
-    def note(self, index: int, masks: Probability) -> None:
-        """Take the masks (objects, H, W) of a frame."""
+    def note(self, index: int, masks: Sequence[Patch]) -> None:
+        """Take the masks of a frame."""
         for number, mask in enumerate(masks):
-            if (inside := mask > 0.5).any():
-                self._boxes[number][index] = Box.around(inside)
+            if not (box := mask.mask_box).is_empty:
+                self._boxes[number][index] = box
 
     def with_covers(self, result: SegmentFrame) -> SegmentFrame:
         """The result, with who is where an absent object would be that is seen both before and after."""

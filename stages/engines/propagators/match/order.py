@@ -1,15 +1,6 @@
-"""In which order the frames of a stretch are decided, and how they wait for their turn to be told."""
+"""In which order the frames of a stretch are decided."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-
-import cv2
-import numpy as np
-
-from stages.core.soft import from_uint8, to_uint8
-from stages.core.types import Probability, SegmentFrame
-
-_NOTHING = np.zeros((0, 0, 0), np.float32)
 
 
 def inwards(stretch: range, before: Sequence[float], after: Sequence[float]) -> Iterator[tuple[int, int]]:
@@ -36,25 +27,3 @@ def inwards(stretch: range, before: Sequence[float], after: Sequence[float]) -> 
         else:
             yield last, last + 1
             last -= 1
-
-
-class Waiting:
-    """A result while it waits: its masks in 8 bits, compressed, its disagreement in one."""
-
-    def __init__(self, result: SegmentFrame) -> None:
-        self._shape = result.probability.shape
-        rows = to_uint8(result.probability).reshape(-1, self._shape[-1])
-        self._png = cv2.imencode(".png", rows, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1] if rows.size else None
-        self._bits = None if result.disagreement is None else np.packbits(result.disagreement)
-        self._rest = replace(result, probability=_NOTHING, disagreement=None)
-
-    def told(self) -> SegmentFrame:
-        """The result, its masks rounded to 1/255."""
-        masks: Probability = np.zeros(self._shape, np.float32)
-        if self._png is not None:
-            masks = from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED))).reshape(self._shape)
-        bits = self._bits
-        differing = None
-        if bits is not None:
-            differing = np.unpackbits(bits, count=int(np.prod(self._shape))).reshape(self._shape).astype(np.bool_)
-        return replace(self._rest, probability=masks, disagreement=differing)

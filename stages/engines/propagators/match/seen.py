@@ -1,14 +1,14 @@
 """What is found of the objects on one frame: whether each is there, and which of them has which pixels."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.core.boxes import Box
 from stages.core.fusion import lost_reason
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Probability
+from stages.engines.propagators.match.patch import Patch
 
 _MINIMUM_SCORE = 0.3
 _LEAST_PRESENCE = {(True, True): 0.5, (True, False): 0.6, (False, True): 0.4, (False, False): 0.7}
@@ -33,10 +33,12 @@ NOWHERE = Side((0, 0, 0, 0), 0)
 class Seen(NamedTuple):
     """One object on one frame."""
 
+    box: Box
+    """Where it is: all around it the probability is 0."""
     probability: Probability
-    """(H, W)."""
+    """(h, w), fills the box."""
     claim: Probability
-    """(H, W) in [0, 1]: the same by matching and flow alone, see `evidence.fuse`."""
+    """(h, w) in [0, 1]: the same by matching and flow alone, see `evidence.fuse`."""
     score: float
     agreement: float
     forward: Side
@@ -48,8 +50,13 @@ class Seen(NamedTuple):
     """Whether the anchor before has it, and the one after; of a single one, twice the same."""
     was_there: bool = True
     """On the neighbouring frame that is decided already."""
-    disagreement: NDArray[np.bool_] | None = None
-    """(H, W) where what both directions of flow bring differs; None if one of them brings nothing."""
+    disagreement: Patch | None = None
+    """Where what both directions of flow bring differs, bool; None if one of them brings nothing."""
+
+    @property
+    def mask(self) -> Patch:
+        """The probability on the frame."""
+        return Patch(self.box, self.probability)
 
     @property
     def is_denied(self) -> bool:
@@ -61,10 +68,9 @@ class Seen(NamedTuple):
         return self._replace(probability=np.zeros_like(self.probability), gone=gone, score=score)
 
 
-def on_no_anchor(frame_hw: Sequence[int]) -> Seen:
-    """An object of other stretches."""
-    nothing = np.zeros(tuple(frame_hw), np.float32)
-    return Seen(nothing, nothing, 0.0, np.nan, NOWHERE, NOWHERE, NOT_ON_ANCHORS)
+_NOTHING = np.zeros((0, 0), np.float32)
+ON_NO_ANCHOR = Seen(Box(0, 0, 0, 0), _NOTHING, _NOTHING, 0.0, np.nan, NOWHERE, NOWHERE, NOT_ON_ANCHORS)
+"""An object of other stretches."""
 
 
 def judged(seen: Seen, expected_area_px: float) -> Seen:
@@ -90,7 +96,7 @@ def _if_absent(seen: Seen) -> str:
     return f"{words} (presence {seen.presence:.2f})"
 
 
-def share(objects: list[Seen]) -> list[Seen]:
+def shared(objects: list[Seen]) -> list[Seen]:
     """Where objects overlap: each against the background, which is where none of them is, and then one another.
 
     p_k / (p_k + (1 - p_1) (1 - p_2) ...) leaves one object alone as it is, and between two that touch no seam that each
@@ -100,14 +106,19 @@ def share(objects: list[Seen]) -> list[Seen]:
     """
     if len(objects) < 2:
         return objects
-    probability = np.stack([seen.probability for seen in objects])
-    background = np.prod(1 - probability, axis=0)
-    shares = probability * (np.stack([seen.claim for seen in objects]) + _LEAST_CLAIM)
-    probability /= np.maximum(probability + background, _TINY)
-    probability *= shares / np.maximum(shares.max(axis=0), _TINY)
-    return [
-        seen._replace(probability=mask)
-        if seen.gone or (mask > 0.5).any()
-        else seen.emptied(Gone(Source.LOST, "all of it is another object's"), 0.0)
-        for seen, mask in zip(objects, probability, strict=True)
-    ]
+    shares = [seen.probability * (seen.claim + _LEAST_CLAIM) for seen in objects]
+    result = []
+    for seen, own_share in zip(objects, shares, strict=True):
+        background, largest_share = np.ones_like(own_share), np.zeros_like(own_share)
+        for other, share in zip(objects, shares, strict=True):
+            common = seen.box.common(other.box)
+            ours, theirs = common.within(seen.box), common.within(other.box)
+            background[ours] *= 1 - other.probability[theirs]
+            np.maximum(largest_share[ours], share[theirs], out=largest_share[ours])
+        mask = seen.probability.copy()
+        mask /= np.maximum(mask + background, _TINY)
+        mask *= own_share / np.maximum(largest_share, _TINY)
+        is_left = bool(seen.gone) or bool((mask > 0.5).any())
+        gone = Gone(Source.LOST, "all of it is another object's")
+        result.append(seen._replace(probability=mask) if is_left else seen.emptied(gone, 0.0))
+    return result

@@ -6,12 +6,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.core.boxes import Box
 from stages.core.optical_flow import Field, Gray, to_gray
 from stages.core.soft import to_uint8
 from stages.core.types import Frame, Probability
+from stages.engines.propagators.match.patch import Patch
 
 WIDENINGS = (1.0, 1.6, 2.5, 4.0)
 """Of the first view."""
@@ -53,7 +53,7 @@ class View:
 
     def picture(self, frame: Frame) -> Frame:
         """The part of a frame (H, W, 3) uint8: (h, w, 3) uint8."""
-        return np.asarray(self._resized(frame), np.uint8)
+        return np.asarray(self._resized(frame[self.box.slices]), np.uint8)
 
     def gray(self, frame: Frame) -> Gray:
         """The same without colour: (h, w) uint8."""
@@ -61,23 +61,23 @@ class View:
 
     def masks(self, masks: Probability) -> Probability:
         """The part of soft masks (objects, H, W): (objects, h, w)."""
-        return np.stack([self._resized(mask) for mask in masks])
+        return self.patches([Patch(self.box, mask[self.box.slices]) for mask in masks])
 
-    def paste(self, mask: Field) -> Probability:
-        """A mask (h, w) on an otherwise empty frame (H, W)."""
-        whole = np.zeros(tuple(self.frame_hw), np.float32)
-        whole[self.box.slices] = cv2.resize(mask, self.box.size_wh, interpolation=cv2.INTER_LINEAR)
-        return whole
+    def patches(self, masks: Sequence[Patch]) -> Probability:
+        """The part of soft masks on the frame: (objects, h, w)."""
+        return np.stack([self._resized(mask.on(self.box)) for mask in masks])
 
-    def differing(self, one: Probability, other: Probability) -> NDArray[np.bool_]:
-        """Where two masks (h, w), pasted, disagree: (H, W). Enlarged as 8 bits, which is quicker."""
-        whole = np.zeros(tuple(self.frame_hw), np.bool_)
+    def on_frame(self, mask: Field) -> Patch:
+        """A mask (h, w) as it lies on the frame."""
+        return Patch(self.box, cv2.resize(mask, self.box.size_wh, interpolation=cv2.INTER_LINEAR))
+
+    def differing(self, one: Probability, other: Probability) -> Patch:
+        """Where on the frame two masks (h, w) disagree, bool. Enlarged as 8 bits, which is quicker."""
         layers = (cv2.resize(to_uint8(each), self.box.size_wh, interpolation=cv2.INTER_LINEAR) for each in (one, other))
         first, second = (layer > _HALF for layer in layers)
-        whole[self.box.slices] = first != second
-        return whole
+        return Patch(self.box, first != second)
 
-    def on_frame(self, box: Box) -> tuple[float, float, float, float]:
+    def box_on_frame(self, box: Box) -> tuple[float, float, float, float]:
         """A box of the view's pixels in those of the frame."""
         x, y = (theirs / ours for theirs, ours in zip(self.box.size_wh, self.size_wh, strict=True))
         left, top, *_ = self.box
@@ -88,6 +88,7 @@ class View:
         return self.box.cuts_off(mask > 0.5, tuple(self.frame_hw))
 
     def _resized(self, layer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """What fills the box, at the view's size."""
         shrinks = self.size_wh[0] < self.box.size_wh[0]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return cv2.resize(np.ascontiguousarray(layer[self.box.slices]), self.size_wh, interpolation=how)
+        return cv2.resize(np.ascontiguousarray(layer), self.size_wh, interpolation=how)

@@ -1,0 +1,81 @@
+"""Frames that are decided, while they wait for their turn to be told."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.boxes import Box
+from stages.core.soft import from_uint8, to_uint8
+from stages.core.types import Direction, SegmentFrame
+from stages.engines.bidirectional import stacked
+from stages.engines.propagators.match.patch import Patch
+from stages.engines.propagators.match.seen import Seen, Side
+
+_NOTHING = np.zeros((0, 0), np.float32)
+
+
+class Waiting:
+    """A frame's objects: their masks in 8 bits, compressed, their disagreement in one."""
+
+    def __init__(self, index: int, objects: Sequence[Seen], frame_hw: Sequence[int]) -> None:
+        self._index, self._frame_hw = index, tuple(frame_hw)
+        self._masks = [_Packed(seen.mask) for seen in objects]
+        self._differing = [seen.disagreement and _Bits(seen.disagreement) for seen in objects]
+        self._rest = [seen._replace(probability=_NOTHING, claim=_NOTHING, disagreement=None) for seen in objects]
+
+    def told(self) -> SegmentFrame:
+        """The frame's result, its masks rounded to 1/255."""
+        rest = self._rest
+        probability = np.zeros((len(rest), *self._frame_hw), np.float32)
+        for layer, mask in zip(probability, self._masks, strict=True):
+            mask.unpack().draw(layer)
+        return SegmentFrame(
+            self._index,
+            probability,
+            np.array([seen.score for seen in rest], np.float32),
+            np.array([seen.agreement for seen in rest], np.float32),
+            tuple(seen.gone for seen in rest),
+            {
+                "forward": _direction([seen.forward for seen in rest]),
+                "backward": _direction([seen.backward for seen in rest]),
+            },
+            stacked([None if bits is None else self._whole(bits.unpack()) for bits in self._differing]),
+        )
+
+    def _whole(self, patch: Patch) -> NDArray[np.bool_]:
+        layer = np.zeros(self._frame_hw, np.bool_)
+        patch.draw(layer)
+        return layer
+
+
+class _Packed:
+    """A soft mask."""
+
+    def __init__(self, mask: Patch) -> None:
+        self._box = mask.box
+        values = to_uint8(mask.values)
+        self._png = cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1] if values.size else None
+
+    def unpack(self) -> Patch:
+        if self._png is None:
+            return Patch(Box(0, 0, 0, 0), _NOTHING)
+        return Patch(self._box, from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED), np.uint8)))
+
+
+class _Bits:
+    """A layer of yes and no."""
+
+    def __init__(self, layer: Patch) -> None:
+        self._box, self._shape = layer.box, layer.values.shape
+        self._bits = np.packbits(layer.values)
+
+    def unpack(self) -> Patch:
+        bits = np.unpackbits(self._bits, count=int(np.prod(self._shape)))
+        return Patch(self._box, bits.reshape(self._shape).astype(np.bool_))
+
+
+def _direction(sides: Sequence[Side]) -> Direction:
+    boxes = np.array([side.box_xyxy for side in sides], np.float32).reshape(-1, 4)
+    return Direction(boxes, np.array([side.trust for side in sides], np.float32))
