@@ -91,6 +91,15 @@ def test_a_result_that_waits_comes_back_as_it_was():
     np.testing.assert_array_equal(told.score, np.float32([0, 0.9]))
 
 
+def test_a_patch_shows_in_any_box_what_the_frame_would():
+    layer = np.zeros((9, 13), np.float32)
+    layer[2:6, 3:11] = np.random.default_rng(3).random((4, 8), np.float32) + 0.1
+    patch = Patch.around(layer)
+    assert patch.box == Box(3, 2, 11, 6)
+    for box in (Box(0, 0, 13, 9), Box(5, 0, 12, 4), Box(2, 5, 4, 9), Box(0, 7, 2, 9)):
+        np.testing.assert_array_equal(patch.on(box), layer[box.slices])
+
+
 def test_where_boxes_meet_objects_share_as_on_whole_frames():
     rng = np.random.default_rng(2)
     boxes = Box(0, 0, 7, 6), Box(4, 3, 12, 9), Box(2, 2, 6, 8), Box(10, 0, 13, 3)
