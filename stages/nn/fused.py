@@ -13,6 +13,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.nn.lite import SameConv2d
@@ -46,13 +47,20 @@ class FusedConvolution(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W')."""
+        return self._convolved(x, residual, self.activation)
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        """relu(convolution(x) + residual), whatever the activation is."""
+        return self._convolved(x, residual, nn.ReLU)
+
+    def _convolved(self, x: Tensor, residual: Tensor | None, activation: type[nn.Module] | None) -> Tensor:
         winograd = self._winograd if self._winograd and self._winograd.pays(x) else None
         if winograd or not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
             plain = (winograd or self.convolution)(x)
             plain = plain if residual is None else plain + residual
-            return self.activation(inplace=True)(plain) if self.activation else plain
+            return activation(inplace=True)(plain) if activation else plain
         # The operators that torch.compile emits; it would need a compiler where the tool runs.
-        onednn, (name, scalars) = torch.ops.mkldnn, _ACTIVATIONS[self.activation]
+        onednn, (name, scalars) = torch.ops.mkldnn, _ACTIVATIONS[activation]
         arguments = self._arguments(x)
         y: Tensor
         if residual is None:
@@ -60,7 +68,7 @@ class FusedConvolution(nn.Module):
         else:
             binary = onednn._convolution_pointwise_ if self.overwrite else onednn._convolution_pointwise
             operands = (residual, x) if self.overwrite else (x, residual)
-            y = binary.binary(*operands, *arguments, "add", 1.0, name if self.activation else None, [], None)
+            y = binary.binary(*operands, *arguments, "add", 1.0, name if activation else None, [], None)
         return y
 
     def __getstate__(self) -> dict[str, object]:
@@ -87,6 +95,13 @@ class FusedConvolution(nn.Module):
             self._packed[x.shape] = packed, convolution.bias, *geometry
         self._packed.move_to_end(x.shape)
         return self._packed[x.shape]
+
+
+def relu_of_sum(convolution: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
+    """relu(convolution(x) + residual), all of it inside of the convolution if that is fused."""
+    if isinstance(convolution, FusedConvolution):
+        return convolution.added(x, residual)
+    return functional.relu(residual + convolution(x))
 
 
 def fuse_convolutions(network: nn.Module) -> None:

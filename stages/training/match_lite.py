@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.core.palette import IGNORE
-from stages.engines.propagators.match.evidence import Evidence, against, fuse, gather
+from stages.engines.propagators.match.evidence import Evidence, against, gather
 from stages.engines.propagators.match.network import Features, MatchLite
 from stages.engines.propagators.match.reading import Memory, look_up, memory, told_apart
 from stages.nn.lite import Lite, from_published, upsample
@@ -211,7 +211,7 @@ def evidence(network: MatchLite, batch: Batch) -> tuple[Features, Evidence, Tens
         known = gather(readout, priors, trusts, batch["positions"].flatten())
         is_used = batch["objects"].repeat_interleave(FRAMES, 0)
         objects = is_used.shape[1]
-        base = fuse(known)[:, 0]
+        base = known.base[:, 0]
         base = base.view(-1, objects, *base.shape[1:]) * is_used[..., None, None]
         rivals = against(base, torch.zeros_like(base[:, :1])).flatten(0, 1)[:, None]
         chosen = is_used.flatten().nonzero()[:, 0]
@@ -235,4 +235,4 @@ def _is_there(target: Tensor) -> Tensor:
 
 def _untrained(known: Evidence) -> Tensor:
     """The masks (M, h, w) bool that the fusion gives without the decoder."""
-    return upsample(fuse(known), SIZE_HW)[:, 0] > 0.5
+    return upsample(known.base, SIZE_HW)[:, 0] > 0.5

@@ -7,7 +7,7 @@ from stages.core.boxes import Box
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, SegmentFrame
 from stages.engines.propagators.match.engine import Match
-from stages.engines.propagators.match.evidence import against, fuse, gather
+from stages.engines.propagators.match.evidence import against, gather
 from stages.engines.propagators.match.matching import SPREAD_CELLS, TEMPERATURE, follow, from_cells, match, to_cells
 from stages.engines.propagators.match.network import LEAST, MatchLite, MatchTrunk
 from stages.engines.propagators.match.prior import carry
@@ -130,13 +130,13 @@ def test_an_untrained_decoder_gives_the_fusion():
     known = gather(readout, torch.rand(1, 2, 2, 32, 24), torch.rand(1, 2, 2, 32, 24), torch.tensor([0.3]))
     logits, presence = lite(lite.features(255 * torch.rand(1, 3, 64, 48)), known)
     assert presence.shape == (2,)
-    torch.testing.assert_close(logits, upsample(torch.logit(fuse(known), LEAST), (64, 48)))
+    torch.testing.assert_close(logits, upsample(torch.logit(known.base, LEAST), (64, 48)))
 
 
 def test_without_trust_in_flow_matching_decides():
     readout = read()
     without, with_flow = (
-        fuse(gather(readout, torch.zeros(1, 2, 1, 32, 24), torch.full((1, 2, 1, 32, 24), trust), torch.tensor([0.5])))
+        gather(readout, torch.zeros(1, 2, 1, 32, 24), torch.full((1, 2, 1, 32, 24), trust), torch.tensor([0.5])).base
         for trust in (0.0, 1.0)
     )
     torch.testing.assert_close(with_flow, without * 0.7 / 1.7)

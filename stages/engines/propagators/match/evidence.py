@@ -1,6 +1,6 @@
 """What is known of a frame between two anchors: what matching reads (`reading.py`), and what optical flow carries.
 
-Both are fused by a rule (`fuse`).
+Both are fused by a rule (`_fused`).
 """
 
 from typing import NamedTuple
@@ -37,6 +37,10 @@ class Evidence(NamedTuple):
     """(M, 1, h / 2, w / 2): both joined, or that of the anchor that has the object."""
     trust: Tensor
     """(M, 1, h / 2, w / 2) in [0, 1]: how far that is to be trusted."""
+    flow_weight: Tensor
+    """(M, 1, h / 2, w / 2) in [0, 1]: how much it counts."""
+    base: Tensor
+    """(M, 1, h / 2, w / 2) in [0, 1]: masks, matching and flow fused."""
     has: Tensor
     """(M, 2) 0 or 1: whether either anchor has the object."""
     found: Tensor
@@ -44,7 +48,7 @@ class Evidence(NamedTuple):
     position: Tensor
     """(M,): 0 at the anchor before, 1 at the one after."""
     rivals: Tensor
-    """(M, 1, h / 2, w / 2) in [0, 1]: where other objects are, as far as `fuse` knows."""
+    """(M, 1, h / 2, w / 2) in [0, 1]: where other objects are, as far as `base` knows."""
 
 
 def gather(readout: Readout, priors: Tensor, trusts: Tensor, position: Tensor) -> Evidence:
@@ -75,15 +79,20 @@ def gather(readout: Readout, priors: Tensor, trusts: Tensor, position: Tensor) -
         return values[:, None].expand(-1, objects, *values.shape[1:]).flatten(0, 1)
 
     found = torch.cat([readout.found, readout.found - readout.usual[..., None]], dim=1)
-    flow = flow.flatten(0, 1)[:, None]
+    has = has.transpose(1, 2).flatten(0, 1)
+    priors, trusts = (each.transpose(1, 2).flatten(0, 1) for each in (priors, trusts))
+    flow, trust = (each.flatten(0, 1)[:, None] for each in (flow, trust))
+    weight = _flow_weight(trust, priors, has)
     return Evidence(
         readouts,
         for_each(readout.similarity),
-        priors.transpose(1, 2).flatten(0, 1),
-        trusts.transpose(1, 2).flatten(0, 1),
+        priors,
+        trusts,
         flow,
-        trust.flatten(0, 1)[:, None],
-        has.transpose(1, 2).flatten(0, 1),
+        trust,
+        weight,
+        _fused(flow, weight, readouts),
+        has,
         found.transpose(1, 2).flatten(0, 1),
         for_each(position),
         torch.zeros_like(flow),
@@ -94,7 +103,7 @@ def against(base: Tensor, outside: Tensor) -> Tensor:
     """Where the rivals of each object are: 1 - the product of (1 - p) over the others.
 
     Args:
-        base: (N, objects, h, w) in [0, 1], see `fuse`.
+        base: (N, objects, h, w) in [0, 1], see `Evidence`.
         outside: (N, 1, h, w) in [0, 1], objects that are looked at elsewhere.
     """
     free = 1 - base
@@ -105,26 +114,26 @@ def against(base: Tensor, outside: Tensor) -> Tensor:
     return 1 - torch.stack(others, dim=1)
 
 
-def fuse(evidence: Evidence) -> Tensor:
+def _fused(flow: Tensor, weight: Tensor, readouts: Tensor) -> Tensor:
     """Matching and flow, weighted by the trust in flow: masks (M, 1, h / 2, w / 2) in [0, 1].
 
     base = (w pf + 0.7 pm) / (w + 0.7),  w = mean trust * exp(-4 mean |forward - backward|), means over about 9 pixels.
     """
-    weight = flow_weight(evidence)
-    return (weight * evidence.flow + _MATCHING_WEIGHT * matched(evidence.readouts)) / (weight + _MATCHING_WEIGHT)
+    return (weight * flow + _MATCHING_WEIGHT * _matched(readouts)) / (weight + _MATCHING_WEIGHT)
 
 
-def matched(readouts: Tensor) -> Tensor:
-    """The masks (M, 1, h / 2, w / 2) that matching alone gives."""
+def _matched(readouts: Tensor) -> Tensor:
+    """The masks that matching alone gives."""
     return _blur(from_cells(readouts[:, : SUB_CELLS**2]))
 
 
-def flow_weight(evidence: Evidence) -> Tensor:
-    """How much the flow counts: (M, 1, h / 2, w / 2) in [0, 1]."""
-    in_both = evidence.has.prod(dim=1).view(-1, 1, 1, 1)
-    apart = (evidence.priors[:, :1] - evidence.priors[:, 1:]).abs() * in_both
-    layers = torch.cat([evidence.trust, apart], dim=1)
-    layers = functional.avg_pool2d(layers, 5, stride=1, padding=2, count_include_pad=False)
+def _flow_weight(trust: Tensor, priors: Tensor, has: Tensor) -> Tensor:
+    """(M, 1, h / 2, w / 2) in [0, 1], see `_fused`; shapes are those of `Evidence`."""
+    in_both = has.prod(dim=1).view(-1, 1, 1, 1)
+    layers = torch.cat([trust, (priors[:, :1] - priors[:, 1:]).abs() * in_both], dim=1)
+    for axis in (2, 3):  # one after the other, which is quicker than both at once
+        window, padding = ((5, 1), (2, 0)) if axis == 2 else ((1, 5), (0, 2))
+        layers = functional.avg_pool2d(layers, window, stride=1, padding=padding, count_include_pad=False)
     return layers[:, :1] * torch.exp(-_AGREEMENT_FALL * layers[:, 1:])
 
 

@@ -15,7 +15,7 @@ from stages.core.boxes import Box
 from stages.core.fusion import agreement
 from stages.core.types import Anchor, Frame
 from stages.engines.bidirectional import common_shape
-from stages.engines.propagators.match.evidence import Evidence, against, fuse, gather
+from stages.engines.propagators.match.evidence import Evidence, against, gather
 from stages.engines.propagators.match.matching import CELL_PX, SUB_CELLS
 from stages.engines.propagators.match.network import LEAST, Features, MatchTrunk
 from stages.engines.propagators.match.patch import Patch
@@ -46,7 +46,7 @@ class _Observed(NamedTuple):
     features: Features
     evidence: Evidence
     base: Tensor
-    """(1, objects, h / 2, w / 2), see `fuse`."""
+    """(1, objects, h / 2, w / 2), see `Evidence`."""
     carried: tuple[Carried | None, Carried | None]
 
 
@@ -127,7 +127,7 @@ class Group:
         flow = both(forward, backward, len(self.numbers), (height, width))
         place = np.float32(0.5 if forward is None or backward is None else position)
         evidence = gather(readout, *(self._tensor(np.asarray(part))[None] for part in (*flow, place)))
-        return _Observed(index, frame, position, near, features, evidence, fuse(evidence).transpose(0, 1), carried)
+        return _Observed(index, frame, position, near, features, evidence, evidence.base.transpose(0, 1), carried)
 
     def _decide(self, others: Sequence[Patch]) -> tuple[list[Seen], bool]:
         """The objects in the present view, and whether one of them runs out of it."""

@@ -1,6 +1,6 @@
 """The networks of two-anchor matching: a trunk that makes keys, and a small decoder that corrects the fusion.
 
-What is known of a frame is fused by a rule (`evidence.fuse`); the decoder adds to its logit, and starts at zero.
+What is known of a frame is fused by a rule (`Evidence.base`); the decoder adds to its logit, and starts at zero.
 """
 
 from typing import NamedTuple
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.engines.propagators.match.evidence import Evidence, flow_weight, fuse
+from stages.engines.propagators.match.evidence import Evidence
 from stages.engines.propagators.match.matching import SUB_CELLS, from_cells
+from stages.nn.fused import relu_of_sum
 from stages.nn.lite import Lite, channels, from_rgb, upsample
 
 _KEY_SHARES = (0.6, 0.8)  # their squares add up to 1
@@ -53,7 +54,7 @@ class MatchTrunk(nn.Module):
 
         The features are of M pictures, or of one that serves all masks.
         """
-        return _twice(torch.logit(fuse(evidence), LEAST)), None
+        return _twice(torch.logit(evidence.base, LEAST)), None
 
 
 class MatchLite(MatchTrunk):
@@ -65,9 +66,8 @@ class MatchLite(MatchTrunk):
 
     def forward(self, features: Features, evidence: Evidence) -> tuple[Tensor, Tensor | None]:
         """See `MatchTrunk`."""
-        base = fuse(evidence)
-        change, presence = self.decoder(features, evidence, base)
-        return _twice(torch.logit(base, LEAST) + change), presence
+        change, presence = self.decoder(features, evidence)
+        return _twice(torch.logit(evidence.base, LEAST) + change), presence
 
 
 class Decoder(nn.Module):
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def forward(self, features: Features, evidence: Evidence, base: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Features, evidence: Evidence) -> tuple[Tensor, Tensor]:
         """What to add to the logits at half the resolution (M, 1, h / 2, w / 2), and the logits of presence (M,)."""
         count, _, height, width = evidence.readouts.shape
 
@@ -101,21 +101,21 @@ class Decoder(nn.Module):
             return values.view(count, -1, 1, 1).expand(-1, -1, height, width)
 
         mixed = self.mix(features.key).expand(count, -1, -1, -1)
-        weights = functional.avg_pool2d(torch.cat([flow_weight(evidence), evidence.trusts], dim=1), SUB_CELLS)
+        weights = functional.avg_pool2d(torch.cat([evidence.flow_weight, evidence.trusts], dim=1), SUB_CELLS)
         maps = functional.pixel_unshuffle(torch.cat([evidence.priors, evidence.rivals], dim=1), SUB_CELLS)
         place = everywhere(torch.cat([evidence.position[:, None], evidence.has], dim=1))
-        x = self.coarse(torch.cat([evidence.readouts, evidence.similarity, maps, weights, place, mixed], dim=1))
+        x = self.coarse(_beside(evidence.readouts, evidence.similarity, maps, weights, place, mixed))
         parts = x.amax(dim=(2, 3)), x.mean(dim=(2, 3)), evidence.has, evidence.found, evidence.position[:, None]
         whole = self.whole(torch.cat(parts, dim=1))
         x = x + self.to_cells(whole)[..., None, None]
 
         read_fine = from_cells(evidence.readouts[:, : SUB_CELLS**2])
-        known = torch.cat([read_fine, evidence.flow, evidence.rivals], dim=1)
+        known = _beside(read_fine, evidence.flow, evidence.rivals)
         x = _twice(self.to_middle(x)) + self.middle_skip(features.middle)
-        x = self.middle(torch.cat([x, functional.pixel_unshuffle(known, 2)], dim=1))
+        x = self.middle(_beside(x, functional.pixel_unshuffle(known, 2)))
 
         x = _twice(self.to_fine(x)) + self.fine_skip(features.fine)
-        x = self.fine(torch.cat([x, known, base], dim=1))
+        x = self.fine(_beside(x, known, evidence.base))
         return self.last(x), self.presence(whole)[:, 0]
 
 
@@ -130,11 +130,16 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, H, W) -> the same shape."""
-        return functional.relu(x + self.layers(x))
+        return relu_of_sum(self.layers[-1], self.layers[:-1](x), x)
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True))
+
+
+def _beside(*maps: Tensor) -> Tensor:
+    """Channels of several tensors, laid out as convolutions want them."""
+    return torch.cat([each.contiguous(memory_format=torch.channels_last) for each in maps], dim=1)
 
 
 def _twice(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.core.errors import InputError
+from stages.nn.fused import relu_of_sum
 from stages.nn.lite import Lite, channels, from_rgb, separable, upsample
 
 MEAN_RGB: Final = (0.485, 0.456, 0.406)
@@ -95,7 +96,7 @@ class LiteCascade(nn.Module):
     def _join(self, x: Tensor, tap: Tensor, stride: int) -> Tensor:
         """Go up to the stride of a tap by adding it."""
         grown = upsample(x, tap.shape[-2:])
-        joined: Tensor = self.merge[str(stride)](functional.relu(grown + self.lateral[str(stride)](tap)))
+        joined: Tensor = self.merge[str(stride)](relu_of_sum(self.lateral[str(stride)], tap, grown))
         return joined
 
 
