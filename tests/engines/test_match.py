@@ -284,6 +284,24 @@ def test_waiting_flows_carry_as_well_as_fresh_ones():
         assert alone.at(index)[1] is None
 
 
+def test_only_the_flows_that_will_be_asked_for_are_kept_and_bring_the_same():
+    video = Shifted((3, 1))
+    left, right = video.anchor(0), video.anchor(6)
+    view = View(Box(0, 0, WIDTH, HEIGHT), (HEIGHT, WIDTH), (2 * WIDTH, 2 * HEIGHT))
+    asked = {(1, 0), (2, 1), (4, 5), (5, 6)}
+    few, everything = (carry(video, range(1, 6), left, right, view, *only) for only in ((asked,), ()))
+    for index in range(1, 6):
+        for one, other in zip(few.at(index), everything.at(index), strict=True):
+            np.testing.assert_array_equal(one.masks, other.masks)
+        for neighbour in (index - 1, index + 1):
+            masks = view.masks(video.truth(neighbour)[None].astype(np.float32))
+            one, other = (each.step(neighbour, index, masks) for each in (few, everything))
+            assert (one is not None) == ((index, neighbour) in asked)
+            assert other is not None
+            if one is not None:
+                np.testing.assert_array_equal(one.masks, other.masks)
+
+
 def test_two_runs_give_the_same_bytes(engine):
     video = Shifted((3, 2))
     runs = [propagate(engine, video, video.anchor(0), video.anchor(6)) for _ in range(2)]

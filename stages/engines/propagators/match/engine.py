@@ -57,14 +57,15 @@ class Match:
         object_count, *frame_hw = common_shape(left, right)
         before_px, after_px = (areas_px(anchor, object_count) for anchor in (left, right))
         stretch = stretch_between(len(frames), left, right)
-        together = list(groups(self._network, frames, stretch, left, right, beyond))
+        order = list(inwards(stretch, before_px.tolist(), after_px.tolist()))
+        together = list(groups(self._network, frames, stretch, set(order), left, right, beyond))
         ends = [anchor for anchor in (left, right) if anchor is not None]
         decided = {anchor.index: [Patch.around(mask) for mask in anchor.masks] for anchor in ends}
         whereabouts = Whereabouts()
         for index, masks in decided.items():
             whereabouts.note(index, masks)
         waiting: dict[int, Waiting] = {}
-        for index, neighbour in inwards(stretch, before_px.tolist(), after_px.tolist()):
+        for index, neighbour in order:
             position = position_between(index, left, right)
             frame, objects = frames[index], [ON_NO_ANCHOR] * object_count
             near = Near(neighbour, decided.pop(neighbour)) if neighbour in decided else None

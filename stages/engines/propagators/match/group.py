@@ -3,7 +3,7 @@
 They share everything but the readout and the decoder.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,15 +58,19 @@ class Group:
         network: MatchTrunk,
         frames: Sequence[Frame],
         stretch: range,
+        order: Collection[tuple[int, int]],
         numbers: list[int],
         box: Box,
         left: Anchor | None,
         right: Anchor | None,
         beyond: Sequence[Anchor],
     ) -> None:
-        """Take the objects of these numbers, to be looked for around a box; the anchors have their masks only."""
+        """Take the objects of these numbers, to be looked for around a box; the anchors have their masks only.
+
+        `order`: of frames and neighbours of theirs, see `inwards`.
+        """
         self.numbers, self._box = numbers, box
-        self._network, self._frames, self._stretch = network, frames, stretch
+        self._network, self._frames, self._stretch, self._order = network, frames, stretch, order
         self._left, self._right, self._beyond = left, right, beyond
         self._widenings = iter(WIDENINGS)
         self._widen()
@@ -98,7 +102,7 @@ class Group:
             return False
         anchors = self._left, self._right
         self._view = View.around(self._box, widening, self._frames[self._stretch.start].shape[:2])
-        self._priors = carry(self._frames, self._stretch, *anchors, self._view.halved)
+        self._priors = carry(self._frames, self._stretch, *anchors, self._view.halved, self._order)
         self._memories = [anchor and self._remember(anchor) for anchor in anchors]
         self._keys = {
             anchor.index: known.key for anchor, known in zip(anchors, self._memories, strict=True) if anchor and known
@@ -208,6 +212,7 @@ def groups(
     network: MatchTrunk,
     frames: Sequence[Frame],
     stretch: range,
+    order: Collection[tuple[int, int]],
     left: Anchor | None,
     right: Anchor | None,
     beyond: Sequence[Anchor],
@@ -229,7 +234,7 @@ def groups(
         box = Box.hull(boxes[number] for number in members)
         before, after = (anchor and anchor._replace(masks=anchor.masks[members]) for anchor in (left, right))
         further = [each._replace(masks=each.masks[members]) for each in beyond]
-        yield Group(network, frames, stretch, members, box, before, after, further)
+        yield Group(network, frames, stretch, order, members, box, before, after, further)
 
 
 def _merged(boxes: dict[int, Box], frame_hw: Sequence[int]) -> list[list[int]]:

@@ -1,6 +1,6 @@
 """Masks that optical flow carries into a stretch from both ends, before anything is matched."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -71,7 +71,7 @@ class Priors:
         backward: Mapping[int, "_Packed"],
         steps: Mapping[tuple[int, int], "_KeptFlow"],
     ) -> None:
-        """`steps`: flow from every frame to a neighbour, by both their indices."""
+        """`steps`: flow from a frame to a neighbour, by both their indices."""
         self._directions, self._steps = (forward, backward), steps
 
     def at(self, index: int) -> tuple[Carried | None, Carried | None]:
@@ -82,7 +82,7 @@ class Priors:
         return forward, backward
 
     def step(self, neighbour: int, index: int, masks: Probability) -> Carried | None:
-        """Carry a neighbouring frame's masks (objects, h, w) one step of flow; None at a cut."""
+        """Carry a neighbouring frame's masks (objects, h, w) one step of flow; None at a cut, or if nobody was to ask."""
         kept = self._steps.get((index, neighbour))
         if kept is None:
             return None
@@ -92,11 +92,27 @@ class Priors:
         return Carried(np.stack(moved), flow.consistency[None])
 
 
-def carry(video: Sequence[Frame], stretch: range, left: Anchor | None, right: Anchor | None, view: View) -> Priors:
+def carry(
+    video: Sequence[Frame],
+    stretch: range,
+    left: Anchor | None,
+    right: Anchor | None,
+    view: View,
+    asked: Collection[tuple[int, int]] | None = None,
+) -> Priors:
     """Follow the masks of one or two anchors through a stretch; every frame is read once.
 
     The flows between two neighbouring frames, one to the other and back, serve both directions: one says where pixels
     come from, the other how far that can be trusted. Forward flows wait until the backward ones are done.
+
+    Args:
+        video: the frames.
+        stretch: those between the anchors.
+        left: the anchor before.
+        right: the anchor after.
+        view: what is looked at.
+        asked: of which frames, from which neighbour, `Priors.step` will be asked: the only flows that are kept. None:
+            of all, from either.
     """
     forward = None if left is None else _Track(left, view)
     backward = None if right is None else _Track(right, view)
@@ -109,11 +125,14 @@ def carry(video: Sequence[Frame], stretch: range, left: Anchor | None, right: An
     for index, to_after, to_before in _flows(video, indices, view):
         if backward is not None and index in stretch:
             backward.step(index, to_after)
-        if to_after and to_before:
-            steps[index, index + 1], steps[index + 1, index] = _KeptFlow(to_after), _KeptFlow(to_before)
+        pairs = (index, index + 1), (index + 1, index)
+        for pair, flow, is_waiting in zip(pairs, (to_after, to_before), (False, forward is not None), strict=True):
+            if flow and (is_waiting or asked is None or pair in asked):
+                steps[pair] = _KeptFlow(flow)
     if forward is not None:
         for index in stretch:
-            kept = steps.get((index, index - 1))
+            pair = index, index - 1
+            kept = steps.get(pair) if asked is None or pair in asked else steps.pop(pair, None)
             forward.step(index, kept.unpack() if kept else None)
     return Priors(forward.packed if forward else {}, backward.packed if backward else {}, steps)
 
