@@ -7,10 +7,11 @@ import pytest
 
 from stages.core.boxes import Box
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
-from stages.core.types import SegmentFrame
+from stages.core.types import Anchor, SegmentFrame
 from stages.engines.propagators.match.hidden import Whereabouts
 from stages.engines.propagators.match.order import inwards
 from stages.engines.propagators.match.patch import Patch
+from stages.engines.propagators.match.pieces import in_one_place, sizes_px
 from stages.engines.propagators.match.seen import NOWHERE, ON_NO_ANCHOR, Seen, judged, shared
 from stages.engines.propagators.match.waiting import Waiting
 
@@ -47,6 +48,27 @@ def test_what_was_not_there_a_frame_ago_or_is_small_has_to_be_surer(presence, wa
 def test_two_that_touch_leave_no_seam():
     one, other = shared([found(0.45, 0.5), found(0.5, 0.5)])
     assert (np.maximum(one.probability, other.probability) > 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("beside", "left", "is_given"),
+    [(True, 40, True), (False, 50, False), (True, 26, False)],
+    ids=["far away, at another one", "far away, at nothing", "close to the rest"],
+)
+def test_a_piece_far_from_the_rest_of_its_object_is_that_ones_which_it_touches(beside, left, is_given):
+    own, piece, other = np.zeros((3, 20, 70), np.float32)
+    own[4:16, 0:24] = piece[10:16, left : left + 8] = 0.9
+    other[4 : 10 if beside else 6, left : left + 8] = 0.8
+    one, two = (
+        found(0, 0)._replace(box=patch.box, probability=patch.values, claim=patch.values)
+        for patch in map(Patch.around, (own + piece, other))
+    )
+    anchors = [Anchor(0, np.zeros((20, 70, 3), np.uint8), np.stack([own, other]))]
+    placed = in_one_place([one, two], sizes_px(anchors))
+    wanted = (own, other + piece) if is_given else (own + piece, other)
+    for seen, mask in zip(placed, wanted, strict=True):
+        np.testing.assert_array_equal(seen.mask.on(Box(0, 0, 70, 20)), mask)
+        assert seen.claim.shape == seen.probability.shape
 
 
 def test_an_absent_object_is_covered_by_what_lies_on_its_way():

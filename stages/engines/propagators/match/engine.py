@@ -24,6 +24,7 @@ from stages.engines.propagators.match.hidden import Whereabouts
 from stages.engines.propagators.match.network import MatchTrunk
 from stages.engines.propagators.match.order import inwards
 from stages.engines.propagators.match.patch import Patch
+from stages.engines.propagators.match.pieces import in_one_place, sizes_px
 from stages.engines.propagators.match.seen import ON_NO_ANCHOR, judged, shared
 from stages.engines.propagators.match.waiting import Waiting
 from stages.nn.fused import fuse_convolutions
@@ -60,6 +61,7 @@ class Match:
         order = list(inwards(stretch, before_px.tolist(), after_px.tolist()))
         together = list(groups(self._network, frames, stretch, set(order), left, right, beyond))
         ends = [anchor for anchor in (left, right) if anchor is not None]
+        sizes = sizes_px(ends)
         decided = {anchor.index: [Patch.around(mask) for mask in anchor.masks] for anchor in ends}
         whereabouts = Whereabouts()
         for index, masks in decided.items():
@@ -75,7 +77,7 @@ class Match:
             for place, group in enumerate(together):
                 for number, seen in zip(group.numbers, group.look(taken[:place] + taken[place + 1 :]), strict=True):
                     objects[number] = judged(seen, expected_area_px(before_px[number], after_px[number], position))
-            objects = shared(objects)
+            objects = in_one_place(shared(objects), sizes)
             decided[index], waiting[index] = [seen.mask for seen in objects], Waiting(index, objects, frame_hw)
             whereabouts.note(index, decided[index])
         for index in stretch:

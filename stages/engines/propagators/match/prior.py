@@ -82,7 +82,7 @@ class Priors:
         return forward, backward
 
     def step(self, neighbour: int, index: int, masks: Probability) -> Carried | None:
-        """Carry a neighbouring frame's masks (objects, h, w) one step of flow; None at a cut, or if nobody was to ask."""
+        """Carry a neighbour's masks (objects, h, w) one step of flow; None at a cut, or if that was not `asked`."""
         kept = self._steps.get((index, neighbour))
         if kept is None:
             return None
