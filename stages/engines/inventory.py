@@ -31,8 +31,8 @@ class Status:
 
 def status(weights_root: Path) -> list[Status]:
     """Look at every checkpoint: is it there, and does it hold the network that it should?"""
-    every = (engine for plug in PLUGS for engine in registry.engines(plug, weights_root))
-    return [_look(engine, weights_root) for engine in every if engine.network is not None]
+    every = {engine.name: engine for plug in PLUGS for engine in registry.engines(plug, weights_root)}
+    return [_look(engine, weights_root) for engine in every.values() if engine.network is not None]
 
 
 def is_missing(engine: Engine, weights_root: Path) -> bool:

@@ -113,7 +113,8 @@ class Spec:
 
     plug: Plug
     name: str
-    """`fbrs`; with a network behind a colon it is what users write."""
+    """`fbrs`; with a network behind a colon it is what users write. Two of one name, at different plug points, have the
+    same networks."""
     package: str
     """`__name__` of the package that says this; references are relative to it."""
     build: str
