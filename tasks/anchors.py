@@ -21,6 +21,7 @@ class SelectAnchors(ScribbledTask, StageTask):
     """Record which frames are anchors."""
 
     stage = results.ANCHORS
+    stays_warm = True
 
     def requires(self) -> list[luigi.Task]:
         """Painted strokes count as annotations."""

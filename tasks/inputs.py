@@ -116,6 +116,7 @@ class Frames(StageTask):
     """Names, sizes and digests of the sequence's pictures; every picture is decoded once to see that it can be."""
 
     stage = results.FRAMES
+    stays_warm = True
 
     def folder(self) -> Path:
         """One per sequence."""

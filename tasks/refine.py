@@ -167,6 +167,7 @@ class ResultTask(options.RefineOptions, ScribbledTask, StageTask):
     """An indexed mask for every frame, under the source's names."""
 
     version = 2
+    stays_warm = True
 
     def modules(self) -> tuple[str, ...]:
         """The work."""

@@ -23,7 +23,7 @@ from functools import cache, cached_property
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import luigi
 import luigi.interface
@@ -41,6 +41,7 @@ from stages.formats import files
 from tasks.runtime import freezing, machine, runs
 from tasks.runtime.mailbox import Mailbox
 from tasks.runtime.mistakes import explain, one_line
+from tasks.runtime.processes import Processes
 
 logger = logging.getLogger("lis")
 WRITTEN_FOR: Final = "3.8.1"
@@ -68,7 +69,7 @@ def prepare() -> None:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background is deaf to it
             signal.signal(signal.SIGINT, forking.stop)
         os.register_at_fork(after_in_child=_leave_when_told)
-    luigi.worker.Worker.__init__ = _with_mailbox(luigi.worker.Worker.__init__)  # type: ignore[method-assign]
+    luigi.worker.Worker = _Worker  # type: ignore[misc]
     sys.excepthook = _explain
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -107,22 +108,34 @@ def workers() -> int:
     return int(luigi.interface.core().workers)
 
 
+_WATCH: Final = "ends with its parent"
+
+
 def end_with_parent() -> None:
     """End this task's process as soon as its parent is gone, however the parent died (kill -9 included)."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+    if parent is not None and not any(thread.name == _WATCH for thread in threading.enumerate()):
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), name=_WATCH, daemon=True).start()
 
 
-def _with_mailbox(make: Callable[..., None]) -> Callable[..., None]:
-    """Luigi's worker, but what its tasks tell it cannot be held up by one that is killed; each begins a run."""
+class _Worker(luigi.worker.Worker):
+    """Luigi's worker; what its tasks tell it cannot be held up by one that is killed. Each begins a run."""
 
-    def init(self: luigi.worker.Worker, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         freezing.begin_anew()
-        make(self, *args, **kwargs)
+        super().__init__(*args, **kwargs)
         self._task_result_queue = Mailbox()  # type: ignore[assignment]
+        self._processes = Processes(self)
 
-    return init
+    def _handle_next_task(self) -> None:
+        self._processes.load_ahead()
+        super()._handle_next_task()
+
+    def __exit__(self, *args: Any) -> bool:
+        try:
+            return bool(super().__exit__(*args))
+        finally:
+            self._processes.end()
 
 
 class _ForkLock:
@@ -178,6 +191,9 @@ def abstract(task: TaskClass) -> TaskClass:
 class HookedTask(luigi.Task):
     """Luigi's task, with names for what Luigi does to it behind its back."""
 
+    stays_warm: ClassVar[bool] = False
+    """Whether its process may go on with another task: it leaves nothing behind there that could be in the way."""
+
     @classmethod
     @cache
     def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
@@ -205,8 +221,16 @@ class HookedTask(luigi.Task):
             self._clones[key] = super().clone(cls, **changes)
         return self._clones[key]
 
+    def modules(self) -> tuple[str, ...]:
+        """What its work imports."""
+        return ()
+
+    def load(self) -> None:
+        """Import and build what all tasks of its kind need; called in the parent, as soon as it has nothing to do."""
+
     def prepare(self) -> None:
-        """Called in the parent just before it forks: what all tasks of a kind share is made here."""
+        """Called in the parent just before a process begins with the task."""
+        self.load()
 
     def scheduled(self) -> None:
         """Called in the parent when an incomplete task joins the schedule, and again in the task's own process."""

@@ -68,6 +68,12 @@ def keep_freed_memory() -> None:
             mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
+def release_freed_memory() -> None:
+    """Give back what was kept."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def limit_threads(threads: int) -> None:
     """One core per task: OpenCV and torch would each take all of them."""
     if cv2 := sys.modules.get("cv2"):
@@ -76,10 +82,15 @@ def limit_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+_PEAK: Final = Path("/proc/self/clear_refs")
+
+
 class Stopwatch:
     """What a task has taken since this was made."""
 
     def __init__(self) -> None:
+        with suppress(OSError):  # another system
+            _PEAK.write_text("5", encoding="ascii")  # the peak of an earlier task is forgotten
         self._started, self._cpu_started = time.time(), time.process_time()
 
     @property

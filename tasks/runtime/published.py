@@ -64,12 +64,8 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
                 except InputError as error:
                     raise ParameterException(str(error)) from None
 
-    def modules(self) -> tuple[str, ...]:
-        """What its work imports; imported once in the parent, before the first fork."""
-        return ()
-
-    def prepare(self) -> None:
-        """What all tasks of a kind share is made here, in the parent, just before it forks."""
+    def load(self) -> None:
+        """Import what the work needs."""
         luigi_hooks.import_before_fork(self.modules())
 
     def is_complete(self) -> bool:

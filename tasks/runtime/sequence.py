@@ -255,6 +255,11 @@ class EngineTask(StageTask):
     """The module of the work itself."""
 
     @property
+    def stays_warm(self) -> bool:  # type: ignore[override]
+        """Unless it has begun threads: then its process may not fork any more, as for a look at a checkpoint."""
+        return bool(self.threads == 1)
+
+    @property
     def needs_engine(self) -> bool:
         """Whether an engine has anything to do; not where a person has said it all."""
         return True
@@ -263,9 +268,9 @@ class EngineTask(StageTask):
         """The work, and the engine's code."""
         return (self.works_with, *(self.found_engine.modules if self.needs_engine else ()))
 
-    def prepare(self) -> None:
+    def load(self) -> None:
         """Import, and build the engine, so that no task has to load its network again."""
-        super().prepare()
+        super().load()
         if self.needs_engine:
             luigi_hooks.build_before_fork(self.engine, self.device)
 
