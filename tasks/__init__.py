@@ -2,6 +2,7 @@
 
 import logging
 
+from tasks.runtime.importing import tasks_being_imported  # isort: skip - before everything
 import tasks.runtime.config_files  # noqa: F401 - before anything imports Luigi
 from tasks.anchors import AnchorMask, SegmentAnchors, SelectAnchors
 from tasks.approval import ApprovedAnchor
@@ -54,3 +55,4 @@ if luigi_hooks.is_luigis_command():
     settings.check_or_exit()
     for _line in settings.unknown_settings():
         logging.getLogger("lis").warning(_line)
+tasks_being_imported.close()

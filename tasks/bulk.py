@@ -1,10 +1,11 @@
 """A night's work: many sequences in bounded chunks, and a summary in the morning."""
 
 import time
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import luigi
 
@@ -17,12 +18,16 @@ from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
 from tasks.runtime import luigi_hooks, options, runs
 from tasks.runtime.freezing import news
+from tasks.runtime.looks import look_at
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.mistakes import disk_refuses
 from tasks.runtime.on_finish import call_on_finish
 from tasks.runtime.published import LisTask
 from tasks.runtime.sequence import StageTask
 from tasks.status import Standing, standing
+
+_CHUNKS_AHEAD: Final = 8
+"""That are looked at together, before the first of them begins: what is finished is told apart from what is not."""
 
 
 class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions, LisTask):
@@ -89,28 +94,40 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
 
     def _run_chunks(self) -> Sequence[Outcome]:
         outcomes: MutableSequence[Outcome] = []
-        total = len(self.chosen)
+        finished: dict[Chosen, Outcome] = {}
+        total, looked_at = len(self.chosen), 0
         for first in range(0, total, self.chunk):
-            outcomes += self._run_chunk(self.chosen[first : first + self.chunk])
+            if first >= looked_at:
+                looked_at = first + self.chunk * _CHUNKS_AHEAD
+                finished = self._finished(self.chosen[first:looked_at])
+            outcomes += self._run_chunk(self.chosen[first : first + self.chunk], finished)
             logger.info("bulk: %s", counted(outcomes, total))
             if self.set_progress_percentage is not None:
                 self.set_progress_percentage(100 * len(outcomes) // total)
         return outcomes
 
-    def _run_chunk(self, chosen: Sequence[Chosen]) -> Sequence[Outcome]:
-        tasks = {one: self.wanted(one) for one in chosen if not one.refused}
-        open_tasks = [task for task in tasks.values() if not task.complete()]
+    def _finished(self, chosen: Sequence[Chosen]) -> dict[Chosen, Outcome]:
+        """Those of which nothing is to be made."""
+
+        def look(one: Chosen) -> Outcome | None:
+            if one.refused or not self.wanted(one).complete():
+                return None
+            return outcome_of(one.name, self.refine(one), Standing(State.DONE), None)
+
+        seen = zip(chosen, look_at(chosen, look), strict=True)
+        return {one: outcome for one, outcome in seen if outcome}
+
+    def _run_chunk(self, chosen: Sequence[Chosen], finished: Mapping[Chosen, Outcome]) -> Sequence[Outcome]:
+        tasks = {one: self.wanted(one) for one in chosen if not one.refused and one not in finished}
         started, failures = time.time(), luigi_hooks.Failures()
         try:
-            if open_tasks:
-                failures = luigi_hooks.schedule([*open_tasks])
+            if tasks:
+                failures = luigi_hooks.schedule([*tasks.values()])
                 runs.end_all()
             return [  # while the sequences are held: what people said meanwhile makes nothing unfinished
                 Outcome(one.name, State.FAILED, one.refused)
                 if one.refused
-                else self._outcome(one, failures.get((one.dataset, one.seq), ""), started)
-                if tasks[one] in open_tasks
-                else outcome_of(one.name, self.refine(one), Standing(State.DONE), None)
+                else finished.get(one) or self._outcome(one, failures.get((one.dataset, one.seq), ""), started)
                 for one in chosen
             ]
         finally:

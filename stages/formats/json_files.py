@@ -20,7 +20,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
     size = stat_of_file(path).st_size
     if size > most_bytes:
         raise ValueError(f"found {size:,} bytes, expected at most {most_bytes:,}")
-    return parse_json(path.read_text(encoding="utf-8-sig"))  # programs for Windows write a byte order mark
+    return parse_json(path.read_bytes().decode("utf-8-sig"))  # programs for Windows write a byte order mark
 
 
 def parse_json(text: str) -> Any:

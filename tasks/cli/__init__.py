@@ -3,44 +3,48 @@
 Nothing is done twice here: a command is made of a task's parameters, and runs Luigi with them.
 """
 
+import importlib
 import logging
 import sys
+from collections import UserDict
+from typing import Any, Final
 
 import rich_click as click
 from click.exceptions import Exit, NoArgsIsHelpError
 from luigi.parameter import ParameterException
 
-from tasks.cli.annotate import annotate
-from tasks.cli.approve import approve_
-from tasks.cli.keeping import clean, verify
-from tasks.cli.looking import doctor, engines, options, version, weights
-from tasks.cli.scribbles import scribbles
-from tasks.cli.status import status
-from tasks.cli.working import (
-    anchors,
-    bulk,
-    demo,
-    evaluate,
-    export,
-    import_,
-    import_masks,
-    import_prompts,
-    refine,
-    report,
-    submit_,
-    train,
-)
 from tasks.runtime import luigi_hooks
 from tasks.runtime.mistakes import explain
 from tasks.runtime.settings import check_settings, unknown_settings
 
-_PANELS = {
+_MODULES: Final = {
+    "annotate": ("annotate",),
+    "approve": ("approve",),
+    "keeping": ("verify", "clean"),
+    "looking": ("doctor", "engines", "weights", "options", "version"),
+    "scribbles": ("scribbles",),
+    "status": ("status",),
+    "working": (
+        *("import", "anchors", "refine", "bulk", "submit", "report", "evaluate", "demo", "train"),
+        *("import-masks", "import-prompts", "export"),
+    ),
+}
+"""Of this package -> the commands that it has."""
+_PANELS: Final = {
     "Labelling": ("import", "annotate", "anchors", "refine", "bulk", "submit", "report", "evaluate", "demo"),
     "Looking": ("status", "doctor", "engines", "weights", "options", "version"),
     "In and out": ("import-masks", "import-prompts", "scribbles", "approve", "export"),
     "Keeping": ("verify", "clean"),
     "Training": ("train",),
 }
+
+
+class _Commands(UserDict[str, Any]):
+    """Name -> command, imported when it is asked for: a look takes half a second, and should not wait for the rest."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        found = vars(importlib.import_module(f"tasks.cli.{self.data[name]}")).values()
+        return next(each for each in found if isinstance(each, click.Command) and each.name == name)
 
 
 @click.group(
@@ -59,13 +63,7 @@ def lis() -> None:
     """
 
 
-for _command in (
-    *(import_, annotate, anchors, refine, bulk, submit_, report, evaluate, demo),
-    *(status, doctor, engines, weights, options, version),
-    *(import_masks, import_prompts, scribbles, approve_, export),
-    *(verify, clean, train),
-):
-    lis.add_command(_command)
+lis.commands = _Commands({name: module for module, names in _MODULES.items() for name in names})
 
 
 def main(prog: str = "lis") -> int:

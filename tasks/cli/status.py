@@ -1,10 +1,8 @@
 """`lis status`: every sequence, and how far it is."""
 
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,11 +22,10 @@ from tasks.cli.output import as_json_option, print_json, print_table
 from tasks.night import close_killed_nights
 from tasks.overview import Overview, overview, usage
 from tasks.refine import RefineSequence
-from tasks.runtime import machine
+from tasks.runtime.looks import look_at
 from tasks.runtime.options import setting
 from tasks.status import Standing, seconds_since
 
-_MANY: Final = 40
 _OF_PLAN: Final = ("scribbles", "scribbles_root", "requests", "placement")
 _COLUMNS: Final = ("sequence", "dataset", "state", "doubt", "took", "size", "changed", "why")
 
@@ -57,8 +54,8 @@ def status(
     close_killed_nights(Path(roots["outputs_root"]))
     chosen = list(_chosen(roots["data_root"], dataset, seq))
     given = {name: value for name, value in plan.items() if value is not None}
-    looks = _looks(chosen, {**roots, **given}, as_asked=bool(given.keys() - {"scribbles_root"}))
-    found = [*zip(chosen, looks, strict=True)]
+    look = partial(_look, options={**roots, **given}, as_asked=bool(given.keys() - {"scribbles_root"}))
+    found = [*zip(chosen, look_at(chosen, look), strict=True)]
     if everything:
         found += _orphans(Path(roots["outputs_root"]), chosen, roots)
     if as_json:
@@ -81,15 +78,6 @@ def _chosen(data_root: str, dataset: str | None, wanted: Sequence[str]) -> Itera
         yield from (Chosen("", "", shown(name), f"{name!r} {why}") for name, why in datasets.unfit.items())
     if missing:
         raise InputError(f"found no sequence {', '.join(sorted(missing))}; `lis status` lists what is there")
-
-
-def _looks(chosen: Sequence[Chosen], options: Mapping[str, str], *, as_asked: bool) -> list[Overview]:
-    """All of them; where they are many, on all processors."""
-    look = partial(_look, options=options, as_asked=as_asked)
-    if len(chosen) < _MANY:
-        return [*map(look, chosen)]
-    with ProcessPoolExecutor(machine.processors(), multiprocessing.get_context("fork")) as pool:
-        return [*pool.map(look, chosen, chunksize=8)]
 
 
 def _look(one: Chosen, options: Mapping[str, str], *, as_asked: bool) -> Overview:

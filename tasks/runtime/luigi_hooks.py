@@ -39,6 +39,7 @@ from luigi.scheduler import Scheduler
 from stages.core.errors import LisError
 from stages.formats import files
 from tasks.runtime import freezing, machine, runs
+from tasks.runtime.importing import importing
 from tasks.runtime.mailbox import Mailbox
 from tasks.runtime.mistakes import explain, one_line
 from tasks.runtime.processes import Processes
@@ -128,8 +129,10 @@ class _Worker(luigi.worker.Worker):
         self._processes = Processes(self)
 
     def _handle_next_task(self) -> None:
-        self._processes.load_ahead()
+        at_work = len(self._running_tasks)
         super()._handle_next_task()
+        if len(self._running_tasks) == at_work:  # it only waited
+            self._processes.load_ahead()
 
     def __exit__(self, *args: Any) -> bool:
         try:
@@ -187,6 +190,14 @@ def abstract(task: TaskClass) -> TaskClass:
     return task
 
 
+_made: set[type[luigi.Task]] = set()
+"""What tasks were made of: what Luigi has to say of a class's settings, it has said."""
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | set) else value
+
+
 @abstract
 class HookedTask(luigi.Task):
     """Luigi's task, with names for what Luigi does to it behind its back."""
@@ -203,6 +214,10 @@ class HookedTask(luigi.Task):
     @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
         """Luigi's, but a value in luigi.cfg that cannot be is a user's mistake, as on the command line."""
+        if cls in _made and not args and len(kwargs) == len(params) and all(name in kwargs for name, _ in params):
+            # Nothing is to be looked for: so it is with clones, by the thousand.
+            return [(name, _hashable(parameter.normalize(kwargs[name]))) for name, parameter in params]
+        _made.add(cls)
         try:
             return super().get_param_values(params, args, kwargs)
         except ValueError as error:
@@ -284,7 +299,7 @@ def import_before_fork(modules: tuple[str, ...]) -> None:
     for module in modules:
         if module not in _imported:
             _imported.add(module)
-            with suppress(Exception):
+            with suppress(Exception), importing():
                 importlib.import_module(module)
     atexit.unregister(_leave)
     atexit.register(_leave)  # before what they do at exit: what was registered last comes first
