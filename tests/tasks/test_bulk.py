@@ -14,7 +14,7 @@ from stages.formats import progress
 from stages.formats.night import Outcome
 from tasks import BulkRefine, RefineSequence, ReportSequence
 from tasks.bulk import PeoplesScribbles
-from tasks.runtime import locks, luigi_hooks
+from tasks.runtime import locks, looks, luigi_hooks
 from tests.conftest import CHEAP, Clip, Project, write_settings
 from tests.tasks.test_choice import listed
 from tests.tasks.test_status import took
@@ -104,6 +104,18 @@ def test_rounds_take_a_chunk_each_and_leave_out_what_is_finished(folder: Path, m
         Outcome("two", State.DONE, "", 2.5),
         Outcome("three", State.DONE, "", 2.5),
     ]
+
+
+def test_what_is_finished_is_looked_at_in_other_processes_where_there_is_much(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "MANY", 2)
+    seen_by: list[int] = looks.look_at(["one", "two", "three"], lambda _: os.getpid())
+    assert os.getpid() not in seen_by
+    night = Night(folder, monkeypatch, {"old": "done", "one": "to do", "two": "done", "three": "to do"}, chunk=1)
+    night.run()
+    assert night.rounds == [["one"], ["three"]]
+    assert [(each.sequence, each.state) for each in night.outcomes] == [(name, State.DONE) for name in night.fate]
 
 
 def test_a_round_of_finished_sequences_schedules_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
