@@ -49,6 +49,7 @@ class AnchorMask(options.AnchorOptions, ScribbledTask, EngineTask):
 
     frame = luigi.IntParameter(description="frame index of the anchor")
     stage = results.ANCHOR_MASKS
+    rank = 3
     plug = "segmenter"
     works_with = "stages.steps.segment_anchor"
 

@@ -32,6 +32,7 @@ class RefineTask(options.RefineOptions, ScribbledTask, EngineTask):
 
     stage = results.REFINED
     version = 2
+    rank = 1
     plug = "refiner"
     works_with = "stages.steps.refine"
     reads_soft_masks = True

@@ -36,6 +36,10 @@ class SegmentTask(options.TrackOptions, ScribbledTask, StageTask):
             f"{self.seq} has no stretch {self.start}-{self.stop}. Its anchors make these stretches: {names}."
         )
 
+    def length(self) -> int:
+        """Of the stretch."""
+        return int(self.stop - self.start)
+
     def frames_covered(self) -> int:
         """The stretch's own, without its anchors."""
         return len(self.segment.frames)
@@ -46,6 +50,7 @@ class TrackSegment(SegmentTask, EngineTask):
 
     stage = results.TRACKS
     version = 2
+    rank = 2
     plug = "propagator"
     works_with = "stages.steps.track"
     reads_soft_masks = True

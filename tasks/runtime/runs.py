@@ -47,6 +47,11 @@ def join(root: Path, *, shared: bool) -> bool:
     return True
 
 
+def number_of(root: Path) -> int:
+    """Which of this run's sequences it is, counted from 0 in the order in which they were taken; 0 if it is none."""
+    return [*_runs].index(root) if root in _runs else 0
+
+
 def plan(root: Path, task: str) -> None:
     """Note that a task is to be run."""
     if root in _runs and task not in _runs[root].planned:

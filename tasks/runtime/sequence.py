@@ -176,6 +176,20 @@ class ProvisionalTask(ScribbledTask):
 class StageTask(SequenceTask, PublishedTask):
     """A stage of a sequence: a folder below the sequence's folder of results."""
 
+    rank: ClassVar[int] = 0
+    """What goes first of a sequence: the higher; 9 at most."""
+
+    @property
+    def priority(self) -> float:  # type: ignore[override]
+        """Sequence after sequence; of one, what goes first, and the long before the short: so workers end together."""
+        with suppress(LisError, OSError):
+            return self.rank + self.length() / (1 + self.length()) - 10 * runs.number_of(self.root)
+        return 0  # whatever is wrong, the task meets it
+
+    def length(self) -> int:
+        """In frames, where tasks of its kind have different ones."""
+        return 0
+
     def folder(self) -> Path:
         """Where the result lies, below the sequence's folder."""
         raise NotImplementedError
