@@ -164,11 +164,17 @@ def farthest_first(points_yx: NDArray[np.float32], start_yx: NDArray[np.float32]
     """
     if not len(points_yx):
         return points_yx
-    order = [int(np.linalg.norm(points_yx - start_yx, axis=1).argmin())]
-    distance = np.linalg.norm(points_yx - points_yx[order[0]], axis=1)
-    distance[order[0]] = -1
+    order = [int(_distances(points_yx, start_yx).argmin())]
+    distance = np.full(len(points_yx), np.inf, points_yx.dtype)
     while len(order) < len(points_yx):
+        np.minimum(distance, _distances(points_yx, points_yx[order[-1]]), out=distance)
+        distance[order[-1]] = -1  # and stays it
         order.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points_yx - points_yx[order[-1]], axis=1))
-        distance[order] = -1
     return points_yx[order]
+
+
+def _distances(points_yx: NDArray[np.float32], from_yx: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As `np.linalg.norm`, in half of its time: there may be hundreds of points, and each asks all others."""
+    y, x = (points_yx - from_yx).T
+    distances: NDArray[np.float32] = np.sqrt(y * y + x * x)
+    return distances

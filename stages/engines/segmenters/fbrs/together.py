@@ -96,10 +96,11 @@ class Together:
         rows, columns = slice(roi.top, roi.bottom + 1), slice(roi.left, roi.right + 1)
         seen = _resized(self._image[:, :, rows, columns], (height, width))
         early = self._network.encoder.early(from_rgb(self._both(seen)))
-        total = probability.sum(0)
+        total = probability[:, rows, columns].sum(0)
         result = []
         for k in chosen:
-            own, others = probability[k, rows, columns], (total - probability[k]).clamp(0, 1)[rows, columns]
+            own = probability[k, rows, columns]
+            others = (total - own).clamp(0, 1)
             masks = _resized(torch.stack([own, others])[None], (height, width))
             moved = [
                 click._replace(
