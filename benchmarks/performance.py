@@ -7,7 +7,7 @@
 Sections, all of them (an hour) if none is named:
 
 * stages: the pipeline on one sequence, with one worker and with two in turns; what each stage takes of it.
-* growth: more frames, then more objects; all else is the base case, the first of --lengths and one object.
+* growth: more frames, more objects, larger pictures; all else is the base case, the first of --lengths and one object.
 * finished: trivial sequences labelled in one night, and the same night looked at again.
 * networks: those of the paper, in exact mode (as published) and in default mode; see benchmarks/originals.py.
 
@@ -38,7 +38,7 @@ from rich.table import Table
 from benchmarks import originals
 from benchmarks.clips import Clip, open_clip
 from benchmarks.quality import DATASET, machine, run_pipeline
-from benchmarks.runs import MOST_OBJECTS, Row, annotated, copies_in_a_grid, cut, pipeline, there_and_back
+from benchmarks.runs import MOST_OBJECTS, Row, annotated, at_lines, copies_in_a_grid, cut, pipeline, there_and_back
 from stages.core.errors import InputError, LisError
 from stages.core.strokes import Line
 from stages.formats.frames import Frames
@@ -106,6 +106,7 @@ def growth(bench: Bench) -> dict[str, Row]:
     base = cut(bench.clip, bench.options.lengths[0], bench.scratch / "base")
     cases = {f"frames: {length}": (length, partial(there_and_back, base, length)) for length in bench.options.lengths}
     cases |= {f"objects: {count}": (count, partial(copies_in_a_grid, base, count)) for count in bench.options.objects}
+    cases |= {f"lines: {lines}": (1, partial(at_lines, base, lines)) for lines in bench.options.lines}
     table = {}
     for name, (amount, prepare) in cases.items():
         run = pipeline(prepare, bench.arguments)
@@ -236,13 +237,14 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of stages (%(default)s)")
     parser.add_argument("--lengths", type=counts, default=[50, 100, 200, 500], help="of growth; first the base case")
     parser.add_argument("--objects", type=counts, default=[1, 2, 4, 8], help=f"of growth, up to {MOST_OBJECTS}")
+    parser.add_argument("--lines", type=counts, default=[480, 720, 1080], help="of growth: heights of the pictures")
     parser.add_argument("--finished", type=int, default=200, help="sequences of the finished night (%(default)s)")
     parser.add_argument("--sample", type=int, default=4, help="frames that stand for all in networks (%(default)s)")
     parser.add_argument("--json", type=Path, help="a file for all figures")
     options = parser.parse_args(words)
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section is called {', '.join(sorted(unknown))}; there are: {', '.join(SECTIONS)}")
-    if min(options.frames, options.rounds, options.sample, *options.lengths, *options.objects) < 1:
+    if min(options.frames, options.rounds, options.sample, *options.lengths, *options.objects, *options.lines) < 1:
         parser.error("expected numbers of 1 or more")
     if max(options.objects) > MOST_OBJECTS:
         parser.error(f"--objects: found {max(options.objects)}, expected {MOST_OBJECTS} at most")

@@ -77,6 +77,17 @@ def there_and_back(clip: Clip, frames: int, data_root: Path, anchors: int | None
     return "long"
 
 
+def at_lines(clip: Clip, lines: int, data_root: Path) -> str:
+    """The clip's pictures at a height, as a video of that size comes in with `--short-side 0`."""
+    name = annotated(clip, data_root)
+    for path in sequence_paths(data_root, DATASET, name).frames.iterdir():
+        with Image.open(path) as picture:
+            size_wh = round(picture.width * lines / picture.height), lines
+            scaled = picture.convert("RGB").resize(size_wh, Image.Resampling.LANCZOS)
+        scaled.save(path, quality=95, subsampling=0)
+    return name
+
+
 def copies_in_a_grid(clip: Clip, objects: int, data_root: Path) -> str:
     """Pictures of the same size that show the clip nine times; its first object is scribbled in so many copies of it.
 

@@ -75,6 +75,14 @@ def test_only_the_number_of_scribbled_objects_changes(clip: Clip, tmp_path: Path
     assert pictures[1] == pictures[4]
 
 
+def test_pictures_of_another_height_keep_their_shape_and_strokes(clip: Clip, tmp_path: Path) -> None:
+    width, height = Image.open(clip.frames[0]).size
+    name = runs.at_lines(clip, 2 * height, tmp_path / "data")
+    files = sorted(sequence_paths(tmp_path / "data", "benchmark", name).frames.iterdir())
+    assert {Image.open(file).size for file in files} == {(2 * width, 2 * height)}
+    assert len(drawn(tmp_path / "data", name)[1]) == 8
+
+
 @pytest.mark.slow
 def test_a_run_tells_what_each_stage_took(clip: Clip) -> None:
     row = runs.pipeline(lambda data_root: runs.annotated(clip, data_root), WITHOUT_WEIGHTS)
@@ -89,11 +97,11 @@ def test_a_run_tells_what_each_stage_took(clip: Clip) -> None:
 @pytest.mark.slow
 def test_sections_are_printed_and_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "performance.json"
-    small = ["--frames", "10", "--rounds", "1", "--lengths", "9", "--objects", "2", "--finished", "1"]
+    small = ["--frames", "10", "--rounds", "1", "--lengths", "9", "--objects", "2", "--lines", "60", "--finished", "1"]
     words = ["stages", "growth", "finished", "--root", str(root), "--sequence", "toy", *small, "--json", str(file)]
     assert performance.main([*words, "--", *WITHOUT_WEIGHTS]) == 0
     sections = json.loads(file.read_text())["sections"]
-    assert list(sections["growth"]) == ["frames: 9", "objects: 2"]
+    assert list(sections["growth"]) == ["frames: 9", "objects: 2", "lines: 60"]
     assert sum(sections["stages"][title]["share"] for title in performance.STAGES.values()) < 1
     night = sections["finished"]["1 sequences"]
     assert 0 < night["looked at again"] < night["labelled"]
