@@ -12,6 +12,7 @@ from benchmarks import memory, originals, performance, runs
 from benchmarks.clips import Clip, open_clip
 from stages.core.types import Frame
 from stages.engines.propagators.siammask.tracker import lost
+from stages.formats.frames import read_frame
 from stages.formats.layout import sequence_paths
 from stages.formats.masks import write_mask
 from stages.formats.scribbles import read_scribbles
@@ -76,10 +77,10 @@ def test_only_the_number_of_scribbled_objects_changes(clip: Clip, tmp_path: Path
 
 
 def test_pictures_of_another_height_keep_their_shape_and_strokes(clip: Clip, tmp_path: Path) -> None:
-    width, height = Image.open(clip.frames[0]).size
+    height, width = read_frame(clip.frames[0]).shape[:2]
     name = runs.at_lines(clip, 2 * height, tmp_path / "data")
     files = sorted(sequence_paths(tmp_path / "data", "benchmark", name).frames.iterdir())
-    assert {Image.open(file).size for file in files} == {(2 * width, 2 * height)}
+    assert {read_frame(file).shape[:2] for file in files} == {(2 * height, 2 * width)}
     assert len(drawn(tmp_path / "data", name)[1]) == 8
 
 
