@@ -28,14 +28,14 @@ SPEC = Spec(
                 md5="a6071de6136982e396851903ab4c083a",
                 ignored=("aux_computer.*",),
             ),
-            cost=Cost(memory_mib=2048),
+            cost=Cost(memory_mib=1024),
         ),
         Network(
             "small",
             "cutie_small",
             "networks:small",
             Checkpoint("cutie-small-mega.pth", "MIT", _URL + "cutie-small-mega.pth", 110, ignored=("aux_computer.*",)),
-            cost=Cost(memory_mib=2048),
+            cost=Cost(memory_mib=1024),
         ),
         Network(
             "any",
@@ -43,7 +43,7 @@ SPEC = Spec(
             "networks:fitting",
             Checkpoint("cutie.pth", "yours", ignored=("aux_computer.*",)),
             by_keys=True,
-            cost=Cost(memory_mib=2048),
+            cost=Cost(memory_mib=1024),
         ),
     ),
 )

@@ -14,9 +14,9 @@ def _published(name: str, size_mib: float, memory_mib: int) -> Network:
 _NETWORKS = (
     _published("tiny", 149, 2048),
     _published("small", 176, 2048),
-    _published("base_plus", 309, 2560),
-    _published("large", 857, 4096),
-    Network("any", "sam2_any", "networks:fitting", Checkpoint("sam2.pt", "yours"), by_keys=True, cost=Cost(4096)),
+    _published("base_plus", 309, 2048),
+    _published("large", 857, 3072),
+    Network("any", "sam2_any", "networks:fitting", Checkpoint("sam2.pt", "yours"), by_keys=True, cost=Cost(3072)),
 )
 _SIDE = Option(
     "side_px",
