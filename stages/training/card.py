@@ -1,9 +1,13 @@
 """The model card: what a network is for, what it has learnt from and on which terms, and how well it does."""
 
+from typing import Final
+
 from stages.training.comparison import Comparison
 from stages.training.loop import duration
 from stages.training.outcome import PACKAGE, Facts
 from stages.training.pictures import counted
+
+_BACKBONE: Final = f"- Backbone: EfficientNet-Lite0, ImageNet weights of the package `{PACKAGE}` 0.1.0 (Apache-2.0)."
 
 
 def card(engine: str, notes: str, facts: Facts, command: str, comparison: Comparison | None = None) -> str:
@@ -25,8 +29,8 @@ def card(engine: str, notes: str, facts: Facts, command: str, comparison: Compar
         "",
         f"- It has learnt from {counted(pictures, 'picture')} with {counted(objects, 'object')}, and was tested on "
         f"{facts.held_out} others.",
-        f"- Parameters: {facts.parameters / 1e6:.2f} million, stored as float16.",
-        f"- Backbone: EfficientNet-Lite0, ImageNet weights of the package `{PACKAGE}` 0.1.0 (Apache-2.0).",
+        f"- Parameters: {_parameters(facts.parameters)}, stored as float16.",
+        *([_BACKBONE] if facts.has_backbone else []),
         f"- Trained for {duration(facts.seconds)} of wall clock{on_device}: `{command}`.",
         "",
         "## Data",
@@ -51,6 +55,10 @@ def card(engine: str, notes: str, facts: Facts, command: str, comparison: Compar
         *_figures(facts, comparison),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _parameters(number: int) -> str:
+    return f"{number / 1e6:.2f} million" if number >= 10**5 else f"{number:,}"
 
 
 def _number(value: object) -> str:

@@ -57,6 +57,8 @@ class Facts:
     figures: Mapping[str, float]
     device: str = "cpu"
     """Where it learnt."""
+    has_backbone: bool = True
+    """Whether it began with a pretrained one."""
 
     @property
     def held_out(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from stages.engines.registry import small_network
-from stages.training import cascadepsp_lite, fbrs_lite, match_lite, siammask_lite
+from stages.training import cascadepsp_lite, fbrs_lite, match_lite, pointrend_lite, siammask_lite
 from stages.training.recipe import Recipe
 
 RECIPES: Final[Mapping[str, Recipe]] = {
@@ -14,6 +14,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "match_lite": match_lite.RECIPE,
     "siammask_lite": siammask_lite.RECIPE,
     "cascadepsp_lite": cascadepsp_lite.RECIPE,
+    "pointrend_lite": pointrend_lite.RECIPE,
 }
 
 

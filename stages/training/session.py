@@ -205,4 +205,5 @@ def _facts(training: Training, pictures: Pictures, outcome: Outcome) -> Facts:
             for each in training.sets
         ),
         figures=outcome.figures,
+        has_backbone=any(True for _ in training.recipe.trunk(outcome.network).parameters()),
     )

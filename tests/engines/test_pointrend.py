@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from stages.core.errors import InputError, WeightsError
 from stages.engines import inventory, registry
-from stages.engines.refiners.pointrend.engine import Things
 from stages.engines.refiners.pointrend.heads import MaskHead
 from stages.engines.refiners.pointrend.network import CLASSES, PointRend
 from stages.engines.refiners.pointrend.points import of_boxes, sample
+from stages.engines.refiners.pointrend.things import Things
 from stages.formats.checkpoints import read_checkpoint
 
 NAME = "pointrend:coco_r50"
@@ -118,7 +118,7 @@ class Small(nn.Module):
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     """A state of a network that stands in for the large one."""
-    monkeypatch.setattr(registry, "build_network", lambda _key: Small())
+    monkeypatch.setattr(registry, "build_network", lambda *_: Small())
     return {name: value.numpy() for name, value in Small().state_dict().items()}
 
 

@@ -8,8 +8,8 @@ SPEC = Spec(
     plug="refiner",
     name="pointrend",
     package=__name__,
-    build="engine:Things",
-    summary="PointRend (Kirillov et al., CVPR 2020), for what COCO has a class of",
+    build="engine:refiner",
+    summary="PointRend (Kirillov et al., CVPR 2020): lite for any boundary, coco_r50 for what COCO has a class of",
     networks=(
         Network(
             "coco_r50",
@@ -24,6 +24,19 @@ SPEC = Spec(
                 ignored=("proposal_generator.*", "roi_heads.box_*", "pixel_mean", "pixel_std"),
             ),
             cost=Cost(memory_mib=2048),
+        ),
+        Network(
+            "lite",
+            "pointrend_lite",
+            "lite:LitePoints",
+            Checkpoint(
+                "pointrend_lite.safetensors",
+                "MIT (data: see pointrend_lite.md)",
+                size_mib=0.01,
+                sha256="11a05b431652e8a75d6ed372e18f4c9ff0d9ece4482ee5e6e034bab12c1021ab",
+            ),
+            cost=Cost(memory_mib=256, seconds=0.014),
+            is_small=True,
         ),
     ),
 )
