@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.centre_lines import centre_lines
 from stages.core.drawing import NO_STROKE, StrokeLabels, rasterise
 from stages.core.masks import ids_in, masks_of
 from stages.core.strokes import FrameScribbles, Line
@@ -105,6 +104,8 @@ def correction(
 
 def _lines_of(object_id: int, seen: LabelMap, drawn: StrokeLabels) -> Iterator[Line]:
     """The centre lines of an object's present mask, where no stroke says otherwise."""
+    from stages.core.centre_lines import centre_lines  # noqa: PLC0415 - scikit-image: most runs correct nothing
+
     mask = seen == object_id
     contrary = mask & (drawn != NO_STROKE) & (drawn != object_id)
     if contrary.any():

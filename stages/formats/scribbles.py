@@ -65,6 +65,7 @@ class ScribbleSet:
     """Objects whose strokes on a frame were made from a box alone, ascending, by the frame's index."""
     other_keys: Mapping[str, Any] = field(default_factory=dict)
     """What else the file says."""
+    _digests: dict[int, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def annotated(self) -> tuple[int, ...]:
@@ -90,8 +91,10 @@ class ScribbleSet:
 
         Times, the order of keys, white space, the way numbers are printed and the other frames leave it as it is.
         """
-        drawn = {"annotated": index in self.frames, "lines": _plain_lines(self.frame(index))}
-        return hashlib.sha256(json.dumps(drawn).encode()).hexdigest()
+        if index not in self._digests:
+            drawn = {"annotated": index in self.frames, "lines": _plain_lines(self.frame(index))}
+            self._digests[index] = hashlib.sha256(json.dumps(drawn).encode()).hexdigest()
+        return self._digests[index]
 
 
 def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:

@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import threading
+from argparse import ArgumentParser
 from collections import ChainMap
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,6 +72,7 @@ def prepare() -> None:
             signal.signal(signal.SIGINT, forking.stop)
         os.register_at_fork(after_in_child=_leave_when_told)
     luigi.worker.Worker = _Worker  # type: ignore[misc]
+    CmdlineParser._build_parser = staticmethod(_once_for_all_tasks(CmdlineParser._build_parser))  # type: ignore[method-assign]
     sys.excepthook = _explain
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -117,6 +119,16 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and not any(thread.name == _WATCH for thread in threading.enumerate()):
         threading.Thread(target=_exit_after, args=(parent.sentinel,), name=_WATCH, daemon=True).start()
+
+
+def _once_for_all_tasks(build: Callable[..., ArgumentParser]) -> Callable[..., ArgumentParser]:
+    """Luigi builds its parser, with the options of all tasks, six times for a command; once for those there are."""
+
+    @cache
+    def built(_tasks: int, root_task: str | None, help_all: bool) -> ArgumentParser:
+        return build(root_task, help_all)
+
+    return lambda root_task=None, help_all=False: built(len(luigi.task_register.Register._reg), root_task, help_all)
 
 
 class _Worker(luigi.worker.Worker):

@@ -3,6 +3,7 @@
 If one of them falls silent with a new version of Luigi, the hook that it names no longer does what it promises.
 """
 
+import argparse
 import importlib.metadata
 import logging
 import os
@@ -20,6 +21,7 @@ import luigi.scheduler
 import luigi.task_register
 import luigi.worker
 import pytest
+from luigi.cmdline_parser import CmdlineParser
 
 from stages.core.errors import InputError, StageError
 from tasks.inputs import Frames
@@ -137,6 +139,22 @@ def test_a_clone_is_made_once_and_parameters_are_searched_once(recorded: Recorde
     assert recorded.clone(name="b").name == "b"
     assert Recorded.get_params() is Recorded.get_params()
     assert dict(Recorded.get_params()) == dict(luigi.Task.get_params.__func__(Recorded))  # type: ignore[attr-defined]
+
+
+def test_luigis_parser_is_built_once_for_the_tasks_that_there_are() -> None:
+    """_once_for_all_tasks: which arguments it is built from; a command builds it six times."""
+    built: list[tuple[str | None, bool]] = []
+
+    def build(root_task: str | None = None, help_all: bool = False) -> argparse.ArgumentParser:
+        built.append((root_task, help_all))
+        return CmdlineParser._build_parser(root_task, help_all)
+
+    parser = luigi_hooks._once_for_all_tasks(build)
+    assert parser() is parser() and parser(root_task="Recorded", help_all=False) is parser("Recorded")
+    newcomer = type("Newcomer", (luigi.Task,), {"such": luigi.Parameter(default="")})
+    assert "--Newcomer-such" in parser()._option_string_actions
+    luigi.task_register.Register._reg.remove(newcomer)
+    assert built == [(None, False), ("Recorded", False), (None, False)]
 
 
 class Fails(luigi.Task):
