@@ -242,10 +242,13 @@ class HookedTask(luigi.Task):
         return {}
 
     def clone(self, cls: Any = None, **changes: Any) -> Any:
-        """Luigi's, remembered: it goes through all parameters twice, and a task asks for the same few all the time."""
+        """Luigi's, remembered, and without its searching: a task asks for the same few all the time."""
         key = (cls, *sorted(changes.items()))
         if key not in self._clones:
-            self._clones[key] = super().clone(cls, **changes)
+            kind, values = cls or type(self), {**self.param_kwargs, **changes}
+            names = [name for name, _ in kind.get_params()]
+            rest = {name: getattr(self, name) for name in names if name not in values and hasattr(self, name)}
+            self._clones[key] = kind(**{name: values[name] for name in names if name in values}, **rest)
         return self._clones[key]
 
     def modules(self) -> tuple[str, ...]:
