@@ -23,7 +23,7 @@ SPEC = Spec(
                 converted_from="model_final_edd263.pkl",
                 ignored=("proposal_generator.*", "roi_heads.box_*", "pixel_mean", "pixel_std"),
             ),
-            cost=Cost(memory_mib=2048),
+            cost=Cost(memory_mib=1280, seconds=3.7),
         ),
         Network(
             "lite",
@@ -35,7 +35,7 @@ SPEC = Spec(
                 size_mib=0.01,
                 sha256="11a05b431652e8a75d6ed372e18f4c9ff0d9ece4482ee5e6e034bab12c1021ab",
             ),
-            cost=Cost(memory_mib=256, seconds=0.014),
+            cost=Cost(memory_mib=320, seconds=0.014),
             is_small=True,
         ),
     ),
