@@ -39,10 +39,19 @@ def test_of_two_that_look_alike_the_one_wins_whose_place_it_is():
 )
 def test_what_was_not_there_a_frame_ago_or_is_small_has_to_be_surer(presence, was_there, area_px, gone):
     mask = (np.arange(24).reshape(4, 6) < area_px).astype(np.float32)
-    seen = found(0, 0)._replace(probability=mask, presence=presence, was_there=was_there)
-    judgement = judged(seen, 24)
+    seen = found(0, 0)._replace(box=Box(1, 1, 7, 5), probability=mask, presence=presence, was_there=was_there)
+    judgement = judged(seen, 24, (6, 8))
     assert (judgement.gone and judgement.gone.source) == gone
     assert judgement.probability.any() == (gone is None)
+
+
+def test_what_the_border_of_the_picture_cuts_off_may_be_small():
+    seen = found(0, 0)._replace(probability=np.eye(4, 6, dtype=np.float32), presence=0.7)
+    inside = seen._replace(box=Box(3, 3, 9, 7))
+    assert judged(inside, 100, (9, 12)).gone is not None
+    for box in (Box(0, 3, 6, 7), Box(3, 0, 9, 4)):
+        assert judged(seen._replace(box=box), 100, (9, 12)) == seen._replace(box=box)
+    assert judged(inside, 100, (7, 12)) == inside
 
 
 def test_two_that_touch_leave_no_seam():

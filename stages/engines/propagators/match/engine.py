@@ -76,7 +76,8 @@ class Match:
             taken = [group.taken for group in together]
             for place, group in enumerate(together):
                 for number, seen in zip(group.numbers, group.look(taken[:place] + taken[place + 1 :]), strict=True):
-                    objects[number] = judged(seen, expected_area_px(before_px[number], after_px[number], position))
+                    expected_px = expected_area_px(before_px[number], after_px[number], position)
+                    objects[number] = judged(seen, expected_px, frame_hw)
             objects = in_one_place(shared(objects), sizes)
             decided[index], waiting[index] = [seen.mask for seen in objects], Waiting(index, objects, frame_hw)
             whereabouts.note(index, decided[index])

@@ -1,5 +1,6 @@
 """What is found of the objects on one frame: whether each is there, and which of them has which pixels."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,21 +74,27 @@ ON_NO_ANCHOR = Seen(Box(0, 0, 0, 0), _NOTHING, _NOTHING, 0.0, np.nan, NOWHERE, N
 """An object of other stretches."""
 
 
-def judged(seen: Seen, expected_area_px: float) -> Seen:
+def judged(seen: Seen, expected_area_px: float, frame_hw: Sequence[int]) -> Seen:
     """The same, or emptied with a reason, if the object is lost on this frame, or not there."""
     if seen.presence is not None and seen.is_denied:
         return seen.emptied(Gone(Source.ABSENT, _if_absent(seen)), 1 - seen.presence)
-    reason = _if_lost(seen, int(np.count_nonzero(seen.probability > 0.5)), expected_area_px)
+    reason = _if_lost(seen, expected_area_px, frame_hw)
     return seen.emptied(Gone(Source.LOST, reason), 0.0) if reason else seen
 
 
-def _if_lost(seen: Seen, area_px: int, expected_area_px: float) -> str:
+def _if_lost(seen: Seen, expected_area_px: float, frame_hw: Sequence[int]) -> str:
+    area_px = int(np.count_nonzero(seen.probability > 0.5))
     if seen.presence is None or not area_px:
         return lost_reason(seen.score, _MINIMUM_SCORE, area_px, expected_area_px)
     least = _SMALL if seen.presence < _SURE else _SPECK
-    if area_px >= least * expected_area_px:
+    if area_px >= least * expected_area_px or _is_cut_off(seen.mask.mask_box, frame_hw):
         return ""
     return f"area {area_px} px, expected about {expected_area_px:.0f} px (presence {seen.presence:.2f})"
+
+
+def _is_cut_off(box: Box, frame_hw: Sequence[int]) -> bool:
+    """Whether it may go on beyond the picture: what comes or leaves is small for a while."""
+    return min(box) == 0 or box.bottom == frame_hw[0] or box.right == frame_hw[1]
 
 
 def _if_absent(seen: Seen) -> str:
