@@ -30,7 +30,7 @@ readers: $(INSTALLED)
 guests: $(INSTALLED)
 	$(BIN)/python -m tests.guests.environments $(GUESTS)
 	for python in $(GUESTS)/*/bin/python; do \
-	    if [ -x $$python ]; then $$python -m pytest -m slow tests/guests || exit 1; fi; done
+	    if [ -x $$python ]; then $$python -m pytest -n 2 -m slow tests/guests || exit 1; fi; done
 
 ## refused, killed, cut, flipped, filled up: hours; docs/reliability.md says what and with what outcome
 faults: $(INSTALLED)
