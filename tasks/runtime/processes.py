@@ -11,7 +11,7 @@ import atexit
 import multiprocessing
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
 import luigi
@@ -70,11 +70,11 @@ class Processes:
         return any(status == FAILED for each, status, _ in self._worker._add_task_history if each is task)
 
     def end(self) -> None:
-        """Let all of them go; Luigi has ended those that worked."""
-        atexit.unregister(self.end)
+        """Let all of them go; Luigi has ended those that worked. What is interrupted is done again at exit."""
         for process in self._staying:
             process.end()
         self._staying.clear()
+        atexit.unregister(self.end)
 
 
 class _Turn:
@@ -166,7 +166,11 @@ def _stays(task: luigi.Task) -> bool:
 
 
 def _next(orders: Connection) -> str | None:
-    if not orders.poll(_MOMENT_S):
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    awaited = orders, parent.sentinel
+    if not (ready := wait(awaited, _MOMENT_S)):
         machine.release_freed_memory()  # others may need it
-    task_id: str | None = orders.recv()
+        ready = wait(awaited)
+    task_id: str | None = orders.recv() if orders in ready else None
     return task_id

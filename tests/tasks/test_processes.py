@@ -1,9 +1,11 @@
 """Processes that stay for the next task: who works where, and what becomes of the others when one dies or fails."""
 
+import atexit
+import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +14,7 @@ import psutil
 import pytest
 from luigi.scheduler import Scheduler
 
-from tasks.runtime import luigi_hooks
+from tasks.runtime import luigi_hooks, processes
 
 
 class Noted(luigi_hooks.HookedTask):
@@ -84,6 +86,17 @@ class Idle(Noted):
             self.killed.append(child.pid)
 
 
+class LosesItsParent(Noted):
+    """Once the first is done; nothing of it looks after its parent."""
+
+    def prepare(self) -> None:
+        if self.number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def run(self) -> None:
+        self.file.write_text(str(os.getpid()), encoding="ascii")
+
+
 @pytest.fixture(autouse=True)
 def _unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(luigi_hooks, "prepare", lambda: None)
@@ -97,50 +110,89 @@ def run(*tasks: luigi.Task, workers: int = 1) -> bool:
         return bool(worker.run())
 
 
-def processes(folder: Path) -> list[int]:
+def who_did(folder: Path) -> list[int]:
     """Those that did the tasks, in the order of their numbers."""
     return [int(file.read_text(encoding="ascii")) for file in sorted(folder.iterdir())]
 
 
 def test_tasks_of_a_run_share_a_process_and_it_ends_with_the_run(tmp_path: Path) -> None:
     assert run(Noted(folder=str(tmp_path), number=4))
-    (process,) = {*processes(tmp_path)}
+    (process,) = {*who_did(tmp_path)}
     assert process != os.getpid() and not psutil.pid_exists(process)
 
 
 def test_a_task_that_leaves_something_behind_has_a_process_of_its_own(tmp_path: Path) -> None:
     assert run(Alone(folder=str(tmp_path), number=2))
-    assert len({*processes(tmp_path)}) == 3
+    assert len({*who_did(tmp_path)}) == 3
 
 
 def test_one_that_is_killed_takes_no_other_task_with_it(tmp_path: Path) -> None:
     tasks = [DiesOnce(folder=str(tmp_path), number=number) for number in range(4)]
     assert not run(*tasks)
     assert [task.complete() for task in tasks] == [True, False, True, True]
-    assert len({*processes(tmp_path)}) == 2
+    assert len({*who_did(tmp_path)}) == 2
 
 
 def test_nothing_is_done_where_something_has_failed(tmp_path: Path) -> None:
     tasks = [FailsOnce(folder=str(tmp_path), number=number) for number in range(4)]
     assert not run(*tasks)
     assert [task.complete() for task in tasks] == [True, False, True, True]
-    assert len({*processes(tmp_path)}) == 2
+    assert len({*who_did(tmp_path)}) == 2
 
 
 def test_a_task_that_came_later_is_done_in_a_process_that_knows_it(tmp_path: Path) -> None:
     assert run(Finds(folder=str(tmp_path), number=2))
-    assert len(processes(tmp_path)) == 6
+    assert len(who_did(tmp_path)) == 6
 
 
 def test_one_that_was_killed_while_it_waited_is_replaced(tmp_path: Path) -> None:
     assert run(Idle(folder=str(tmp_path), number=2))
-    first, second, third = processes(tmp_path)
+    first, second, third = who_did(tmp_path)
     assert Idle.killed == [first, second] and third not in Idle.killed
+
+
+def test_one_that_waits_ends_with_its_parent(tmp_path: Path) -> None:
+    task = LosesItsParent(folder=str(tmp_path), number=1)
+    parent = multiprocessing.get_context("fork").Process(target=run, args=[task])
+    parent.start()
+    parent.join()
+    (process,) = who_did(tmp_path)
+    deadline = time.monotonic() + 5
+    while (stays := is_there(process)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if stays:
+        os.kill(process, signal.SIGKILL)
+    assert not stays
+
+
+def is_there(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_an_end_that_was_interrupted_is_made_good_at_exit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    monkeypatch.setattr(atexit, "unregister", at_exit.remove)
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(processes._Staying, "end", interrupted)
+        run(Noted(folder=str(tmp_path), number=0))
+    (process,) = who_did(tmp_path)
+    assert is_there(process)
+    at_exit[-1]()
+    assert not is_there(process)
+    assert at_exit == []
 
 
 def test_two_work_at_once(tmp_path: Path) -> None:
     assert run(*(Slow(folder=str(tmp_path), number=number) for number in range(4)), workers=2)
-    assert len({*processes(tmp_path)}) == 2
+    assert len({*who_did(tmp_path)}) == 2
 
 
 class Slow(DiesOnce):
