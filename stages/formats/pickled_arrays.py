@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TYPES: Final = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"})
+_LEVELS: Final = 2
+"""Of dicts: a model's state in a training's."""
 
 
 def read_pickled_arrays(path: Path) -> object:
@@ -101,10 +103,12 @@ _KNOWN: Final[dict[tuple[str, str], Callable[..., Any]]] = {
 }
 
 
-def _bare(value: object) -> object:
+def _bare(value: object, levels: int = _LEVELS) -> object:
     """The arrays themselves, in dicts of dicts."""
     if isinstance(value, _Array):
         return value.values
     if isinstance(value, dict):
-        return {name: _bare(each) for name, each in value.items()}
+        if not levels:  # a few dicts that hold one another are more than any memory, level by level
+            raise pickle.UnpicklingError("it holds dicts in dicts in dicts")
+        return {name: _bare(each, levels - 1) for name, each in value.items()}
     return value

@@ -65,6 +65,12 @@ def test_a_pickle_that_calls_something_is_refused_and_not_obeyed(tmp_path: Path,
     assert not witness.exists()
 
 
+def doubled(times: int) -> dict[str, Any]:
+    """Small in a pickle, which writes each dict once, and twice as large with each level outside of it."""
+    inner = doubled(times - 1) if times else {}
+    return {"a": inner, "b": inner}
+
+
 @pytest.mark.parametrize(
     ("state", "said"),
     [
@@ -74,8 +80,9 @@ def test_a_pickle_that_calls_something_is_refused_and_not_obeyed(tmp_path: Path,
         ({"a": [1.0, 2.0]}, "expected a name with a dense tensor"),
         ({"a": np.array([np.nan], np.float32)}, "infinite or undefined"),
         ([np.zeros(3)], "no state dict"),
+        (doubled(16), "cannot be read"),
     ],
-    ids=["objects", "words", "complex", "a list", "nan", "no dict"],
+    ids=["objects", "words", "complex", "a list", "nan", "no dict", "much from little"],
 )
 def test_what_is_no_tensor_is_refused(tmp_path: Path, state: object, said: str) -> None:
     with pytest.raises(WeightsError, match=said):
