@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stages.core.errors import InputError, WeightsError
+from stages.core.errors import InputError, StageError, WeightsError
 from stages.engines import registry
 from stages.engines.registry import Engine
 from stages.engines.spec import PLUGS
@@ -86,7 +86,7 @@ def _look(engine: Engine, weights_root: Path) -> Status:
     size_mib = path.stat().st_size / 2**20
     try:
         registry.load_network(engine.name, weights_root)
-    except WeightsError as error:
+    except (StageError, WeightsError) as error:
         return Status(engine, "wrong", path, size_mib, wanted.licence, str(error), download)
     return Status(engine, "present", path, size_mib, wanted.licence, worth_knowing(engine, path), download)
 

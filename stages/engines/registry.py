@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import logging
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import import_module
@@ -252,13 +252,7 @@ def _built(
     _checkpoint: tuple[int, ...] | None,
 ) -> object:
     engine = find(plug, name, weights_root)
-    try:
-        make = engine.spec.resolve(engine.spec.build)
-    except (ImportError, AttributeError) as error:
-        raise StageError(
-            f"the engine {name} cannot be built: {engine.spec.package} has no {engine.spec.build} ({error}). "
-            "Install what it needs, or choose another engine"
-        ) from error
+    make = _imported(engine.spec, engine.spec.build)
     if engine.network is None:
         return make(**dict(arguments))
     network = load_network(name, weights_root)
@@ -278,6 +272,7 @@ def build_network(key: str, state: Mapping[str, Tensor] | None = None) -> nn.Mod
 
     Raises:
         InputError: there is no such network.
+        StageError: its code cannot be imported.
     """
     known = {
         network.key: (spec, network) for plug in PLUGS for spec in specs(plug).values() for network in spec.networks
@@ -285,9 +280,20 @@ def build_network(key: str, state: Mapping[str, Tensor] | None = None) -> nn.Mod
     if key not in known:
         raise InputError(_unknown("network", key, known))
     spec, network = known[key]
-    make = spec.resolve(network.build)
+    make = _imported(spec, network.build)
     built: nn.Module = make(state) if network.by_keys and state is not None else make()
     return built.float().eval().requires_grad_(False)
+
+
+def _imported(spec: Spec, reference: str) -> Callable[..., Any]:
+    """What a SPEC names."""
+    try:
+        return spec.resolve(reference)
+    except (ImportError, AttributeError) as error:
+        raise StageError(
+            f"the engine {spec.name} cannot be built: {spec.package} has no {reference} ({error}). "
+            "Install what it needs, or choose another engine"
+        ) from error
 
 
 def load_network(name: str, weights_root: Path | None, device: str = "cpu") -> nn.Module:
@@ -303,6 +309,7 @@ def load_network(name: str, weights_root: Path | None, device: str = "cpu") -> n
 
     Raises:
         InputError: the engine is unknown, or has no weights.
+        StageError: its code cannot be imported.
         WeightsError: the file is missing, damaged, not the one that is listed, holds more than tensors, or belongs to
             another network.
     """

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from stages.core.errors import InputError, WeightsError
+from stages.core.errors import InputError, StageError, WeightsError
 from stages.engines import inventory, registry
 from stages.engines.registry import Engine
-from stages.engines.spec import PLUGS, Network
+from stages.engines.spec import PLUGS, Network, Spec
 from stages.formats import checkpoints
 from tests.parity.filled import fill
 
@@ -357,3 +357,22 @@ def test_status_mentions_a_fitting_file_that_is_not_the_published_one(tmp_path: 
 def test_a_first_look_is_for_engines_that_have_a_quicker_way() -> None:
     assert registry.find("segmenter", "fbrs:resnet34_dh128").quick == {"brs_mode": "NoBRS"}
     assert not registry.find("segmenter", "fbrs:lite").quick, "it does not optimise: it would do the same twice"
+
+
+def test_a_network_whose_code_cannot_be_imported_is_said_and_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a plug-in beside which the package that it leans on was not installed."""
+    resolve = Spec.resolve
+
+    def import_nothing_of_match(spec: Spec, reference: str) -> Callable[..., nn.Module]:
+        if spec.name == "match":
+            raise ModuleNotFoundError("No module named 'theirs'")
+        return resolve(spec, reference)
+
+    monkeypatch.setattr(Spec, "resolve", import_nothing_of_match)
+    with pytest.raises(StageError, match=r"the engine match cannot be built.*'theirs'"):
+        registry.load_network("match:lite", None)
+    seen = {each.engine.name: each for each in inventory.status(tmp_path)}
+    assert seen["match:lite"].state == "wrong" and "'theirs'" in seen["match:lite"].detail
+    assert seen["siammask:lite"].state == "present"
