@@ -61,7 +61,7 @@ def test_two_that_touch_leave_no_seam():
 
 @pytest.mark.parametrize(
     ("beside", "left", "is_given"),
-    [(True, 40, True), (False, 50, False), (True, 26, False)],
+    [(True, 54, True), (False, 60, False), (True, 40, False)],
     ids=["far away, at another one", "far away, at nothing", "close to the rest"],
 )
 def test_a_piece_far_from_the_rest_of_its_object_is_that_ones_which_it_touches(beside, left, is_given):

@@ -16,9 +16,7 @@ from stages.core.types import Anchor
 from stages.engines.propagators.match.patch import Patch
 from stages.engines.propagators.match.seen import Seen
 
-_FAR = 1 / 3
-"""In shares of an object's size: no piece of it is further away from the rest."""
-_TOUCHES = 0.2
+_TOUCHES = 0.1
 """The share of a piece's rim that is another object's."""
 _RIM_PX = 2
 _WITH_RIM = np.ones((2 * _RIM_PX + 1, 2 * _RIM_PX + 1), np.uint8)
@@ -47,11 +45,12 @@ def sizes_px(anchors: Sequence[Anchor]) -> list[int]:
 def in_one_place(objects: Sequence[Seen], sizes_px: Sequence[int]) -> list[Seen]:
     """Give each piece that is far from the rest of its object to the one that it touches, if it touches one.
 
-    The rest of an object is the piece that place and motion claim most of.
+    Far is further than the object is large: pieces that something in front keeps apart lie closer together. The rest of
+    an object is the piece that place and motion claim most of.
     """
     result = list(objects)
     for number, (seen, size_px) in enumerate(zip(objects, sizes_px, strict=True)):
-        for piece in _far_off(seen, _FAR * size_px) if len(objects) > 1 else ():
+        for piece in _far_off(seen, size_px) if len(objects) > 1 else ():
             rim = piece.rim
             touched = [np.count_nonzero(rim & (each.mask.on(piece.box) > 0.5)) for each in objects]
             owner = int(np.argmax(touched))
