@@ -210,11 +210,12 @@ ANOTHER_WAY = re.compile(
 def test_nobody_else_writes() -> None:
     """A grep, not a proof: what it finds is to go through `stages.formats.files`."""
     root = Path(files.__file__).parents[2]
+    may = (Path(files.__file__), root / "tasks" / "runtime" / "machine.py")  # the other one tells the kernel something
     found = [
         f"{path.relative_to(root)}:{number}: {line.strip()}"
         for folder in ("stages", "tasks")
         for path in sorted((root / folder).rglob("*.py"))
-        if path != Path(files.__file__)
+        if path not in may
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if ANOTHER_WAY.search(line)
     ]
