@@ -21,7 +21,7 @@ SPEC = Spec(
                 size_mib=1.3,
                 sha256="9f57b031abda4e09d3a103fdcfe34317e70c9918ce6ac08ae8ac01fd9476731c",
             ),
-            cost=Cost(memory_mib=512, seconds=0.14),
+            cost=Cost(memory_mib=768, seconds=0.14),
         ),
         Network(
             "lite",
@@ -33,7 +33,7 @@ SPEC = Spec(
                 size_mib=2.2,
                 sha256="1e139fd70b1997e546eca80b37fe759cd3500d035966d8ca556d1582372800b5",
             ),
-            cost=Cost(memory_mib=512, seconds=0.18),
+            cost=Cost(memory_mib=768, seconds=0.18),
             is_small=True,
         ),
     ),

@@ -68,7 +68,7 @@ SPEC = Spec(
                 sha256="d0344ac2d2d64dfb8de1eed5931f2365e98bab7d2f18611a9fb6d6a592746d0f",
             ),
             arguments={"configuration": "lite"},
-            cost=Cost(memory_mib=512),
+            cost=Cost(memory_mib=768),
             is_small=True,
         ),
     ),

@@ -35,7 +35,7 @@ SPEC = Spec(
                 sha256="2558dd5efc9eb63b02b2b6fad976da6acf3a3394d87037d1c73624a856416b3b",
             ),
             arguments={"longest_side": 320, "margin": 0.15, "passes": 1, "soft": True, "windows": False},
-            cost=Cost(memory_mib=512, seconds=0.14),
+            cost=Cost(memory_mib=768, seconds=0.14),
             is_small=True,
         ),
     ),

@@ -64,7 +64,7 @@ SPEC = Spec(
             ),
             arguments={"line_spacing_px": 4, "look_px": 456, "crop_px": 256},
             without=("spacing_px",),  # it is shown whole strokes
-            cost=Cost(memory_mib=512, seconds=0.5),
+            cost=Cost(memory_mib=768, seconds=0.5),
             is_small=True,
         ),
     ),
