@@ -3,6 +3,8 @@
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from tasks.runtime import luigi_hooks, machine
@@ -24,11 +26,14 @@ def look_at(items: Sequence[T], look: Callable[[T], R]) -> list[R]:
         items: what is looked at.
         look: changes nothing; what it needs need not be pickled, what it sees has to be.
     """
-    if len(items) < MANY:
-        return [*map(look, items)]
-    fork = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(machine.processors(), fork, initializer=_begin, initargs=(look,)) as pool:
-        return [*pool.map(_look_once, items, chunksize=_AT_ONCE)]
+    if len(items) >= MANY:
+        fork = multiprocessing.get_context("fork")
+        with (
+            suppress(BrokenProcessPool),  # one was killed, for want of memory perhaps: a single one needs less
+            ProcessPoolExecutor(machine.processors(), fork, initializer=_begin, initargs=(look,)) as pool,
+        ):
+            return [*pool.map(_look_once, items, chunksize=_AT_ONCE)]
+    return [*map(look, items)]
 
 
 def _begin(look: Callable[[Any], Any]) -> None:

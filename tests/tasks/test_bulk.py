@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,18 @@ def test_what_is_finished_is_looked_at_in_other_processes_where_there_is_much(
     night.run()
     assert night.rounds == [["one"], ["three"]]
     assert [(each.sequence, each.state) for each in night.outcomes] == [(name, State.DONE) for name in night.fate]
+
+
+def test_what_a_killed_process_did_not_look_at_is_looked_at_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "MANY", 2)
+    here = os.getpid()
+
+    def look(_: str) -> int:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return here
+
+    assert looks.look_at(["one", "two", "three"], look) == [here] * 3
 
 
 def test_a_round_of_finished_sequences_schedules_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
