@@ -282,7 +282,7 @@ def test_the_mask_of_a_stroke_is_shown_while_one_draws(canvas: Callable[[int], C
     assert page.painted(10, 90) > 0 < page.painted(x, y + 8)
     page.press("Control+z")
     page.wait_for(lambda: page.painted(10, 90) == 0)
-    assert page.painted(x, y + 8) > 0
+    page.wait_for(lambda: page.painted(x, y + 8) > 0)
     page.press("Control+z")
     page.wait_for(lambda: page.painted(x, y + 8) == 0)
 

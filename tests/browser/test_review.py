@@ -1,7 +1,9 @@
 """A result is looked through, compared, approved, run again and exported with nothing but the page."""
 
 import json
+import os
 import shutil
+import signal
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from stages.formats import results
 from stages.formats.masks import read_mask
+from stages.formats.page_log import head_of
 from stages.steps.page.doubt import Doubts, doubts_of
 from tests.browser.pointers import drag, line
 from tests.browser.serving import Served
@@ -208,7 +211,12 @@ def test_a_run_is_stopped_and_done_and_approvals_fall_with_their_masks(
     expect(runs).to_contain_text("A run would segment 1 frame and carry masks through 4 frames")
     tab.keyboard.press("r")
     expect(runs).to_contain_text("running: ", timeout=A_RUN_MS)
+    head = head_of(over.root)
+    assert head is not None
+    os.killpg(head.pid, signal.SIGSTOP)  # a quick machine would be done before it is stopped
     do(tab, "run.stop")
+    expect(runs).to_contain_text("stopping")
+    os.killpg(head.pid, signal.SIGCONT)
     told = tab.locator("#run-told")
     expect(told).to_contain_text("stopped; finished stages are kept", timeout=A_RUN_MS)
     expect(runs.get_by_role("button", name="Run")).to_be_enabled()
