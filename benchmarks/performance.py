@@ -53,8 +53,8 @@ STAGES = {
     "anchors": "choice of the anchors",
     "anchor_masks": "anchor masks",
     "tracks": "propagation",
-    "refined": "refinement between the anchors",
-    "masks": "refinement of the anchors, result",
+    "refined": "refinement",
+    "masks": "result",
 }
 _CHECKS = 3  # of a finished night
 
