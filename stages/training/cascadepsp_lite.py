@@ -27,7 +27,7 @@ from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX
 from stages.nn.lite import Lite, from_published, from_rgb
 from stages.nn.prepare import for_inference
-from stages.training.chains import ENGINES, chain_masks
+from stages.training.chains import ENGINES, HALF, LEAST_IOU, LEAST_OBJECT_PX, draw_example, draw_made
 from stages.training.fbrs_lite import logits
 from stages.training.imperfect import imperfect_mask
 from stages.training.pictures import SMALLEST_SIDE_PX, Picture, by_clip, clips_of, in_turn
@@ -57,10 +57,6 @@ _FILL: Final = (0.45, 0.95)
 """Share of the crop that an object takes, as in use: there it is its box and a margin."""
 _SEGMENTED: Final = 0.4
 """Share of the masks that `fbrs:lite` makes: its errors are the pipeline's."""
-_LEAST_IOU: Final = 0.4
-_LEAST_OBJECT_PX: Final = 400
-_HALF: Final = 127
-"""A soft mask in bytes is the object above it."""
 _BEFORE: Final = 2
 """Which of the segmenter's maps is the object's previous mask."""
 _PASSES: Final = {1: 0.5, 2: 0.4, 3: 0.1}
@@ -86,11 +82,11 @@ there; what is missing altogether, or a mask on the wrong thing, it mostly leave
     }
     engines: Sequence[str] = ENGINES
     on_gpu = False
-    wanted = f"an object of some {_LEAST_OBJECT_PX} pixels that is {SMALLEST_SIDE_PX} pixels long"
+    wanted = f"an object of some {LEAST_OBJECT_PX} pixels that is {SMALLEST_SIDE_PX} pixels long"
 
     def suits(self, picture: Picture) -> bool:
         """See `Recipe`."""
-        return bool(picture.objects(_LEAST_OBJECT_PX))
+        return bool(picture.objects(LEAST_OBJECT_PX))
 
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """See `Recipe`."""
@@ -108,11 +104,7 @@ there; what is missing altogether, or a mask on the wrong thing, it mostly leave
     def sample(self, pictures: Draw, rng: np.random.Generator) -> Sample:
         """`rgb` (S, S, 3) uint8, `mask` (S, S) float32 in [0, 1], `target` (S, S) uint8: 1, 0, 255 unknown."""
         if (clips := clips_of(pictures)) and rng.random() < _OF_CLIPS:
-            return drawn(
-                lambda: of_clip(clips[int(rng.integers(len(clips)))], rng) or {},
-                bool,
-                "a mask that the pipeline makes of a clip, and that is not all wrong",
-            )
+            return draw_example(clips, of_clip, rng)
         scene = drawn(
             lambda: draw_scene(lambda rng: with_band(pictures(rng)), rng, SIDE_PX, _PASTED, _FILL),
             lambda scene: np.count_nonzero(nearest_known(scene.target)) >= 200,
@@ -234,14 +226,10 @@ def cascade(network: LiteCascade, batch: Batch, passes: int) -> list[Tensor]:
 
 def of_clip(frames: Sequence[Picture], rng: np.random.Generator) -> Sample | None:
     """A frame of a clip, seen as in use: around the mask that the pipeline makes of it; None if that is all wrong."""
-    picture, take = frames[place := int(rng.integers(len(frames)))], int(rng.integers(_TAKES))
-    if not (there := picture.objects(_LEAST_OBJECT_PX)):
+    if (made := draw_made(frames, rng, _TAKES)) is None:
         return None
-    object_id = int(rng.choice(there))
-    mask = chain_masks(tuple(frames), object_id, take)[place]
-    if region_similarity(mask > _HALF, picture.labels == object_id) < _LEAST_IOU:
-        return None
-    affine = view(Box.around(mask > _HALF), mask.shape, rng, SIDE_PX, _FILL)
+    picture, object_id, mask = made
+    affine = view(Box.around(mask > HALF), mask.shape, rng, SIDE_PX, _FILL)
     truth = np.where(picture.labels == IGNORE, IGNORE, picture.labels == object_id).astype(np.uint8)
     return {
         "rgb": photograph(seen(picture.rgb, affine, SIDE_PX, BEYOND), rng),
@@ -254,7 +242,7 @@ def given_mask(scene: Scene, truth: NDArray[np.bool_], rng: np.random.Generator)
     """A mask (S, S) in [0, 1] to be refined: what `fbrs:lite` makes of too few strokes, or the truth with errors."""
     if rng.random() < _SEGMENTED:
         found = segmented(scene.rgb, truth, rng)
-        if region_similarity(found > 0.5, truth) >= _LEAST_IOU:
+        if region_similarity(found > 0.5, truth) >= LEAST_IOU:
             return found
     return imperfect_mask(truth, scene.others > 0, scene.rgb, rng)
 

@@ -1,18 +1,22 @@
 """The masks that the pipeline itself makes of a clip, before refinement: anchors from strokes, and all between them."""
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.metrics import region_similarity
 from stages.core.soft import to_uint8
 from stages.core.strokes import FrameScribbles, Line
 from stages.core.types import Anchor, Probability
 from stages.engines import registry
 from stages.engines.protocols import Propagator, Segmenter
 from stages.training.pictures import Picture
+from stages.training.recipe import Sample
+from stages.training.scenes import drawn
 from stages.training.strokes import Hand, Mask, draw_by
 
 ENGINES: Final = ("fbrs:lite", "match:lite")
@@ -22,6 +26,44 @@ _STEPS: Final = (3, 9)
 _HANDS: Final[tuple[Hand, ...]] = ("robot", "robot", "person", "annotator")
 _KEPT: Final = 96
 """Clips' masks; those of 30 frames of 569 x 320 pixels are 5.5 MB."""
+LEAST_OBJECT_PX: Final = 400
+LEAST_IOU: Final = 0.4
+"""A mask that has less is all wrong: no refinement mends it."""
+HALF: Final = 127
+"""A soft mask in bytes is the object above it."""
+
+
+class Made(NamedTuple):
+    """A frame of a clip, one of its objects, and what the pipeline makes of that."""
+
+    picture: Picture
+    object_id: int
+    mask: NDArray[np.uint8]
+    """(H, W), 0 to 255."""
+
+
+def draw_example(
+    clips: Sequence[Sequence[Picture]],
+    of_clip: Callable[[Sequence[Picture], np.random.Generator], Sample | None],
+    rng: np.random.Generator,
+) -> Sample:
+    """An example of any clip, until `of_clip` gives one."""
+    return drawn(
+        lambda: of_clip(clips[int(rng.integers(len(clips)))], rng) or {},
+        bool,
+        "a mask that the pipeline makes of a clip, and that is not all wrong",
+    )
+
+
+def draw_made(frames: Sequence[Picture], rng: np.random.Generator, takes: int = 1) -> Made | None:
+    """A frame of a clip in one of so many takes (`chain_masks`); None if nothing is there, or the mask is all wrong."""
+    picture, take = frames[place := int(rng.integers(len(frames)))], int(rng.integers(takes))
+    if not (there := picture.objects(LEAST_OBJECT_PX)):
+        return None
+    object_id = int(rng.choice(there))
+    mask = chain_masks(tuple(frames), object_id, take)[place]
+    is_wrong = region_similarity(mask > HALF, picture.labels == object_id) < LEAST_IOU
+    return None if is_wrong else Made(picture, object_id, mask)
 
 
 @lru_cache(maxsize=_KEPT)

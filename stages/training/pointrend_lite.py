@@ -20,7 +20,7 @@ from stages.core.soft import from_uint8
 from stages.core.types import Frame, Probability
 from stages.engines.refiners.pointrend.boundary import Boundary, Window, band_of
 from stages.engines.refiners.pointrend.lite import CELL, LitePoints, told, views
-from stages.training.chains import ENGINES, chain_masks
+from stages.training.chains import ENGINES, LEAST_OBJECT_PX, draw_example, draw_made
 from stages.training.imperfect import imperfect_mask
 from stages.training.pictures import SMALLEST_SIDE_PX, Picture, by_clip, clips_of, in_turn
 from stages.training.recipe import Batch, Draw, Recipe, Sample, Schedule
@@ -36,9 +36,6 @@ _FILL: Final = (0.4, 0.95)
 _PASTED: Final = 0.4
 _POINTS: Final = 512
 """Of an example."""
-_LEAST_IOU: Final = 0.4
-_LEAST_OBJECT_PX: Final = 400
-_HALF: Final = 127
 
 
 class PointRendLite:
@@ -60,11 +57,11 @@ little where object and background have the same colours.
     }
     engines: Sequence[str] = ENGINES
     on_gpu = False
-    wanted = f"an object of some {_LEAST_OBJECT_PX} pixels that is {SMALLEST_SIDE_PX} pixels long"
+    wanted = f"an object of some {LEAST_OBJECT_PX} pixels that is {SMALLEST_SIDE_PX} pixels long"
 
     def suits(self, picture: Picture) -> bool:
         """See `Recipe`."""
-        return bool(picture.objects(_LEAST_OBJECT_PX))
+        return bool(picture.objects(LEAST_OBJECT_PX))
 
     def build(self, trunk: Mapping[str, Tensor]) -> nn.Module:
         """See `Recipe`; it has no trunk."""
@@ -77,11 +74,7 @@ little where object and background have the same colours.
     def sample(self, pictures: Draw, rng: np.random.Generator) -> Sample:
         """`told` (numbers, P) float32 and `target` (P,) float32 in [0, 1] of points; NaN: unknown."""
         if (clips := clips_of(pictures)) and rng.random() < _OF_CLIPS:
-            return drawn(
-                lambda: of_clip(clips[int(rng.integers(len(clips)))], rng) or {},
-                bool,
-                "a mask that the pipeline makes of a clip, and that is not all wrong",
-            )
+            return draw_example(clips, of_clip, rng)
         return drawn(lambda: of_picture(pictures, rng) or {}, bool, "an object of some size")
 
     def losses(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -114,8 +107,11 @@ little where object and background have the same colours.
     def _examples(self, held_out: Sequence[Picture], count: int) -> list[tuple[Frame, Probability, NDArray[np.bool_]]]:
         rng = np.random.default_rng(0)
         if clips := by_clip(held_out):
-            made = [_frame_of(clips[number % len(clips)], rng) for number in range(count)]
-            return [(picture.rgb, mask, picture.labels == object_id) for picture, object_id, mask in filter(None, made)]
+            made = [draw_made(clips[number % len(clips)], rng) for number in range(count)]
+            return [
+                (each.picture.rgb, from_uint8(each.mask), each.picture.labels == each.object_id)
+                for each in filter(None, made)
+            ]
         suiting = list(filter(self.suits, held_out))
         scenes = [_damaged(lambda _rng, only=each: only, rng) for each in in_turn(suiting, self.shares, count)]
         return [(rgb, mask, target == 1) for rgb, mask, target in scenes]
@@ -123,9 +119,9 @@ little where object and background have the same colours.
 
 def of_clip(frames: Sequence[Picture], rng: np.random.Generator) -> Sample | None:
     """Points of a frame of a clip; None if the pipeline's mask of it is all wrong."""
-    if (found := _frame_of(frames, rng)) is None:
+    if (made := draw_made(frames, rng)) is None:
         return None
-    picture, object_id, mask = found
+    picture, object_id, mask = made.picture, made.object_id, from_uint8(made.mask)
     target = np.where(picture.labels == IGNORE, np.nan, picture.labels == object_id).astype(np.float32)
     size = np.exp(rng.uniform(*np.log(_SIZES)))
     rgb, mask, target = (
@@ -143,7 +139,7 @@ def of_picture(pictures: Draw, rng: np.random.Generator) -> Sample | None:
 
 def points_of(rgb: Frame, mask: Probability, target: NDArray[np.float32], rng: np.random.Generator) -> Sample | None:
     """What some points near the boundary are told, as in use, and what they should be; None if there are none."""
-    if np.count_nonzero(mask > 0.5) < _LEAST_OBJECT_PX:
+    if np.count_nonzero(mask > 0.5) < LEAST_OBJECT_PX:
         return None
     window = Window.around(mask > 0.5)
     cells, near = (torch.from_numpy(view)[None] for view in views(window.seen(rgb), window.seen(mask)))
@@ -156,23 +152,11 @@ def points_of(rgb: Frame, mask: Probability, target: NDArray[np.float32], rng: n
     return {"told": numbers, "target": window.seen(target).ravel()[chosen]}
 
 
-def _frame_of(frames: Sequence[Picture], rng: np.random.Generator) -> tuple[Picture, int, Probability] | None:
-    """A frame of a clip, one of its objects, and the mask that the pipeline makes of it, unless that is all wrong."""
-    picture = frames[place := int(rng.integers(len(frames)))]
-    if not (there := picture.objects(_LEAST_OBJECT_PX)):
-        return None
-    object_id = int(rng.choice(there))
-    mask = chain_masks(tuple(frames), object_id, take=0)[place]
-    if region_similarity(mask > _HALF, picture.labels == object_id) < _LEAST_IOU:
-        return None
-    return picture, object_id, from_uint8(mask)
-
-
 def _damaged(pictures: Draw, rng: np.random.Generator) -> tuple[Frame, Probability, NDArray[np.uint8]]:
     """A picture (S, S), a mask that is wrong, and what is right: 1, 0, 255 unknown."""
     scene = drawn(
         lambda: draw_scene(lambda rng: with_band(pictures(rng)), rng, _SIDE_PX, _PASTED, _FILL),
-        lambda scene: np.count_nonzero(nearest_known(scene.target)) >= _LEAST_OBJECT_PX,
+        lambda scene: np.count_nonzero(nearest_known(scene.target)) >= LEAST_OBJECT_PX,
         "an object of some size",
     )
     mask = imperfect_mask(nearest_known(scene.target), scene.others > 0, scene.rgb, rng)

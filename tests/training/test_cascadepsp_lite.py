@@ -10,7 +10,7 @@ from stages.core.palette import IGNORE
 from stages.engines import registry
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.nn.lite import from_rgb
-from stages.training import cascadepsp_lite
+from stages.training import cascadepsp_lite, chains
 from stages.training.cascadepsp_lite import (
     RECIPE,
     begin_as,
@@ -84,7 +84,7 @@ def test_the_pipeline_makes_a_mask_of_every_frame_of_a_clip() -> None:
 
 def test_a_clips_frame_its_truth_and_its_mask_stay_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = clip(3)
-    monkeypatch.setattr(cascadepsp_lite, "chain_masks", lambda frames, *_: [255 * each.labels for each in frames])
+    monkeypatch.setattr(chains, "chain_masks", lambda frames, *_: [255 * each.labels for each in frames])
     monkeypatch.setattr(cascadepsp_lite, "photograph", lambda rgb, rng: rgb)
     for seed in range(6):
         example = of_clip(frames, np.random.default_rng(seed))
@@ -96,8 +96,8 @@ def test_a_clips_frame_its_truth_and_its_mask_stay_in_place(monkeypatch: pytest.
 
 def test_what_the_pipeline_got_all_wrong_is_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = clip(3)
-    monkeypatch.setattr(cascadepsp_lite, "chain_masks", lambda frames, *_: [255 * each.labels[::-1] for each in frames])
-    monkeypatch.setattr(cascadepsp_lite, "_LEAST_IOU", 0.99)
+    monkeypatch.setattr(chains, "chain_masks", lambda frames, *_: [255 * each.labels[::-1] for each in frames])
+    monkeypatch.setattr(chains, "LEAST_IOU", 0.99)
     assert of_clip(frames, np.random.default_rng(0)) is None
 
 

@@ -5,7 +5,7 @@ import torch
 
 from stages.core.palette import IGNORE
 from stages.engines.refiners.pointrend.lite import TOLD
-from stages.training import pointrend_lite
+from stages.training import chains
 from stages.training.pictures import Drawing, Picture
 from stages.training.pointrend_lite import RECIPE, of_clip, points_of
 from tests.engines.test_cascadepsp_lite import scene
@@ -31,15 +31,13 @@ def test_too_small_a_mask_gives_no_points() -> None:
 def test_frames_of_clips_are_learnt_from_with_the_pipelines_masks_unless_these_are_all_wrong(monkeypatch) -> None:
     frames = clip(3)
     shifted = [np.roll(each.labels, 4, 0) for each in frames]
-    monkeypatch.setattr(pointrend_lite, "chain_masks", lambda frames, *_, **__: [255 * each for each in shifted])
+    monkeypatch.setattr(chains, "chain_masks", lambda frames, *_, **__: [255 * each for each in shifted])
     example = of_clip(frames, np.random.default_rng(1))
     assert example is not None
     wrong = (example["told"][0] > 0.5) != (example["target"] > 0.5)
     assert 0.02 < wrong.mean() < 0.3
-    monkeypatch.setattr(
-        pointrend_lite, "chain_masks", lambda frames, *_, **__: [255 * each.labels[::-1] for each in frames]
-    )
-    monkeypatch.setattr(pointrend_lite, "_LEAST_IOU", 0.99)
+    monkeypatch.setattr(chains, "chain_masks", lambda frames, *_, **__: [255 * each.labels[::-1] for each in frames])
+    monkeypatch.setattr(chains, "LEAST_IOU", 0.99)
     assert of_clip(frames, np.random.default_rng(1)) is None
 
 

@@ -39,7 +39,7 @@ class Seen(NamedTuple):
     probability: Probability
     """(h, w), fills the box."""
     claim: Probability
-    """(h, w) in [0, 1]: the same by matching and flow alone, see `evidence.fuse`."""
+    """(h, w) in [0, 1]: the same by matching and flow alone, see `Evidence.base`."""
     score: float
     agreement: float
     forward: Side
