@@ -98,6 +98,8 @@ def settle_settings() -> None:
     settings = get_config()
     if not settings.has_option("resources", machine.MEMORY):
         settings.set("resources", machine.MEMORY, str(machine.memory_to_share_mib()))
+    if not settings.has_option("resources", machine.GPU):
+        settings.set("resources", machine.GPU, "1")
     luigi.interface.core.ignore_unconsumed |= {"rpc_retry_attempts", "rpc_retry_wait"}  # its client reads them by name
 
 
@@ -269,6 +271,10 @@ class HookedTask(luigi.Task):
         """What the task's process takes, in MiB."""
         return 256
 
+    def uses_gpu(self) -> bool:
+        """Whether a network of the task works on a GPU."""
+        return False
+
     def deps(self) -> list[luigi.Task]:
         """Luigi asks incomplete tasks, when it schedules them; a mistake that is met here is told by run()."""
         prepare()
@@ -281,9 +287,15 @@ class HookedTask(luigi.Task):
 
     @property
     def resources(self) -> dict[str, int]:  # type: ignore[override]
-        """A share of the machine's memory. A central scheduler does not know whose memory it is, and gets none."""
-        total = get_config().getint("resources", machine.MEMORY, 0)
-        return {} if has_central_scheduler() or not total else {machine.MEMORY: min(self.memory_mib(), total)}
+        """Shares of the machine's memory and GPU. A central scheduler does not know whose they are, and gets none.
+
+        Of what there is 0 of, nothing is claimed: it has no limit.
+        """
+        if has_central_scheduler():
+            return {}
+        claims = {machine.MEMORY: self.memory_mib(), machine.GPU: int(self.uses_gpu())}
+        there = {name: get_config().getint("resources", name, 0) for name, claim in claims.items() if claim}
+        return {name: min(claims[name], total) for name, total in there.items() if total}
 
     @property
     def worker_timeout(self) -> None:  # type: ignore[override]
@@ -301,8 +313,6 @@ class HookedTask(luigi.Task):
 # --- before a fork ---------------------------------------------------------------------------------------------------
 
 _imported: set[str] = set()
-_GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
-"""What the drivers of NVIDIA and AMD, and Windows' subsystem, put there."""
 
 
 def import_before_fork(modules: tuple[str, ...]) -> None:
@@ -324,11 +334,11 @@ def build_before_fork(build: Callable[[], object], device: str) -> None:
     """Build in the parent what every child would otherwise load again, and keep a copy of.
 
     On one thread, since a parent whose thread pools have started must not fork, and only what stays on the CPU, since a
-    GPU's context does not survive a fork (asking torch for a GPU would make one). What is wrong with it, whatever it
-    is, is left for the task to meet, and to tell.
+    GPU's context does not survive a fork. What is wrong with it, whatever it is, is left for the task to meet, and to
+    tell.
     """
     torch = sys.modules.get("torch")
-    if torch is not None and (device == "cpu" or (device == "auto" and not any(map(Path.exists, _GPUS)))):
+    if torch is not None and not machine.uses_gpu(device):
         torch.set_num_threads(1)
         with suppress(Exception):
             build()

@@ -1,13 +1,16 @@
 """The machine that tasks run on: how much memory they share, how many threads they take, what a run took."""
 
 import ctypes
+import multiprocessing
 import os
 import platform
 import resource
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +19,8 @@ import psutil
 
 MEMORY: Final = "memory_mib"
 """Luigi's resource of this name: together, the tasks of a run claim no more than there is of it."""
+GPU: Final = "gpu"
+"""Luigi's resource of this name: as many tasks let their networks work on the GPU at once."""
 _SHARE_OF_MEMORY: Final = 0.75
 _CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
@@ -32,6 +37,28 @@ def memory_to_share_mib() -> int:
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""What the drivers of NVIDIA and AMD, and Windows' subsystem, put there."""
+
+
+def uses_gpu(device: str) -> bool:
+    """Whether a network goes to a GPU, as the option `device` says; where `auto` finds none it does not."""
+    return device.startswith("cuda") or (device == "auto" and any(map(Path.exists, _GPUS)) and _finds_gpu())
+
+
+@cache
+def _finds_gpu() -> bool:
+    """Torch is asked in a process of its own: that makes a GPU's context, which does not survive a fork."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        return pool.submit(_torch_finds_gpu).result()
+
+
+def _torch_finds_gpu() -> bool:
+    import torch  # the parent may never need it
+
+    return torch.cuda.is_available()
 
 
 def _limits_of_container() -> Iterator[int]:
@@ -69,9 +96,12 @@ def keep_freed_memory() -> None:
 
 
 def release_freed_memory() -> None:
-    """Give back what was kept."""
+    """Give back what was kept, on the GPU, too."""
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def limit_threads(threads: int) -> None:

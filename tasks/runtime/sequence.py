@@ -22,7 +22,7 @@ from stages.formats.digests import DigestCache
 from stages.formats.log import BEGINS, FAILED, write_log
 from stages.formats.manifest import Json
 from stages.formats.progress import Event
-from tasks.runtime import locks, luigi_hooks, runs
+from tasks.runtime import locks, luigi_hooks, machine, runs
 from tasks.runtime.freezing import freeze
 from tasks.runtime.luigi_hooks import abstract, logger
 from tasks.runtime.mistakes import explain
@@ -311,6 +311,10 @@ class EngineTask(StageTask):
     def memory_mib(self) -> int:
         """The engine's, if it has anything to do."""
         return self.engine_memory_mib() if self.needs_engine else super().memory_mib()
+
+    def uses_gpu(self) -> bool:
+        """Where the engine has something to do, and a network to do it with."""
+        return self.needs_engine and self.found_engine.network is not None and machine.uses_gpu(self.device)
 
     def engine_memory_mib(self) -> int:
         """What a task takes whose work the engine does, in MiB."""

@@ -10,7 +10,7 @@ import torch
 
 from stages.engines import registry
 from tasks import AnchorMask, Frames, RefineSegment
-from tasks.runtime import locks, luigi_hooks
+from tasks.runtime import locks, machine
 from tests.conftest import Project
 
 
@@ -61,7 +61,8 @@ def test_whatever_is_wrong_with_an_engine_is_left_for_the_task_to_meet(
 def test_auto_is_the_cpu_where_there_is_no_gpu(
     checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool
 ) -> None:
-    monkeypatch.setattr(luigi_hooks, "_GPUS", (tmp_path if gpu else tmp_path / "nothing",))
+    monkeypatch.setattr(machine, "_GPUS", (tmp_path if gpu else tmp_path / "nothing",))
+    monkeypatch.setattr(machine, "_finds_gpu", lambda: True)
     built = []
     monkeypatch.setattr(registry, "load_network", lambda *_: built.append(True) or no_network())
     anchor_mask(checkpoints, device="auto").prepare()
