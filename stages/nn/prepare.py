@@ -26,12 +26,17 @@ def prepare(
     Raises:
         InputError: the GPU is not there.
     """
-    network = network.to(choose_device(device)).requires_grad_(False)
+    place = choose_device(device)
+    if place.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # on by default: masks would be other ones than a CPU's
+    network = network.to(place).requires_grad_(False)
     return network if rearranged is None else rearranged(network)
 
 
 def for_inference(network: nn.Module) -> nn.Module:
-    """Freeze a network in place, and arrange it for a CPU; for networks that need gradients, or see many sizes.
+    """Freeze a network in place, and arrange it for a CPU if it is on one.
+
+    For networks that need gradients, or see many sizes.
 
     What sees a few sizes only, without gradients, is faster still if its convolutions are fused (`fused.py`).
 
@@ -40,6 +45,8 @@ def for_inference(network: nn.Module) -> nn.Module:
     is twice as fast as its own way for 1x1 kernels. On a CPU, wide 3x3 convolutions are done by Winograd's method:
     their weights must not change any more, and have other names.
     """
+    if not all(parameter.is_cpu for parameter in network.parameters()):
+        return network.requires_grad_(False)
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
             module.dilation = (2, 2)

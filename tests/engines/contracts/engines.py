@@ -23,7 +23,7 @@ def at_hand(*plugs: Plug) -> list[Engine]:
     return [each for each in ENGINES if each.spec.plug in plugs and (each.network is None or each.comes_with_weights)]
 
 
-def build(engine: Engine, **options: Any) -> Any:
+def build(engine: Engine, device: str = "cpu", **options: Any) -> Any:
     """A new engine, with the network that it comes with, or else one with arbitrary weights.
 
     Options are those of luigi.cfg, where they are not the defaults.
@@ -38,7 +38,7 @@ def build(engine: Engine, **options: Any) -> Any:
         from tests.parity.filled import fill
 
         network = fill(registry.build_network(engine.network.key))
-    return make(network, device="cpu", **engine.network.arguments, **arguments)
+    return make(network, device=device, **engine.network.arguments, **arguments)
 
 
 def try_out(engine: Engine, built: Any, scene: Scene) -> list[np.ndarray]:
