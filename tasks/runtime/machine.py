@@ -50,9 +50,13 @@ def uses_gpu(device: str) -> bool:
 
 @cache
 def _finds_gpu() -> bool:
-    """Torch is asked in a process of its own: that makes a GPU's context, which does not survive a fork."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+    """Torch is asked in a process of its own: that makes a GPU's context, which does not survive a fork.
+
+    If that process fails, this one must not try the same: what is wrong is left for a task to meet.
+    """
+    with suppress(Exception), ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
         return pool.submit(_torch_finds_gpu).result()
+    return True
 
 
 def _torch_finds_gpu() -> bool:

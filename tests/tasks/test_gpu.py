@@ -1,5 +1,6 @@
 """One GPU, and the tasks of a run that share it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def test_a_driver_alone_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "_GPUS", (tmp_path,))
     machine._finds_gpu.cache_clear()
     assert not machine.uses_gpu("auto")
+    machine._finds_gpu.cache_clear()
+
+
+def dies() -> bool:
+    os.abort()
+
+
+def test_a_driver_that_kills_who_asks_it_does_not_kill_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_GPUS", (tmp_path,))
+    monkeypatch.setattr(machine, "_torch_finds_gpu", dies)
+    machine._finds_gpu.cache_clear()
+    assert machine.uses_gpu("auto")
     machine._finds_gpu.cache_clear()
 
 
