@@ -149,8 +149,8 @@ class RefineSegment(RefineTask, SegmentTask):
         """Write masks/*.png and frames.csv."""
         from stages.steps.refine import refine_segment
 
-        tracks = self.track().target()
-        return refine_segment(folder, self.snapshot.video, tracks, self.guarded_refiner(), self.progress)
+        tracks, ahead = self.track().target(), self.uses_gpu()
+        return refine_segment(folder, self.snapshot.video, tracks, self.guarded_refiner(), self.progress, ahead)
 
 
 @abstract

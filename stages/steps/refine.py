@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.core.ahead import made_ahead
 from stages.core.checks import check_soft_masks
 from stages.core.drawing import held
 from stages.core.fusion import label_map
@@ -57,7 +58,12 @@ class GuardedRefiner:
 
 
 def refine_segment(
-    folder: Path, video: Sequence[Frame], tracks: Path, refiner: GuardedRefiner, progress: Progress
+    folder: Path,
+    video: Sequence[Frame],
+    tracks: Path,
+    refiner: GuardedRefiner,
+    progress: Progress,
+    ahead: bool = False,
 ) -> list[int]:
     """Refine the frames of a stretch and write the folder `refined/<stretch>/`.
 
@@ -67,15 +73,17 @@ def refine_segment(
         tracks: the folder that `track_segment` wrote.
         refiner: the engine behind its guard.
         progress: wraps the loop over frames.
+        ahead: whether the next frame and its masks are read in a thread while one is refined.
 
     Returns:
         The objects' ids.
     """
     writer = RefinedWriter(folder)
     object_ids: tuple[int, ...] = ()
-    for tracked in progress(read_tracks(tracks), count_frames(tracks)):
+    pairs = ((video[tracked.index], tracked) for tracked in read_tracks(tracks))
+    for frame, tracked in progress(made_ahead(pairs) if ahead else pairs, count_frames(tracks)):
         object_ids = tracked.object_ids
-        refined, decisions = refiner.refine(video[tracked.index], tracked.probability)
+        refined, decisions = refiner.refine(frame, tracked.probability)
         labels = label_map(refined, object_ids)
         rows = [
             FrameQuality(
