@@ -1,6 +1,6 @@
 """What a GPU makes of the engines: whether masks are a CPU's, how fast, how much memory, how long it has nothing to do.
 
-    python -m benchmarks.gpu --json gpu.json                      on a machine with a GPU, in five minutes
+    python -m benchmarks.gpu --json gpu.json                      on a machine with a GPU; meant for five minutes
     python -m benchmarks.gpu --device cpu --sizes 96 --seconds 0  does the program itself work?
 
 Engines run directly, on drawn scenes with one object; of the project's packages it needs torch, NumPy, OpenCV and

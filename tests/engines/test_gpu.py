@@ -7,7 +7,11 @@ from tests.engines.contracts.engines import ENGINES, build, try_out
 from tests.pretended_gpu import DEVICE, pretended_gpu
 
 SCENE = Scene(height=48, width=64, objects=2)
-NETWORKS = {each.network.key: each for each in reversed(ENGINES) if each.network}
+LARGER = {"fbrs_resnet50_dh128", "fbrs_resnet101_dh256", "fbrs_hrnet18_ocr64", "fbrs_hrnet32_ocr128"}
+"""Of the same code as others."""
+NETWORKS = {each.network.key: each for each in reversed(ENGINES) if each.network and each.network.key not in LARGER}
+LEAST_STEP = 0.01
+"""Of a probability. f-BRS optimises, which makes more of rounding, and arbitrary weights leave many pixels near 0.5."""
 
 
 @pytest.mark.slow
@@ -19,4 +23,5 @@ def test_masks_are_those_of_the_cpu(key: str) -> None:
     with pretended_gpu():
         elsewhere = try_out(engine, build(engine, device=DEVICE), SCENE)
     for one, other in zip(on_cpu, elsewhere, strict=True):
-        assert ((one > 0.5) != (other > 0.5)).mean() <= 0.001
+        differs = ((one > 0.5) != (other > 0.5)) & (abs(one - other) > LEAST_STEP)
+        assert differs.mean() <= 0.001
