@@ -199,8 +199,8 @@ def arbitrary(network: nn.Module) -> nn.Module:
         if values.ndim > 1:
             deviation = (2 / values[0].numel()) ** 0.5
             values.copy_(torch.randn(values.shape, generator=generator) * deviation)
-        elif name.endswith("weight"):
-            values.fill_(0.6)
+        elif values.ndim == 1:
+            values.fill_(0.6 if name.endswith("weight") else 0)
     return network
 
 

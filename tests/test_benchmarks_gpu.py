@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from benchmarks import gpu
 
@@ -19,6 +20,14 @@ def test_masks_differ_where_another_side_of_a_half_is_taken() -> None:
     other = one.copy()
     other[0, :2] = 0.4, 0.9
     assert gpu.difference([one, one], [other, one]) == {"differing_percent": 0.5, "largest_step": 0.3}
+
+
+def test_arbitrary_weights_are_the_same_for_gpu_and_cpu() -> None:
+    one, other = (
+        gpu.arbitrary(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).requires_grad_(False)) for _ in range(2)
+    )
+    for name, values in one.state_dict().items():
+        assert values.equal(other.state_dict()[name]), name
 
 
 def test_it_says_what_fails_and_goes_on(
