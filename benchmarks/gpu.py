@@ -33,7 +33,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.autograd import DeviceType
 from torch.profiler import profile
 
 from stages.core.errors import WeightsError
@@ -261,7 +260,7 @@ def busy_seconds(work: Callable[[], object], device: str) -> float:
     with profile() as seen:
         work()
         wait_for(device)
-    spans = (event.time_range for event in seen.events() or () if event.device_type == DeviceType.CUDA)
+    spans = (event.time_range for event in seen.events() or () if event.device_type.name == "CUDA")
     return covered((span.start, span.end) for span in spans) / 1e6
 
 
