@@ -31,7 +31,7 @@ class RefineTask(options.RefineOptions, ScribbledTask, EngineTask):
     """A stage that sharpens masks."""
 
     stage = results.REFINED
-    version = 2
+    version = 3
     rank = 1
     plug = "refiner"
     works_with = "stages.steps.refine"

@@ -1,12 +1,18 @@
-"""The guard of refinement: a refined mask that moves too far from its input is not believed."""
+"""The guard of refinement: a refined mask that moves too far from its input, or a part of it, is not believed."""
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from stages.core.errors import InputError
 from stages.core.overlap import iou
 from stages.core.types import Probability
+
+_LEAST_SUPPORT = 0.02
+_REACH, _LEAST_REACH_PX = 0.1, 4.0
+"""How far a boundary may move without support, in sides of a square as large as the mask, and at least."""
+_FOREIGN_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -51,3 +57,29 @@ def guard(
     if (overlap := float(iou(old, new))) < minimum_iou:
         return Decision(False, f"IoU {overlap:.2f} below {minimum_iou:.2f}")
     return Decision(True, "")
+
+
+def without_foreign_parts(before: Probability, after: Probability) -> Probability:
+    """A refined mask less what was added that its input knows nothing of, like the stone that an arm leans on.
+
+    A refiner moves boundaries and completes what is nearly there. A part that it adds is foreign if more than a quarter
+    of it is so far from the input as no boundary moves, and has no probability there.
+
+    Args:
+        before: (H, W) float32 in [0, 1], the input, soft.
+        after: (H, W) float32 in [0, 1], the refined mask.
+
+    Returns:
+        (H, W) float32 in [0, 1]: `before` in each foreign part, `after` everywhere else.
+    """
+    old = before > 0.5
+    added = (after > 0.5) & ~old
+    strange = added & (before < _LEAST_SUPPORT)
+    if not strange.any():
+        return after
+    away_px = cv2.distanceTransform((~old).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    strange &= away_px > max(_LEAST_REACH_PX, _REACH * np.sqrt(np.count_nonzero(old)))
+    count, parts = cv2.connectedComponents(added.view(np.uint8), connectivity=4)
+    strange_px, added_px = (np.bincount(parts[where], minlength=count) for where in (strange, added))
+    foreign = np.flatnonzero(strange_px > _FOREIGN_SHARE * added_px)
+    return np.where(np.isin(parts, foreign), before, after) if len(foreign) else after

@@ -1,4 +1,4 @@
-"""Sharper masks, guarded: a refined mask that moves too far from its input is not believed."""
+"""Sharper masks, guarded: a refined mask that moves too far from its input, or a part of it, is not believed."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -10,7 +10,7 @@ from stages.core.ahead import made_ahead
 from stages.core.checks import check_soft_masks
 from stages.core.drawing import held
 from stages.core.fusion import label_map
-from stages.core.guard import Decision, guard
+from stages.core.guard import Decision, guard, without_foreign_parts
 from stages.core.look import look_at
 from stages.core.progress import Progress
 from stages.core.states import Source
@@ -50,6 +50,7 @@ class GuardedRefiner:
                 continue
             after = self._refiner.refine(frame, before)
             check_soft_masks(after, before.shape, self._refiner)
+            after = without_foreign_parts(before, after)
             decision = guard(before, after, self._minimum_iou, (1 / self._area_factor, self._area_factor))
             if decision.accepted:
                 refined[number] = after

@@ -3,7 +3,7 @@ import pytest
 
 from stages.core.errors import InputError
 from stages.core.fusion import LARGEST_AREA_FACTOR, agreement, area_between, disagreement, fuse, label_map, lost_reason
-from stages.core.guard import guard
+from stages.core.guard import guard, without_foreign_parts
 
 
 def square(left: int, side: int = 10, size: int = 40) -> np.ndarray:
@@ -104,3 +104,23 @@ def test_guard_does_not_let_a_mask_vanish_or_appear():
 def test_guard_refuses_another_size():
     with pytest.raises(InputError, match=r"\(20, 20\).*\(40, 40\)"):
         guard(square(10), np.zeros((20, 20), np.float32), 0.7, (0.5, 2))
+
+
+def test_a_part_that_a_refiner_finds_where_the_mask_knows_nothing_goes_and_the_rest_stays():
+    before = np.zeros((60, 90), np.float32)
+    before[20:40, 20:40] = 0.9
+    before[20:40, 60:80] = 0.05  # weak evidence for a part that is missing
+    after = np.zeros_like(before)
+    after[18:42, 20:40] = 0.8  # the boundary moves
+    after[29:31, 40:60] = 0.8  # a thin arm,
+    after[20:40, 60:80] = 0.8  # which what it leads to bears out
+    after[25:35, 5:20] = 0.7  # a stone that the object leans on
+    wanted = after.copy()
+    wanted[25:35, 5:20] = 0
+    np.testing.assert_array_equal(without_foreign_parts(before, after), wanted)
+
+
+def test_a_hard_mask_may_grow_as_far_as_boundaries_move_and_shrink_at_will():
+    before = square(10)
+    for after in (square(9, side=12), square(12, side=4), np.zeros_like(before)):
+        np.testing.assert_array_equal(without_foreign_parts(before, after), after)

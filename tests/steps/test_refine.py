@@ -8,7 +8,7 @@ import pytest
 
 from stages.core.progress import silent
 from stages.core.states import Source
-from stages.core.types import SegmentFrame
+from stages.core.types import Frame, Probability, SegmentFrame
 from stages.engines.refiners.guided.engine import Guided
 from stages.formats.tracks import writing_tracks
 from stages.steps.refine import GuardedRefiner, refine_segment
@@ -40,3 +40,17 @@ def test_reading_ahead_changes_nothing(tmp_path: Path, tracks: Path) -> None:
     one, other = dict(files(False)), dict(files(True))
     assert len(one) > len(STRETCH)
     assert one == other
+
+
+def test_a_refiner_cannot_bring_in_what_its_mask_knows_nothing_of() -> None:
+    class Greedy:
+        def refine(self, frame: Frame, probability: Probability) -> Probability:
+            taken = probability.copy()
+            taken[:, -30:] = 1
+            return taken
+
+    masks = SCENE.masks(0)[:1]
+    assert not masks[:, :, -30:].any()
+    refined, (decision,) = GuardedRefiner(Greedy(), 0.0, 1e9).refine(SCENE.frame(0), masks)
+    np.testing.assert_array_equal(refined, masks)
+    assert decision is not None and decision.accepted
