@@ -1,6 +1,6 @@
 """From tracks to the result: sharper boundaries, and one indexed mask per frame."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,7 +186,7 @@ class ResultTask(options.RefineOptions, ScribbledTask, StageTask):
         """One task per anchor, in order."""
         return [self.clone(RefineAnchor, frame=index) for index in self.plan.anchors]
 
-    def parts(self) -> list[RefineTask]:
+    def parts(self) -> list[RefineAnchor | RefineSegment]:
         """What the result is put together from."""
         return [*self.anchors(), *self.segments()]
 
@@ -288,8 +288,21 @@ class RefineSequence(options.ResultOptions, ResultTask):
         self.checkpoint("propagator", self.propagator)
         self.checkpoint("refiner", self.refiner)
         coarse = [self.clone(Frames), self.clone(SelectAnchors), *self.anchor_masks()]
-        refined = self.segments() if self._has_former_result() else self.parts()
-        return [*coarse, *refined, *filter(None, [self.provisional_result() if self.provisional else None])]
+        provisional = self.provisional_result() if self.provisional else None
+        return [*coarse, *self.refined(), *filter(None, [provisional])]
+
+    def refined(self) -> Sequence[RefineAnchor | RefineSegment]:
+        """What the result is put together from; one of the first version has refined its anchors itself."""
+        return self.segments() if self._has_former_result() else self.parts()
+
+    def made_by(self) -> list[Json]:
+        """The keys of the result and of all that it was put together from: what made which part.
+
+        Raises:
+            StageError: something of it is not published.
+        """
+        tracks = [task.track() for task in self.segments()]
+        return [task.manifest().key for task in (self, *self.anchor_masks(), *tracks, *self.refined())]
 
     @property
     def needs_segmenter(self) -> bool:

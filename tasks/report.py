@@ -59,7 +59,7 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
 
     def engines(self) -> list[list[str | int]]:
         """Plug, name and version of every engine that made a part of the masks, as the parts say it."""
-        keys = results.keys_of_result(self.root)
+        keys = self.clone(RefineSequence).made_by()
         used = {(plug, key[plug], key.get("engine_version", 1)) for key in keys for plug in PLUGS if plug in key}
         return [[*each] for each in sorted(used, key=lambda each: (PLUGS.index(each[0]), *each[1:]))]
 

@@ -1,6 +1,7 @@
 """The anchors of a video, and the stretches between them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Plan:
         """Those of them that people have annotated."""
         return tuple(index for index in self.anchors if index not in self.requested)
 
-    @property
+    @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The stretches between neighbouring anchors that own at least one frame, in order."""
         last = self.frame_count - 1

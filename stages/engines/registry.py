@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
@@ -98,7 +98,7 @@ def specs(plug: Plug) -> Mapping[str, Spec]:
         if module.ispkg:
             spec = import_module(f"{package.__name__}.{module.name}").SPEC
             found[spec.name] = spec
-    for entry in entry_points(group=f"lis.{plug}s"):
+    for entry in _of_other_distributions()[plug]:
         try:
             spec = entry.load()
         except Exception as error:  # of somebody else's code, whatever it is; the other engines work all the same
@@ -113,6 +113,13 @@ def specs(plug: Plug) -> Mapping[str, Spec]:
             continue
         found[spec.name] = spec
     return found
+
+
+@cache
+def _of_other_distributions() -> Mapping[Plug, EntryPoints]:
+    """What they offer for each plug point; to find that of one, every distribution is read."""
+    everything = entry_points()
+    return {plug: everything.select(group=f"lis.{plug}s") for plug in PLUGS}
 
 
 @cache

@@ -30,9 +30,9 @@ COLOUR: Final = "a colour like '#800000'"
 
 
 class Entry(BaseModel):
-    """One of a file's list."""
+    """One of a file's list; what checks it is built when the first file is read."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, strict=True, extra="forbid")
 
     @classmethod
     def keys(cls) -> dict[str, str]:

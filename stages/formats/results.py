@@ -11,7 +11,7 @@ from typing import Final
 
 from stages.core.plan import Plan, segment_name
 from stages.formats.files import remove
-from stages.formats.manifest import MANIFEST, Json, Manifest, digests_of, read_manifest
+from stages.formats.manifest import MANIFEST, Manifest, digests_of, read_manifest
 from stages.formats.schema import NewerVersionError
 
 FRAMES: Final = "frames"
@@ -143,13 +143,6 @@ def parts_of_result(root: Path) -> set[str]:
     key = {"parts": (), "segments": (), "anchor_frames": (), **manifest.key}
     anchors = {of_frame("", int(index)).name for index in key["anchor_frames"]}
     return anchors | {Path(part).name for part in (*key["parts"], *key["segments"])}
-
-
-def keys_of_result(root: Path) -> list[Json]:
-    """The keys of the result in `masks/` and of all that it was put together from: what made which part."""
-    parts = sorted(parts_of_result(root))
-    folders = [root / MASKS, *(root / stage / name for stage in (ANCHOR_MASKS, TRACKS, REFINED) for name in parts)]
-    return [manifest.key for folder in folders if (manifest := read_manifest(folder))]
 
 
 def remove_provisional(root: Path) -> None:

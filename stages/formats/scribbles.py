@@ -23,6 +23,7 @@ import math
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,7 +32,7 @@ from pydantic_core import ErrorDetails
 
 from stages.core.errors import InputError, StageError
 from stages.core.palette import MAX_OBJECT_ID
-from stages.core.strokes import FrameScribbles, Line, Point
+from stages.core.strokes import FrameScribbles, Line
 from stages.core.types import Frame
 from stages.formats import files
 from stages.formats.frames import pixel_digest
@@ -92,7 +93,8 @@ class ScribbleSet:
         Times, the order of keys, white space, the way numbers are printed and the other frames leave it as it is.
         """
         if index not in self._digests:
-            drawn = {"annotated": index in self.frames, "lines": _plain_lines(self.frame(index))}
+            lines = [(line.object_id, line.path) for line in map(canonical, self.frame(index).lines)]
+            drawn = {"annotated": index in self.frames, "lines": lines}
             self._digests[index] = hashlib.sha256(json.dumps(drawn).encode()).hexdigest()
         return self._digests[index]
 
@@ -112,18 +114,28 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
     Raises:
         InputError: the file is missing, too large, no JSON, or says something that cannot be; the message tells where.
     """
+    raw = read_limited(path)
     try:
-        content = _ScribbleFile.model_validate_json(read_limited(path))
+        return _said(raw, sequence, frame_count)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+@lru_cache(maxsize=8)
+def _said(raw: bytes, sequence: str, frame_count: int) -> ScribbleSet:
+    """What the bytes of a file say. A run reads a set, and then its own copy of it: they are worked out once."""
+    try:
+        content = _ScribbleFile.model_validate_json(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error.errors(include_url=False)[0])}") from None
+        raise InputError(_explain(error.errors(include_url=False)[0])) from None
     if normal(content.sequence) != normal(sequence):
         raise InputError(
-            f"{path}: found scribbles of the sequence {content.sequence!r}, expected {sequence!r}; "
+            f"found scribbles of the sequence {content.sequence!r}, expected {sequence!r}; "
             "take the file of this sequence, or correct its key 'sequence'"
         )
     if len(content.scribbles) != frame_count:
         raise InputError(
-            f"{path}: found lists of lines for {len(content.scribbles)} frames, expected {frame_count}, one for each "
+            f"found lists of lines for {len(content.scribbles)} frames, expected {frame_count}, one for each "
             f"frame of {sequence!r}; the file was drawn on another version of the video"
         )
     named = {*content.annotated_frames, *([] if content.annotated_frame is None else [content.annotated_frame])}
@@ -137,7 +149,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
     for key, (what, indices) in keys.items():
         if outside := [index for index in sorted(indices) if index >= frame_count]:
             raise InputError(
-                f"{path}: found {what} {outside[0]}, expected frames in 0..{frame_count - 1}; correct the key {key!r}"
+                f"found {what} {outside[0]}, expected frames in 0..{frame_count - 1}; correct the key {key!r}"
             )
     drawn = {index for index, lines in enumerate(content.scribbles) if lines}
     frames = {
@@ -145,7 +157,7 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
         for index in sorted(named | drawn | set(content.corrects))
     }
     absent = {index: tuple(sorted(set(ids))) for index, ids in sorted(content.absent.items()) if ids}
-    _check_absent(path, frames, absent)
+    _check_absent(frames, absent)
     from_boxes = {index: tuple(sorted(set(ids))) for index, ids in sorted(content.from_boxes.items()) if ids}
     return ScribbleSet(
         sequence,
@@ -159,16 +171,16 @@ def read_scribbles(path: Path, sequence: str, frame_count: int) -> ScribbleSet:
     )
 
 
-def _check_absent(path: Path, frames: Mapping[int, FrameScribbles], absent: Mapping[int, tuple[int, ...]]) -> None:
+def _check_absent(frames: Mapping[int, FrameScribbles], absent: Mapping[int, tuple[int, ...]]) -> None:
     for index, ids in absent.items():
         if index not in frames:
             raise InputError(
-                f"{path}: found absent objects of frame {index}, which is not annotated, expected an annotated frame; "
+                f"found absent objects of frame {index}, which is not annotated, expected an annotated frame; "
                 "name it in 'annotated_frames' or 'corrects', or correct the key 'absent'"
             )
         if drawn := sorted({*ids} & {*frames[index].object_ids}):
             raise InputError(
-                f"{path}: found strokes of object {drawn[0]} on frame {index}, which calls it absent, expected one of "
+                f"found strokes of object {drawn[0]} on frame {index}, which calls it absent, expected one of "
                 "both; remove its strokes, or correct the key 'absent'"
             )
 
@@ -296,9 +308,12 @@ def _with(known: Mapping[int, Any], frame: int, value: Any) -> dict[int, Any]:
 
 
 class Strict(BaseModel):
-    """A part of a file that people may have written; a number as a text is none."""
+    """A part of a file that people may have written; a number as a text is none.
 
-    model_config = ConfigDict(strict=True)
+    What checks it is built when the first file is read: many commands read none.
+    """
+
+    model_config = ConfigDict(defer_build=True, strict=True)
 
 
 _Fraction = Annotated[float, Field(ge=-OVERSHOOT, le=1 + OVERSHOOT, allow_inf_nan=False)]
@@ -397,7 +412,3 @@ def plain_ms(time_ms: float) -> float:
 
 def _fraction(value: float) -> float:
     return round(min(1.0, max(0.0, float(value))), DECIMALS)
-
-
-def _plain_lines(frame: FrameScribbles) -> list[tuple[int, tuple[Point, ...]]]:
-    return [(line.object_id, line.path) for line in map(canonical, frame.lines)]

@@ -105,12 +105,17 @@ def settle_settings() -> None:
 
 def has_central_scheduler() -> bool:
     """Whether a luigid hands out the tasks: then no two workers get the same one, and they share a sequence."""
-    return not luigi.interface.core().local_scheduler
+    return not _setting("local_scheduler")
 
 
 def workers() -> int:
     """How many tasks run at once."""
-    return int(luigi.interface.core().workers)
+    return int(_setting("workers"))
+
+
+def _setting(name: str) -> Any:
+    """One of Luigi's own settings, as it is now; to make its `core` looks up all of them."""
+    return getattr(luigi.interface.core, name).task_value(luigi.interface.core.get_task_family(), name)
 
 
 _WATCH: Final = "ends with its parent"
@@ -208,10 +213,6 @@ _made: set[type[luigi.Task]] = set()
 """What tasks were made of: what Luigi has to say of a class's settings, it has said."""
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | set) else value
-
-
 @abstract
 class HookedTask(luigi.Task):
     """Luigi's task, with names for what Luigi does to it behind its back."""
@@ -226,11 +227,24 @@ class HookedTask(luigi.Task):
         return list(super().get_params())
 
     @classmethod
+    @cache
+    def _normalizers(cls) -> dict[str, Callable[[Any], Any] | None]:
+        """What Luigi does to the values of parameters; None where that is nothing."""
+        plain = luigi.Parameter.normalize
+        return {
+            name: None if type(parameter).normalize is plain else parameter.normalize
+            for name, parameter in cls.get_params()
+        }
+
+    @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
         """Luigi's, but a value in luigi.cfg that cannot be is a user's mistake, as on the command line."""
-        if cls in _made and not args and len(kwargs) == len(params) and all(name in kwargs for name, _ in params):
+        if cls in _made and not args and kwargs.keys() == cls._normalizers().keys():
             # Nothing is to be looked for: so it is with clones, by the thousand.
-            return [(name, _hashable(parameter.normalize(kwargs[name]))) for name, parameter in params]
+            return [
+                (name, normalize(kwargs[name]) if normalize else kwargs[name])
+                for name, normalize in cls._normalizers().items()
+            ]
         _made.add(cls)
         try:
             return super().get_param_values(params, args, kwargs)

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from stages.core.errors import InputError, LisError, StageError
 from stages.engines import registry
+from stages.engines.spec import Plug
 from stages.formats.files import publishing
 from stages.formats.manifest import Json, Manifest, check_files, publish, read_manifest
 from tasks.runtime import luigi_hooks, machine
@@ -57,12 +59,16 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Luigi's, and a look at the names of engines."""
         super().__init__(*args, **kwargs)
-        for name, parameter in self.get_params():
-            if isinstance(parameter, EngineParameter):
-                try:
-                    registry.find(parameter.plug, getattr(self, name), Path(self.weights_root))
-                except InputError as error:
-                    raise ParameterException(str(error)) from None
+        for name, plug in self._plugs().items():
+            try:
+                registry.find(plug, getattr(self, name), Path(self.weights_root))
+            except InputError as error:
+                raise ParameterException(str(error)) from None
+
+    @classmethod
+    @cache
+    def _plugs(cls) -> dict[str, Plug]:
+        return {name: option.plug for name, option in cls.get_params() if isinstance(option, EngineParameter)}
 
     def load(self) -> None:
         """Import what the work needs."""

@@ -37,8 +37,7 @@ from tasks.runtime import locks
 from tasks.runtime.home import Home, find_home
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a sequence is looked for."""
 
     data_root: str
@@ -48,8 +47,7 @@ class Place:
     seq: str
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(NamedTuple):
     """What anchors are chosen from."""
 
     scribbles: str
@@ -102,7 +100,7 @@ class SequenceSnapshot:
     @cached_property
     def frame_files(self) -> list[Path]:
         """The pictures, in order."""
-        return list_frames(self.paths.frames)
+        return _frame_files(self.paths.frames, self.fingerprint[0])
 
     @property
     def frame_count(self) -> int:
@@ -342,6 +340,11 @@ _snapshot = lru_cache(maxsize=1024)(SequenceSnapshot)
 
 frozen_sets: dict[tuple[Path, str], Frozen] = {}
 """What this run, or the one that it was forked from, has frozen: the sequence's folder and the set -> its copy."""
+
+
+@lru_cache(maxsize=1024)
+def _frame_files(frames: Path, _stamp: Stamp | None) -> list[Path]:
+    return list_frames(frames)
 
 
 def _given_mask(path: Path) -> GivenMask:

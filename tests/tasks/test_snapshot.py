@@ -122,7 +122,7 @@ def test_a_name_that_no_set_has_is_told_unless_a_new_one_is_meant(project: Proje
     misspelt = Terms("002", "", 3, "eq1")
     with pytest.raises(InputError, match=r"002\.json: found no such scribble set, .* are there: 001; .*--new-set"):
         _ = look(project, misspelt).scribbles
-    founded = look(project, replace(misspelt, new_set=True))
+    founded = look(project, misspelt._replace(new_set=True))
     assert founded.scribbles.annotated == ()
     project.root.mkdir(parents=True)
     note_requests(project.root, founded.request_terms, founded.plan, [path.name for path in founded.frame_files])
