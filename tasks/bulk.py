@@ -22,7 +22,8 @@ from tasks.runtime.looks import look_at
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.mistakes import disk_refuses
 from tasks.runtime.on_finish import call_on_finish
-from tasks.runtime.published import LisTask, supposing
+from tasks.runtime.published import LisTask
+from tasks.runtime.questions import one_question
 from tasks.runtime.sequence import StageTask
 from tasks.status import Standing, standing
 
@@ -110,7 +111,7 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
         """Those of which nothing is to be made."""
 
         def look(one: Chosen) -> Outcome | None:
-            with supposing({}):
+            with one_question():
                 if one.refused or not self.wanted(one).complete():
                     return None
                 return outcome_of(one.name, self.refine(one), Standing(State.DONE), None)

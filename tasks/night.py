@@ -19,7 +19,9 @@ from tasks.choice import Chosen
 from tasks.overview import glance_at, with_thumbnail
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
+from tasks.runtime.looks import look_at
 from tasks.runtime.luigi_hooks import logger
+from tasks.runtime.snapshot import paths_of
 from tasks.status import Standing, emptiness, seconds_since, standing
 
 Tasks = Mapping[str, RefineSequence]
@@ -142,14 +144,15 @@ def _publish(ended: Night, summary: Summary, tasks: Tasks) -> Path:
 def _write_page(ended: Night, summary: Summary, tasks: Tasks) -> None:
     from stages.steps.night_page import night_page
 
-    thumbnails = {}
-    for outcome in summary.outcomes:
+    def look(outcome: Outcome) -> bytes | None:
         task = tasks.get(outcome.sequence)
-        if outcome.doubt is None or task is None:
-            continue
-        with suppress(LisError):
-            if glance := glance_at(task.root, outcome.state):
-                frames = task.snapshot.paths.frames
-                thumbnails[outcome.sequence] = with_thumbnail(glance, frames, task.root, outcome.state).thumbnail
+        if outcome.doubt is not None and task is not None:
+            with suppress(LisError):
+                if glance := glance_at(task.root, outcome.state):
+                    return with_thumbnail(glance, paths_of(task.place).frames, task.root, outcome.state).thumbnail
+        return None
+
+    seen = zip(summary.outcomes, look_at(summary.outcomes, look), strict=True)
+    thumbnails = {outcome.sequence: picture for outcome, picture in seen if picture is not None}
     page = night_page(summary, thumbnails, ended.outputs_root, ended.folder)
     files.replace(ended.folder / night.PAGE, page.encode(errors="xmlcharrefreplace"))

@@ -18,7 +18,8 @@ from tasks.approval import ApprovedAnchor
 from tasks.inputs import Frames
 from tasks.runtime import options
 from tasks.runtime.luigi_hooks import abstract
-from tasks.runtime.published import PublishedTask, once_a_question
+from tasks.runtime.published import PublishedTask
+from tasks.runtime.questions import once_a_question
 from tasks.runtime.sequence import EngineTask, ProvisionalTask, ScribbledTask, StageTask
 from tasks.tracks import ProvisionalTrack, SegmentTask, TrackSegment
 

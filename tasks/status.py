@@ -20,7 +20,8 @@ from tasks.inputs import ImportScribbles
 from tasks.refine import RefineSequence
 from tasks.runtime import locks
 from tasks.runtime.mistakes import explain
-from tasks.runtime.published import PublishedTask, once_a_question, supposing
+from tasks.runtime.published import PublishedTask
+from tasks.runtime.questions import once_a_question, one_question
 from tasks.runtime.sequence import EngineTask, ScribbledTask, StageTask
 
 _ENDS = {State.DONE.exit_code, State.WAITING.exit_code, State.FAILED.exit_code}
@@ -227,7 +228,7 @@ def unfinished(task: PublishedTask) -> list[StageTask]:
     found: list[StageTask] = []
     seen: set[str] = set()
     queue: list[luigi.Task] = [task]
-    with supposing(_as_if_read(task) if isinstance(task, ScribbledTask) else {}):
+    with one_question(_as_if_read(task) if isinstance(task, ScribbledTask) else {}):
         while queue:
             current = queue.pop()
             if current.task_id not in seen and not current.complete():
@@ -250,7 +251,7 @@ def _as_if_read(task: ScribbledTask) -> dict[tuple[str, str], bool]:
 
 def without_people(stages: Iterable[StageTask]) -> list[StageTask]:
     """Those that can be made before anybody does what a run waits for."""
-    with supposing({}):
+    with one_question():
         return [stage for stage in stages if not _rests_on_people(stage)]
 
 

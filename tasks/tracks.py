@@ -13,7 +13,7 @@ from tasks.approval import ApprovedAnchor
 from tasks.inputs import Frames
 from tasks.runtime import options
 from tasks.runtime.luigi_hooks import abstract
-from tasks.runtime.published import once_a_question
+from tasks.runtime.questions import once_a_question
 from tasks.runtime.sequence import EngineTask, ProvisionalTask, ScribbledTask, StageTask
 
 

@@ -97,7 +97,7 @@ def load_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     stat = path.stat()
     try:
-        return _parse(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        return _parse(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(
             f"{path}: found no manifest in it, or a damaged one ({error!r}); run the command again"
@@ -105,9 +105,9 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 @lru_cache(maxsize=4096)
-def _parse(path: str, _mtime_ns: int, _size: int, _inode: int) -> Manifest:
-    found = read_json(Path(path))
-    schema = check_schema(Path(path), found["schema"], SCHEMA)
+def _parse(path: Path, _mtime_ns: int, _size: int, _inode: int) -> Manifest:
+    found = read_json(path)
+    schema = check_schema(path, found["schema"], SCHEMA)
     noted = found["run"].pop(_DIGEST, None)
     if (schema > 1 or noted is not None) and noted != _digest(found):
         raise StageError(f"{path}: found a manifest that differs from what was written; run the command again")
@@ -168,7 +168,7 @@ def _present(folder: Path, names: Iterable[str]) -> bool:
         parent, _, leaf = name.rpartition("/")
         if parent not in listed:
             try:
-                listed[parent] = set(os.listdir(folder / parent))  # noqa: PTH208 - names only, and often
+                listed[parent] = set(os.listdir(f"{folder}/{parent}"))  # noqa: PTH208 - names only, and often
             except OSError:
                 return False
         if leaf not in listed[parent]:

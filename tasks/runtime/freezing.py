@@ -17,7 +17,7 @@ from stages.formats.frozen import freeze as freeze_copy
 from stages.formats.given_for import PICTURES_JSON
 from stages.formats.given_masks import masks_folder
 from stages.formats.log import write_log
-from tasks.runtime import locks
+from tasks.runtime import locks, questions
 from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, frozen_sets, root_of, snapshot_of
 
 _logger = logging.getLogger("lis")
@@ -47,6 +47,7 @@ def freeze(place: Place, terms: Terms) -> None:
             if copy := _copied(now, is_last):
                 frozen_sets[root, terms.scribbles] = copy
                 _asked[root, terms.scribbles] = place, terms
+                questions.ask_anew()
                 return
         except (LisError, OSError):
             if is_last or not _is_being_saved(now):

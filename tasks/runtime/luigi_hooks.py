@@ -44,6 +44,7 @@ from tasks.runtime.importing import importing
 from tasks.runtime.mailbox import Mailbox
 from tasks.runtime.mistakes import explain, one_line
 from tasks.runtime.processes import Processes
+from tasks.runtime.questions import end_question, one_question
 
 logger = logging.getLogger("lis")
 WRITTEN_FOR: Final = "3.8.1"
@@ -146,6 +147,11 @@ class _Worker(luigi.worker.Worker):
         super().__init__(*args, **kwargs)
         self._task_result_queue = Mailbox()  # type: ignore[assignment]
         self._processes = Processes(self)
+
+    def add(self, *args: Any, **kwargs: Any) -> bool:
+        """Luigi asks of every task of a graph whether it is complete; they rest on one another: one question."""
+        with one_question():
+            return bool(super().add(*args, **kwargs))
 
     def _handle_next_task(self) -> None:
         at_work = len(self._running_tasks)
@@ -322,6 +328,12 @@ class HookedTask(luigi.Task):
         with suppress(OSError):  # the log, and Luigi's summary, have it, too
             _tell(_REASONS, reason)
         return reason
+
+
+@HookedTask.event_handler(luigi.Event.START)
+def _requirements_are_there(_task: luigi.Task) -> None:
+    """Now the work begins: from here on, everything is looked at anew."""
+    end_question()
 
 
 # --- before a fork ---------------------------------------------------------------------------------------------------

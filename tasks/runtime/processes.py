@@ -19,6 +19,7 @@ import luigi.worker
 from luigi.task_status import FAILED, PENDING
 
 from tasks.runtime import machine
+from tasks.runtime.questions import one_question
 
 _MOMENT_S: Final = 0.5
 
@@ -37,6 +38,7 @@ class Processes:
 
     def _turn_of(self, task: Any) -> "luigi.worker.TaskProcess | _Turn":
         made = self._make(task)  # loads what the task needs, see `HookedTask.prepare`
+        made.run = _asking_at_once(made.run)
         if not made.use_multiprocessing or not _stays(task):
             return made
         self._loaded.update(task.modules())
@@ -159,6 +161,16 @@ class _Staying:
                 run()
 
         return work
+
+
+def _asking_at_once(run: Callable[[], None]) -> Callable[[], None]:
+    """A turn begins with a look at each task that the one at work requires: one question, until the work begins."""
+
+    def asked_at_once() -> None:
+        with one_question():
+            run()
+
+    return asked_at_once
 
 
 def _stays(task: luigi.Task) -> bool:

@@ -1,10 +1,9 @@
 """What every task has in common, and how a result on disk is recognised, made and published."""
 
-import contextvars
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -22,34 +21,13 @@ from tasks.runtime import luigi_hooks, machine
 from tasks.runtime.luigi_hooks import HookedTask, abstract, logger
 from tasks.runtime.mistakes import disk_refuses
 from tasks.runtime.options import EngineParameter, MachineOptions, WhereOptions
+from tasks.runtime.questions import once_a_question, part_of_a_question
 from tasks.runtime.targets import StageFolder
 
 T = TypeVar("T")
 
 _wanted_whole: set[Path] = set()
 """Folders that count as complete only with what was cleaned away in them: a task is to be made that reads it."""
-_answers: contextvars.ContextVar[dict[tuple[Any, ...], Any] | None] = contextvars.ContextVar("answers", default=None)
-
-
-def once_a_question(key: tuple[Any, ...], find: Callable[[], T]) -> T:
-    """What `find` finds; while one question whether a task is complete is answered, it is asked once for each key."""
-    known = _answers.get()
-    if known is None:
-        return find()
-    if key not in known:
-        known[key] = find()
-    found: T = known[key]
-    return found
-
-
-@contextmanager
-def supposing(answers: Mapping[tuple[Any, ...], Any]) -> Iterator[None]:
-    """One question, of which some answers are known beforehand: key as of `once_a_question` -> what counts as found."""
-    token = _answers.set(dict(answers))
-    try:
-        yield
-    finally:
-        _answers.reset(token)
 
 
 @abstract
@@ -80,10 +58,8 @@ class LisTask(WhereOptions, MachineOptions, HookedTask):
 
     def complete(self) -> bool:
         """Whether nothing of it is to be made: it is up to date, and nothing that it should hold was cleaned away."""
-        if _answers.get() is not None:
+        with part_of_a_question():
             return self.is_up_to_date() and self.is_whole()
-        with supposing({}):
-            return self.complete()
 
     def is_up_to_date(self) -> bool:
         """Whether the result and everything it rests on are right; each task is looked at once per question."""

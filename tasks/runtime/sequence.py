@@ -27,7 +27,8 @@ from tasks.runtime.freezing import freeze
 from tasks.runtime.luigi_hooks import abstract, logger
 from tasks.runtime.mistakes import explain
 from tasks.runtime.options import ENGINE_OPTIONS, NameParameter, PlanOptions
-from tasks.runtime.published import LisTask, PublishedTask, once_a_question
+from tasks.runtime.published import LisTask, PublishedTask
+from tasks.runtime.questions import once_a_question
 from tasks.runtime.snapshot import Place, SequenceSnapshot, Terms, home_of, paths_of, root_of, snapshot_of
 
 _SECONDS_BETWEEN_PARTS: Final = 1.0

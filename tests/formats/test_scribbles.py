@@ -55,6 +55,19 @@ def read(path: Path, content: Any) -> ScribbleSet:
 # Reading
 
 
+def test_what_a_file_says_counts_whatever_its_size_time_and_path(file: Path, tmp_path: Path) -> None:
+    first = read(file, with_line(object_id=1))
+    os.utime(file, ns=(7, 7))
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(file.read_bytes())
+    assert read_scribbles(copy, "gym", 2) == first
+    second = read(file, with_line(object_id=2))
+    os.utime(file, ns=(7, 7))
+    assert (first.object_ids, second.object_ids) == ((1,), (2,))
+    with pytest.raises(InputError, match=r"copy\.json: found scribbles of the sequence 'gym', expected 'swim'"):
+        read_scribbles(copy, "swim", 2)
+
+
 def test_a_file_of_the_challenge_is_read(file: Path) -> None:
     scribbles = read(file, document([], [LINE, {**LINE, "object_id": 3}, {**LINE, "object_id": 0}]))
     assert scribbles.annotated == (1,)
