@@ -37,6 +37,7 @@ from torch.profiler import profile
 
 from stages.core.errors import WeightsError
 from stages.engines import registry
+from stages.engines.protocols import RefinesTogether
 from stages.engines.registry import Engine
 from stages.engines.spec import PLUGS, Plug
 from stages.testing.scenes import Scene
@@ -228,7 +229,10 @@ class Work:
             return [built.segment(self._pictures[0], self._scene.scribbles())]
         if self._plug == "refiner":
             pairs = list(zip(self._pictures, self._truths, strict=True))[1:-1]
-            return [built.refine(picture, masks[0]) for picture, masks in pairs]
+            shown = [(picture, masks[0]) for picture, masks in pairs]
+            if isinstance(built, RefinesTogether):
+                return list(built.refine_all(shown))
+            return [built.refine(*each) for each in shown]
         left, right = (self._scene.anchor(index) for index in (0, STRETCH + 1))
         return [each.probability for each in built.propagate(self._pictures, left, right)]
 

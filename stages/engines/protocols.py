@@ -107,6 +107,20 @@ class Refiner(Protocol):
 
 
 @runtime_checkable
+class RefinesTogether(Protocol):
+    """A refiner that takes less time for several masks if it sees them together, of one frame or of many."""
+
+    @property
+    def at_once(self) -> int:
+        """Frames are worth waiting for until they have so many masks; 1: none is, the masks of one come together."""
+        ...
+
+    def refine_all(self, masks: Sequence[tuple[Frame, Probability]]) -> Iterator[Probability]:
+        """What `refine` makes of each mask on its frame, but for rounding; in order, of any size, none empty."""
+        ...
+
+
+@runtime_checkable
 class AdaptsCheckpoints(Protocol):
     """A network that can be filled from what former versions of it were stored as."""
 

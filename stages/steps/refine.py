@@ -1,8 +1,10 @@
 """Sharper masks, guarded: a refined mask that moves too far from its input, or a part of it, is not believed."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +18,14 @@ from stages.core.progress import Progress
 from stages.core.states import Source
 from stages.core.strokes import FrameScribbles
 from stages.core.types import Frame, LabelMap, Probability
-from stages.engines.protocols import Refiner
+from stages.engines.protocols import Refiner, RefinesTogether
 from stages.formats.anchor_masks import AnchorMasks
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.refined import RefinedWriter, area_px
-from stages.formats.tracks import count_frames, read_tracks
+from stages.formats.tracks import TrackedFrame, count_frames, read_tracks
+
+Refined = tuple[Probability, list[Decision | None]]
+"""A frame's soft masks (objects, H, W), and what was decided of each."""
 
 
 class GuardedRefiner:
@@ -31,31 +36,54 @@ class GuardedRefiner:
         self._minimum_iou = minimum_iou
         self._area_factor = area_factor
 
-    def refine(self, frame: Frame, probability: Probability) -> tuple[Probability, list[Decision | None]]:
-        """Refine every object of a frame.
+    @property
+    def at_once(self) -> int:
+        """Masks of several frames that are worth being refined together."""
+        return self._refiner.at_once if isinstance(self._refiner, RefinesTogether) else 1
+
+    def refine(self, frame: Frame, probability: Probability) -> Refined:
+        """Refine every object of a frame; see `refine_all`."""
+        (refined,) = self.refine_all([(frame, probability)])
+        return refined
+
+    def refine_all(self, frames: Sequence[tuple[Frame, Probability]]) -> Iterator[Refined]:
+        """Refine every object of some frames.
 
         Args:
-            frame: (H, W, 3) uint8 RGB.
-            probability: (objects, H, W) float32 in [0, 1].
+            frames: (H, W, 3) uint8 RGB each, with its soft masks (objects, H, W) float32 in [0, 1].
 
-        Returns:
-            Soft masks of the same shape, and for each object whether its refined mask was accepted; None for an empty
-            mask, which is not refined and stays empty.
+        Yields:
+            For each frame soft masks of the same shape, and for each object whether its refined mask was accepted; None
+            for an empty mask, which is not refined and stays empty.
         """
-        refined = probability.copy()
-        decisions: list[Decision | None] = []
-        for number, before in enumerate(probability):
-            if not (before > 0.5).any():
-                decisions.append(None)
-                continue
-            after = self._refiner.refine(frame, before)
-            check_soft_masks(after, before.shape, self._refiner)
-            after = without_foreign_parts(before, after)
-            decision = guard(before, after, self._minimum_iou, (1 / self._area_factor, self._area_factor))
-            if decision.accepted:
-                refined[number] = after
-            decisions.append(decision)
-        return refined, decisions
+        there = [[bool((mask > 0.5).any()) for mask in masks] for _, masks in frames]
+        results = self._results(
+            [
+                (frame, mask)
+                for (frame, masks), some in zip(frames, there, strict=True)
+                for mask in compress(masks, some)
+            ]
+        )
+        for (_, masks), some in zip(frames, there, strict=True):
+            refined = masks.copy()
+            decisions: list[Decision | None] = []
+            for number, before in enumerate(masks):
+                if not some[number]:
+                    decisions.append(None)
+                    continue
+                after: Any = next(results, None)
+                check_soft_masks(after, before.shape, self._refiner)
+                after = without_foreign_parts(before, after)
+                decision = guard(before, after, self._minimum_iou, (1 / self._area_factor, self._area_factor))
+                if decision.accepted:
+                    refined[number] = after
+                decisions.append(decision)
+            yield refined, decisions
+
+    def _results(self, masks: Sequence[tuple[Frame, Probability]]) -> Iterator[Probability]:
+        if isinstance(self._refiner, RefinesTogether):
+            return self._refiner.refine_all(masks)
+        return (self._refiner.refine(frame, mask) for frame, mask in masks)
 
 
 def refine_segment(
@@ -74,7 +102,7 @@ def refine_segment(
         tracks: the folder that `track_segment` wrote.
         refiner: the engine behind its guard.
         progress: wraps the loop over frames.
-        ahead: whether the next frame and its masks are read in a thread while one is refined.
+        ahead: whether the next frames and their masks are read in a thread while some are refined.
 
     Returns:
         The objects' ids.
@@ -82,9 +110,10 @@ def refine_segment(
     writer = RefinedWriter(folder)
     object_ids: tuple[int, ...] = ()
     pairs = ((video[tracked.index], tracked) for tracked in read_tracks(tracks))
-    for frame, tracked in progress(made_ahead(pairs) if ahead else pairs, count_frames(tracks)):
+    batches = _batches(pairs, refiner.at_once)
+    results = _refined(made_ahead(batches) if ahead else batches, refiner)
+    for tracked, (refined, decisions) in progress(results, count_frames(tracks)):
         object_ids = tracked.object_ids
-        refined, decisions = refiner.refine(frame, tracked.probability)
         labels = label_map(refined, object_ids)
         rows = [
             FrameQuality(
@@ -103,6 +132,26 @@ def refine_segment(
         writer.append(tracked.index, labels, rows)
     writer.close()
     return list(object_ids)
+
+
+def _batches(pairs: Iterable[tuple[Frame, TrackedFrame]], at_once: int) -> Iterator[list[tuple[Frame, TrackedFrame]]]:
+    """Neighbouring frames, as few as have so many masks; one without masks is as large as one with a mask."""
+    batch: list[tuple[Frame, TrackedFrame]] = []
+    for pair in pairs:
+        batch.append(pair)
+        if sum(max(1, len(tracked.object_ids)) for _, tracked in batch) >= at_once:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _refined(
+    batches: Iterable[list[tuple[Frame, TrackedFrame]]], refiner: GuardedRefiner
+) -> Iterator[tuple[TrackedFrame, Refined]]:
+    for batch in batches:
+        results = refiner.refine_all([(frame, tracked.probability) for frame, tracked in batch])
+        yield from zip((tracked for _, tracked in batch), results, strict=True)
 
 
 def refine_anchor(

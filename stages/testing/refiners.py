@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.core.types import Frame, Probability
-from stages.engines.protocols import Refiner
+from stages.engines.protocols import Refiner, RefinesTogether
 from stages.testing.checks import check_range, check_same, draw_random_numbers, unchanged
 from stages.testing.scenes import ODD_SIZES_HW, Scene, frozen, mirrored
+
+ROUNDING = 1e-3
+"""How far a probability may differ if a network sees several masks at once."""
 
 
 class RefinerContract:
@@ -83,6 +86,19 @@ class RefinerContract:
         check_same(first, engine.refine(scene.frame(0), scene.masks(0)[0]), "the same engine, after another frame")
         draw_random_numbers(3)
         check_same(first, self.engine().refine(scene.frame(0), scene.masks(0)[0]), "another engine of the kind")
+
+    def test_masks_that_it_sees_together_are_refined_as_one_by_one(self) -> None:
+        engine, scenes = self.engine(), [Scene(objects=3), Scene(36, 50, objects=2)]
+        if not isinstance(engine, RefinesTogether):
+            return
+        assert engine.at_once >= 1, f"at_once is {engine.at_once}, expected a number of masks"
+        shown = [(scene.frame(index), mask) for scene in scenes for index in range(3) for mask in scene.masks(index)]
+        together = list(engine.refine_all(shown))
+        assert len(together) == len(shown), f"got {len(together)} masks for {len(shown)}"
+        for number, ((frame, mask), refined) in enumerate(zip(shown, together, strict=True)):
+            check_range(refined, mask.shape, f"mask {number} of several")
+            differs = float(abs(refined - engine.refine(frame, mask)).max())
+            assert differs <= ROUNDING, f"mask {number} of several differs by {differs} from what it is alone"
 
     def test_views_of_larger_arrays_give_the_same_bytes(self) -> None:
         scene, engine = Scene(), self.engine()

@@ -1,5 +1,6 @@
 """The small refiner: its network, and what the shipped one does."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from stages.engines.refiners.cascadepsp.fast import rearranged
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
 from stages.engines.refiners.cascadepsp.refiner import CascadePSP
+from tests.pretended_gpu import DEVICE, pretended_gpu
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,31 @@ def test_without_windows_a_large_object_is_seen_once(network: LiteCascade) -> No
     refined = engine.refine(rgb, truth.astype(np.float32))
     assert len(sizes) == 1 and max(sizes[0]) == 96 and min(sizes[0]) % 32 == 0  # 80, padded
     assert refined.shape == truth.shape and region_similarity(refined > 0.5, truth) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("device", "numbers"), [("cpu", [1, 1, 4]), pytest.param(DEVICE, [2, 4], marks=pytest.mark.slow)]
+)
+def test_objects_of_one_size_go_through_the_network_together(
+    network: LiteCascade, device: str, numbers: list[int]
+) -> None:
+    """Less than four only where no code has to be compiled for it."""
+    rgb, _ = scene()
+    masks = []
+    for number, side in enumerate([20, 40, 22, 24, 42, 26]):  # seen at 96 and at 128 pixels
+        mask = np.zeros(rgb.shape[:2], np.float32)
+        mask[32 + number : 32 + number + side, 34 : 34 + side] = 0.9
+        masks.append(mask)
+    masks.insert(3, np.zeros_like(masks[0]))
+    seen = []
+    with pretended_gpu() if device == DEVICE else nullcontext():
+        engine = CascadePSP(disturbed(network), soft=True, passes=1, windows=False, device=device)
+        engine.network.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+        together = list(engine.refine_all([(rgb, mask) for mask in masks]))
+        assert sorted(seen) == numbers
+        for mask, refined in zip(masks, together, strict=True):
+            np.testing.assert_allclose(refined, engine.refine(rgb, mask), rtol=0, atol=1e-5)
+    assert engine.at_once == (1 if device == "cpu" else 4)
 
 
 @pytest.mark.parametrize("size_hw", [(12, 150), (110, 7), (9, 9)])

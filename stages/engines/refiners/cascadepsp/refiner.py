@@ -8,7 +8,8 @@ trained), quirks included. `refine_picture` is that package's `Refiner.refine`; 
                                                                             passes more; overlaps are averaged
 """
 
-import cv2
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from stages.core.errors import InputError
 from stages.core.types import Frame, Probability
 from stages.engines.refiners.cascadepsp.fast import rearranged, rearranged_for_few_sizes
 from stages.engines.refiners.cascadepsp.network import OUTPUT_STRIDE
+from stages.engines.refiners.cascadepsp.views import View, of_one_size
 from stages.nn.prepare import choose_device, prepare
 
 Mask = NDArray[np.bool_]
@@ -33,8 +35,8 @@ WINDOW_MARGIN = WINDOW_OVERLAP // 2
 """Pixels that are not blended at the sides of a window, where it has seen too little."""
 BOUNDARY_SHARE = (0.1, 0.9)
 """A window is refined if the object's share of it lies between these."""
-SIZE_STEP = 32
-"""What a network without a local step sees is padded to multiples of this, in pixels."""
+AT_ONCE = 4
+"""Objects that go through a network together, at most."""
 MEAN_RGB = (0.485, 0.456, 0.406)
 STD_RGB = (0.229, 0.224, 0.225)
 
@@ -102,7 +104,32 @@ class CascadePSP:
         Raises:
             InputError: shapes or types are not as above.
         """
-        check_pair(frame, probability)
+        (refined,) = self.refine_all([(frame, probability)])
+        return refined
+
+    @property
+    def at_once(self) -> int:
+        """See `stages.engines.protocols.RefinesTogether`."""
+        return 1 if self.exact or self.windows or self._on_cpu else AT_ONCE
+
+    def refine_all(self, masks: Sequence[tuple[Frame, Probability]]) -> Iterator[Probability]:
+        """The same for several; see `stages.engines.protocols.RefinesTogether`."""
+        for frame, probability in masks:
+            check_pair(frame, probability)
+        if self.exact or self.windows:
+            yield from (self._refine_alone(frame, probability) for frame, probability in masks)
+            return
+        views = [self._view(frame, probability) for frame, probability in masks]
+        decided = iter(self._decided([view for view in views if view]))
+        for view, (_, probability) in zip(views, masks, strict=True):
+            yield view.placed(next(decided)) if view else probability.copy()
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    def _refine_alone(self, frame: Frame, probability: Probability) -> Probability:
+        """With a local step, where the object is large enough for it: every object is of a size of its own."""
         mask = probability > 0.5
         if not mask.any():
             return probability.copy()
@@ -110,36 +137,31 @@ class CascadePSP:
             return refine_picture(self.network, frame, mask, self.longest_side, device=self.device)
         window = object_window(mask, self.margin)
         values = probability if self.soft else mask.astype(np.float32)
+        longest = max(window.size_wh)
+        side, fast = min(self.longest_side, longest), longest <= self.longest_side
+        seen = frame[window.slices], values[window.slices]
         refined = np.zeros_like(probability)
-        refined[window.slices] = self._refine_window(frame[window.slices], values[window.slices])
+        refined[window.slices] = refine_picture(self.network, *seen, side, fast, self.passes, self.device)
         return refined
 
-    def _refine_window(self, picture: Frame, values: Probability) -> Probability:
-        """Refine what the window shows.
+    def _view(self, frame: Frame, probability: Probability) -> View | None:
+        mask = probability > 0.5
+        if not mask.any():
+            return None
+        values = probability if self.soft else mask.astype(np.float32)
+        return View.of(frame, values, object_window(mask, self.margin), self.longest_side)
 
-        Without a local step everything can be made small first, and padded to one of few sizes: oneDNN compiles its
-        code anew for each, and that takes as long as refining a frame.
-        """
-        height, width = values.shape
-        if self.windows:
-            side = min(self.longest_side, max(height, width))
-            fast = max(height, width) <= self.longest_side
-            return refine_picture(self.network, picture, values, side, fast, self.passes, self.device)
-        scale = min(1, self.longest_side / max(height, width))
-        small_wh = [max(1, round(scale * side)) for side in (width, height)]
-        right, bottom = (-side % SIZE_STEP for side in small_wh)
-        small_picture, small_values = (
-            cv2.copyMakeBorder(
-                cv2.resize(np.ascontiguousarray(layer), small_wh, interpolation=cv2.INTER_AREA),
-                *(0, bottom, 0, right),
-                cv2.BORDER_CONSTANT,
-                value=fill,
-            )
-            for layer, fill in ((picture, [255 * mean for mean in MEAN_RGB]), (values, 0))
-        )
-        side = max(small_wh[0] + right, small_wh[1] + bottom)
-        small = refine_picture(self.network, small_picture, small_values, side, True, self.passes, self.device)
-        return cv2.resize(small[: small_wh[1], : small_wh[0]], (width, height), interpolation=cv2.INTER_LINEAR)
+    @torch.inference_mode()
+    def _decided(self, views: Sequence[View]) -> list[Probability]:
+        """What the network makes of each, in its size."""
+        decided: dict[int, Probability] = {}
+        # oneDNN compiles anew for each number of views, too: fewer than usual are not worth it.
+        for numbers in of_one_size(views, AT_ONCE, fewer=not self._on_cpu):
+            pictures = torch.cat([normalised_picture(views[number].picture) for number in numbers]).to(self.device)
+            masks = torch.cat([signed_mask(views[number].mask) for number in numbers]).to(self.device)
+            refined = self.network(pictures, masks, *[masks] * (3 - self.passes))["pred_224"]
+            decided |= zip(numbers, refined[:, 0].cpu().numpy(), strict=True)
+        return [decided[number] for number in range(len(views))]
 
 
 def object_window(mask: Mask, margin: float, least_margin_px: int = 32) -> Box:
