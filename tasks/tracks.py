@@ -115,7 +115,8 @@ class TrackSegment(SegmentTask, EngineTask):
         from stages.steps.track import track_segment
 
         sources = {task.frame: task.target() for task in self.anchor_masks()}
-        return track_segment(folder, self.snapshot.video, self.segment, sources, self.engine(), self.progress)
+        video, engine, ahead = self.snapshot.video, self.engine(), self.uses_gpu()
+        return track_segment(folder, video, self.segment, sources, engine, self.progress, ahead)
 
 
 @abstract

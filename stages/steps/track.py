@@ -1,10 +1,12 @@
 """A stretch between two anchors: masks on every frame."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
+from stages.core.ahead import neighbours_ahead
 from stages.core.checks import check_disagreement, check_soft_masks
 from stages.core.errors import StageError
 from stages.core.plan import Segment
@@ -30,6 +32,7 @@ def track_segment(
     anchor_folders: Mapping[int, Path],
     propagator: Propagator,
     progress: Progress,
+    ahead: bool = False,
 ) -> list[int]:
     """Carry the anchors' masks over a stretch and write the folder `tracks/<stretch>/`.
 
@@ -41,6 +44,7 @@ def track_segment(
             shown to the engine, too, and what they alone have is not carried.
         propagator: the engine.
         progress: wraps the loop over frames.
+        ahead: whether frames are read in a thread before the engine asks for them.
 
     Returns:
         The objects' ids: those of its own anchors.
@@ -56,8 +60,9 @@ def track_segment(
     stretch = segment.frames
     sources = [_CARRIED_FROM[_shows(left, number), _shows(right, number)] for number in range(len(object_ids))]
     shape = (len(object_ids), *next(iter(known.values())).probability.shape[1:])
-    with writing_tracks(folder, stretch, object_ids, sources) as tracks:
-        results = propagator.propagate(video, left, right, beyond) if object_ids else _nothing(video, stretch)
+    reading = neighbours_ahead(video, stretch) if ahead else nullcontext(video)
+    with writing_tracks(folder, stretch, object_ids, sources) as tracks, reading as frames:
+        results = propagator.propagate(frames, left, right, beyond) if object_ids else _nothing(video, stretch)
         following = iter(stretch)
         for result in progress(results, len(stretch)):
             expected = next(following, None)
