@@ -14,6 +14,7 @@ from rich.table import Table
 from stages.core.errors import InputError, LisError, StageError
 from stages.core.masks import ids_in
 from stages.core.words import how_long
+from stages.engines.spec import PRECISION
 from stages.formats.files import existing, free_mib, takes_files
 from stages.formats.frames import read_frame
 from stages.formats.given_for import check_given_for
@@ -148,6 +149,8 @@ def engines_of(task: RefineSequence, with_segmenter: bool = True) -> str:
         others += [name for name, digest in each.engine_weights().items() if published and digest != published]
         each.engine()
     found = f"{task.segmenter} + {task.propagator} + {task.refiner}"
+    if any(each.engine_options.get(PRECISION.name) == "bfloat16" for each in engine_tasks(task)):
+        found += f"; in bfloat16{'' if machine.knows_bfloat16() else ', which this processor is slow in'}"
     found += "".join(f"; {name} fits its network, but is not the published file" for name in others)
     return found + "".join(f"; the weights of {name} are {what}" for name, what in terms.items())
 

@@ -80,6 +80,11 @@ class Engine:
             if each.argument not in unused
         }
 
+    def key(self, options: Options) -> dict[str, Any]:
+        """Those of the arguments that a result's key names."""
+        unsaid = {each.argument: each.default for each in self.spec.options if each.later}
+        return {name: value for name, value in self.arguments(options).items() if unsaid.get(name) != value}
+
     def memory_mib(self, options: Options) -> int:
         """What its process takes on 480p frames."""
         more = self.cost.exact_memory_mib

@@ -30,6 +30,8 @@ class Option:
     """Lowest and highest value, both allowed; for numbers."""
     choices: tuple[str, ...] = ()
     """For words."""
+    later: bool = False
+    """Whether it came when there were results already: at its default it is in no key, and they are as good as before."""
 
     def __post_init__(self) -> None:
         """Whoever writes a number writes its limits.
@@ -43,6 +45,15 @@ class Option:
 
 EXACT: Final = Option("exact", "exact", False, "the paper's networks: exactly as the originals")
 """Shared by the three engines of the paper."""
+PRECISION: Final = Option(
+    "precision",
+    "precision",
+    "float32",
+    "of convolutions in match and cascadepsp:lite: float32, or bfloat16, faster where the processor knows it",
+    choices=("float32", "bfloat16"),
+    later=True,
+)
+"""Shared by engines whose masks hardly change by it (docs/performance.md)."""
 
 
 @dataclass(frozen=True)

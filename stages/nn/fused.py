@@ -4,6 +4,8 @@ On a CPU, oneDNN wants weights in a layout of its own and rearranges those of an
 small inputs PyTorch takes another library altogether. Here that happens once, and always oneDNN computes, but for wide
 3x3 kernels, which Winograd's method is faster for. Where oneDNN is not there, on a GPU for instance, the convolution
 does what it always did.
+
+A fused convolution computes in the type of its weights, whatever it is given: `compute_in` makes that bfloat16.
 """
 
 import copy
@@ -46,14 +48,22 @@ class FusedConvolution(nn.Module):
         self._packed: OrderedDict[torch.Size, tuple[object, ...]] = OrderedDict()
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W')."""
+        """(N, inputs, H, W) and perhaps what is added to the result -> (N, outputs, H', W'), of the weights' type."""
         return self._convolved(x, residual, self.activation)
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
         """relu(convolution(x) + residual), whatever the activation is."""
         return self._convolved(x, residual, nn.ReLU)
 
+    def compute_in(self, kind: torch.dtype) -> None:
+        """Change the type of the weights."""
+        self.convolution.to(kind)
+        self._winograd = None  # its sums want more bits than bfloat16 has
+        self._packed.clear()
+
     def _convolved(self, x: Tensor, residual: Tensor | None, activation: type[nn.Module] | None) -> Tensor:
+        kind = self.convolution.weight.dtype
+        x, residual = x.to(kind), None if residual is None else residual.to(kind)
         winograd = self._winograd if self._winograd and self._winograd.pays(x) else None
         if winograd or not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
             plain = (winograd or self.convolution)(x)
@@ -95,6 +105,16 @@ class FusedConvolution(nn.Module):
             self._packed[x.shape] = packed, convolution.bias, *geometry
         self._packed.move_to_end(x.shape)
         return self._packed[x.shape]
+
+
+def compute_in(network: nn.Module, kind: torch.dtype) -> None:
+    """Let a network's fused convolutions compute in another type, in place; all else stays float32.
+
+    bfloat16 has the range of float32 and 8 bits instead of 24. Sums inside of a convolution keep all bits.
+    """
+    for module in network.modules():
+        if isinstance(module, FusedConvolution):
+            module.compute_in(kind)
 
 
 def relu_of_sum(convolution: nn.Module, x: Tensor, residual: Tensor) -> Tensor:

@@ -2,18 +2,26 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.core.errors import InputError
+from stages.nn.fused import compute_in
 from stages.nn.residual import Bottleneck
 from stages.nn.winograd import use_winograd
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 def prepare(
-    network: nn.Module, device: str = "cpu", rearranged: Callable[[nn.Module], nn.Module] | None = None
+    network: nn.Module,
+    device: str = "cpu",
+    rearranged: Callable[[nn.Module], nn.Module] | None = None,
+    precision: Precision = "float32",
 ) -> nn.Module:
     """Make a network ready: on its device, frozen, and arranged for speed.
 
@@ -22,6 +30,7 @@ def prepare(
         device: see `choose_device`.
         rearranged: what the engine knows to make of it, the same function in less time; None computes step by step as
             the original.
+        precision: of its fused convolutions.
 
     Raises:
         InputError: the GPU is not there.
@@ -30,7 +39,10 @@ def prepare(
     if place.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # on by default: masks would be other ones than a CPU's
     network = network.to(place).requires_grad_(False)
-    return network if rearranged is None else rearranged(network)
+    network = network if rearranged is None else rearranged(network)
+    if precision != "float32":
+        compute_in(network, getattr(torch, precision))
+    return network
 
 
 def for_inference(network: nn.Module) -> nn.Module:

@@ -65,6 +65,13 @@ def _torch_finds_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+def knows_bfloat16() -> bool:
+    """Whether the processor multiplies numbers of that type; it can be computed with everywhere."""
+    import torch
+
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def _limits_of_container() -> Iterator[int]:
     """In bytes, of this process's control groups (version 1 or 2) and of those that they lie in."""
     with suppress(OSError):  # another system

@@ -338,7 +338,7 @@ class EngineTask(StageTask):
         if not self.needs_engine:
             return {}
         engine = self.found_engine
-        key = {self.plug: self.engine_name, "options": engine.arguments(self.engine_options), "weights": self.weights()}
+        key = {self.plug: self.engine_name, "options": engine.key(self.engine_options), "weights": self.weights()}
         # The first version of an engine has no number: so it was in results that are older than the numbers.
         return key if engine.spec.version == 1 else {**key, "engine_version": engine.spec.version}
 

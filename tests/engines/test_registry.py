@@ -354,6 +354,13 @@ def test_status_mentions_a_fitting_file_that_is_not_the_published_one(tmp_path: 
     assert "not the published file" in row.detail
 
 
+def test_an_option_that_came_later_is_in_a_key_only_where_it_is_not_at_its_default() -> None:
+    engine = registry.find("refiner", "cascadepsp:lite", Path())
+    assert engine.key({}) == engine.key({"precision": "float32"}) == {"exact": False}
+    assert engine.key({"precision": "bfloat16"}) == {"exact": False, "precision": "bfloat16"}
+    assert engine.arguments({})["precision"] == "float32"
+
+
 def test_a_first_look_is_for_engines_that_have_a_quicker_way() -> None:
     assert registry.find("segmenter", "fbrs:resnet34_dh128").quick == {"brs_mode": "NoBRS"}
     assert not registry.find("segmenter", "fbrs:lite").quick, "it does not optimise: it would do the same twice"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.nn.fused import FusedConvolution, fuse_convolutions, relu_of_sum
+from stages.nn.fused import FusedConvolution, compute_in, fuse_convolutions, relu_of_sum
 from stages.nn.lite import SameConv2d
 from stages.nn.winograd import WinogradConvolution
 
@@ -51,6 +51,23 @@ def test_the_results_are_the_same_for_every_size(
         for height, width in SIZES:
             x = 20 * torch.randn(2, 3, height, width)
             torch.testing.assert_close(fused(x), plain(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+def test_in_bfloat16_a_few_bits_are_lost_and_no_more(
+    plain: nn.Module, fused: nn.Module, onednn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", onednn)
+    with torch.inference_mode():
+        fused(torch.zeros(1, 3, 16, 16))  # what was arranged for float32 must not be met again
+        compute_in(fused, torch.bfloat16)
+        for height, width in SIZES:
+            x = torch.randn(2, 3, height, width)
+            expected = plain(x)
+            found = fused(x)
+            assert found.dtype == torch.bfloat16
+            torch.testing.assert_close(found.float(), expected, atol=0.02 * float(expected.abs().max()), rtol=0)
+            assert not torch.equal(found.float(), expected)
 
 
 def test_activations_in_sequences_are_taken_in(fused: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Masks matched between two anchors: features find each cell again, flow and a decoder sharpen the answer."""
 
-from stages.engines.spec import Checkpoint, Cost, Network, Spec
+from stages.engines.spec import PRECISION, Checkpoint, Cost, Network, Spec
 
 SPEC = Spec(
     plug="propagator",
@@ -10,6 +10,7 @@ SPEC = Spec(
     summary="every frame matched with both anchors by features, joined with optical flow; absence is decided",
     sees_beyond=True,
     version=5,
+    options=(PRECISION,),
     networks=(
         Network(
             "trunk",

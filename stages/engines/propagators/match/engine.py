@@ -28,7 +28,7 @@ from stages.engines.propagators.match.pieces import in_one_place, sizes_px
 from stages.engines.propagators.match.seen import ON_NO_ANCHOR, judged, shared
 from stages.engines.propagators.match.waiting import Waiting
 from stages.nn.fused import fuse_convolutions
-from stages.nn.prepare import prepare
+from stages.nn.prepare import Precision, prepare
 
 
 def rearranged(network: nn.Module) -> nn.Module:
@@ -40,9 +40,9 @@ def rearranged(network: nn.Module) -> nn.Module:
 class Match:
     """Masks matched with both anchors, fused with what flow carries from them, and corrected by a decoder, if any."""
 
-    def __init__(self, network: MatchTrunk, *, device: str) -> None:
+    def __init__(self, network: MatchTrunk, *, device: str, precision: Precision = "float32") -> None:
         """Take a network, filled and in eval mode; `device` is `auto`, `cpu` or `cuda`."""
-        self._network = cast(MatchTrunk, prepare(network, device, rearranged))
+        self._network = cast(MatchTrunk, prepare(network, device, rearranged, precision))
 
     @torch.inference_mode()
     def propagate(

@@ -45,6 +45,7 @@ class MatchTrunk(nn.Module):
     def features(self, picture: Tensor) -> Features:
         """Look at pictures (N, 3, h, w) float32 RGB in [0, 255], sides multiples of 16."""
         fine, middle, coarse, coarsest = self.trunk(from_rgb(picture))
+        coarse, coarsest = coarse.float(), coarsest.float()  # what is compared has all bits, see `Precision`
         parts = coarse, upsample(coarsest, coarse.shape[-2:])
         key = [share * functional.normalize(part) for share, part in zip(_KEY_SHARES, parts, strict=True)]
         return Features(fine, middle, torch.cat(key, dim=1))
@@ -104,7 +105,7 @@ class Decoder(nn.Module):
         weights = functional.avg_pool2d(torch.cat([evidence.flow_weight, evidence.trusts], dim=1), SUB_CELLS)
         maps = functional.pixel_unshuffle(torch.cat([evidence.priors, evidence.rivals], dim=1), SUB_CELLS)
         place = everywhere(torch.cat([evidence.position[:, None], evidence.has], dim=1))
-        x = self.coarse(_beside(evidence.readouts, evidence.similarity, maps, weights, place, mixed))
+        x = self.coarse(_beside(evidence.readouts, evidence.similarity, maps, weights, place, mixed)).float()
         parts = x.amax(dim=(2, 3)), x.mean(dim=(2, 3)), evidence.has, evidence.found, evidence.position[:, None]
         whole = self.whole(torch.cat(parts, dim=1))
         x = x + self.to_cells(whole)[..., None, None]
@@ -116,7 +117,7 @@ class Decoder(nn.Module):
 
         x = _twice(self.to_fine(x)) + self.fine_skip(features.fine)
         x = self.fine(_beside(x, known, evidence.base))
-        return self.last(x), self.presence(whole)[:, 0]
+        return self.last(x).float(), self.presence(whole)[:, 0]
 
 
 class Residual(nn.Module):

@@ -1,6 +1,6 @@
 """CascadePSP: a mask's boundary, refined globally and locally."""
 
-from stages.engines.spec import EXACT, Checkpoint, Cost, Network, Spec
+from stages.engines.spec import EXACT, PRECISION, Checkpoint, Cost, Network, Spec
 
 SPEC = Spec(
     plug="refiner",
@@ -9,7 +9,7 @@ SPEC = Spec(
     build="refiner:CascadePSP",
     summary="CascadePSP (Cheng et al., CVPR 2020)",
     version=2,
-    options=(EXACT,),
+    options=(EXACT, PRECISION),
     networks=(
         Network(
             "official",
@@ -22,6 +22,7 @@ SPEC = Spec(
                 258,
                 md5="7478d4a9c42ab52beb6d7e9683402fe0",
             ),
+            without=("precision",),
             cost=Cost(memory_mib=2048, exact_memory_mib=3072),
         ),
         Network(

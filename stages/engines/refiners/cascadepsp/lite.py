@@ -85,7 +85,7 @@ class LiteCascade(nn.Module):
         logits = [CONFIDENCE * masks[-1]]
         for stride, tap in zip((8, 4), reversed(taps), strict=True):
             x = self._join(x, tap, stride)
-            correction: Tensor = self.heads[str(stride)](x)
+            correction: Tensor = self.heads[str(stride)](x).float()
             logits.append(logits[-1] + upsample(correction, picture.shape[-2:]))
             if stride == finest:
                 return logits[1:]

@@ -22,7 +22,7 @@ from stages.core.types import Frame, Probability
 from stages.engines.refiners.cascadepsp.fast import rearranged, rearranged_for_few_sizes
 from stages.engines.refiners.cascadepsp.network import OUTPUT_STRIDE
 from stages.engines.refiners.cascadepsp.views import View, of_one_size
-from stages.nn.prepare import choose_device, prepare
+from stages.nn.prepare import Precision, choose_device, prepare
 
 Mask = NDArray[np.bool_]
 
@@ -61,6 +61,7 @@ class CascadePSP:
         soft: bool = False,
         windows: bool = True,
         device: str = "cpu",
+        precision: Precision = "float32",
     ) -> None:
         """Prepare a network.
 
@@ -74,6 +75,7 @@ class CascadePSP:
             soft: whether the network was trained on soft masks and wants them as they are, not at 0 and 1.
             windows: whether the local step follows where the object is larger than `longest_side`.
             device: where to compute: "cpu", "cuda", or "auto" (a GPU if there is one).
+            precision: of convolutions, for a network without the local step.
 
         Raises:
             InputError: `longest_side` or `margin` is too small.
@@ -88,7 +90,8 @@ class CascadePSP:
         self.soft = soft
         self.windows = windows
         self.device = choose_device(device)
-        self.network = prepare(network, device, None if exact else rearranged if windows else rearranged_for_few_sizes)
+        arranged = None if exact else rearranged if windows else rearranged_for_few_sizes
+        self.network = prepare(network, device, arranged, precision)
 
     def refine(self, frame: Frame, probability: Probability) -> Probability:
         """Refine one object's mask on one frame.
