@@ -31,7 +31,7 @@ class Option:
     choices: tuple[str, ...] = ()
     """For words."""
     later: bool = False
-    """Whether it came when there were results already: at its default it is in no key, and they are as good as before."""
+    """Whether it came when there were results already: at its default it is in no key, so that they stay good."""
 
     def __post_init__(self) -> None:
         """Whoever writes a number writes its limits.

@@ -13,7 +13,6 @@ from stages.nn.fused import compute_in
 from stages.nn.residual import Bottleneck
 from stages.nn.winograd import use_winograd
 
-
 Precision = Literal["float32", "bfloat16"]
 
 
