@@ -14,6 +14,7 @@ from stages.formats.given_masks import write_given
 from tasks import doctor
 from tasks.doctor import examine
 from tasks.overview import overview
+from tasks.runtime import machine
 from tasks.status import Estimate
 from tests.conftest import Project
 
@@ -108,6 +109,17 @@ def test_what_was_painted_is_looked_at_and_left_as_it_is(project: Project) -> No
     assert rows["scribbles"].endswith("to be read by the next run: frame 2: object 1 (1 stroke), from 00002.png")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"00002.png": before["00002.png"]}
     assert not project.scribble_file.exists()
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_bfloat16_is_told_and_what_it_is_worth_here(
+    project: Project, knows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.scribble(2, 5, 8, 11)
+    monkeypatch.setattr(machine, "knows_bfloat16", lambda: knows)
+    small = {"propagator": "match:trunk", "precision": "bfloat16"}
+    assert "bfloat16" not in diagnose(project, **{**small, "precision": "float32"}).rows["engines"]
+    assert ("in bfloat16, which this processor is slow in" in diagnose(project, **small).rows["engines"]) is not knows
 
 
 def test_an_engine_that_nobody_measured_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
