@@ -17,7 +17,6 @@ from stages.engines.refiners.cascadepsp.refiner import (
     CascadePSP,
     local_windows,
     normalised_picture,
-    object_window,
     padded_forward,
     refine_picture,
     resize_back,
@@ -25,6 +24,7 @@ from stages.engines.refiners.cascadepsp.refiner import (
     signed_mask,
     to_uint8,
 )
+from stages.engines.refiners.cascadepsp.views import object_window
 from stages.engines.registry import build_network
 from tests.parity.filled import fill, picture
 

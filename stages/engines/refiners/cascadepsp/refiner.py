@@ -21,7 +21,7 @@ from stages.core.errors import InputError
 from stages.core.types import Frame, Probability
 from stages.engines.refiners.cascadepsp.fast import rearranged, rearranged_for_few_sizes
 from stages.engines.refiners.cascadepsp.network import OUTPUT_STRIDE
-from stages.engines.refiners.cascadepsp.views import View, of_one_size
+from stages.engines.refiners.cascadepsp.views import View, object_window, of_one_size
 from stages.nn.prepare import Precision, choose_device, prepare
 
 Mask = NDArray[np.bool_]
@@ -165,40 +165,6 @@ class CascadePSP:
             refined = self.network(pictures, masks, *[masks] * (3 - self.passes))["pred_224"]
             decided |= zip(numbers, refined[:, 0].cpu().numpy(), strict=True)
         return [decided[number] for number in range(len(views))]
-
-
-def object_window(mask: Mask, margin: float, least_margin_px: int = 32) -> Box:
-    """The part of the picture that a refinement of the object needs to see.
-
-    Args:
-        mask: (H, W) bool, not empty.
-        margin: added to each side of the object's box, as a share of the box's height and width.
-        least_margin_px: added to each side at least.
-
-    Returns:
-        The window, inside the picture; its sides are multiples of 8 where the picture has room for that, since the
-        network would pad them.
-    """
-    left, right = _widened(np.any(mask, axis=0), margin, least_margin_px)
-    top, bottom = _widened(np.any(mask, axis=1), margin, least_margin_px)
-    return Box(left, top, right, bottom)
-
-
-def _widened(occupied: Mask, margin: float, least_margin_px: int) -> tuple[int, int]:
-    """First and last (exclusive) position of a window over one axis, where the object occupies some of it."""
-    length = len(occupied)
-    positions = np.flatnonzero(occupied)
-    first, last = int(positions[0]), int(positions[-1]) + 1
-    reach = max(round(margin * (last - first)), least_margin_px)
-    first, last = max(first - reach, 0), min(last + reach, length)
-    last = min(last + _missing(last - first), length)
-    first = max(first - _missing(last - first), 0)
-    return first, last
-
-
-def _missing(length: int) -> int:
-    """Pixels up to the next multiple of what the network takes."""
-    return -length % OUTPUT_STRIDE
 
 
 # ---------------------------------------------------------------------------------------------- the authors' steps

@@ -1,7 +1,7 @@
-"""What a network without a local step sees of an object: a window, made small first, and padded to one of few sizes.
+"""Which part of a frame is looked at for an object; and what a network without a local step sees of it.
 
-oneDNN compiles its code anew for each size, and that takes as long as refining a frame; and views of one size can go
-through the network together.
+It is made small first, then padded to one of few sizes: oneDNN compiles its code anew for each, and that takes as long
+as refining a frame. Views of one size can go through the network together.
 """
 
 from collections import defaultdict
@@ -10,10 +10,12 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.core.boxes import Box
 from stages.core.types import Frame, Probability
 from stages.engines.refiners.cascadepsp.lite import MEAN_RGB
+from stages.engines.refiners.cascadepsp.network import OUTPUT_STRIDE
 
 SIZE_STEP: Final = 32
 """Sides are padded to multiples of this, in pixels."""
@@ -75,3 +77,37 @@ def of_one_size(views: Sequence[View], most: int, fewer: bool = True) -> Iterato
                 yield together
             else:
                 yield from ([number] for number in together)
+
+
+def object_window(mask: NDArray[np.bool_], margin: float, least_margin_px: int = 32) -> Box:
+    """The part of the picture that a refinement of the object needs to see.
+
+    Args:
+        mask: (H, W) bool, not empty.
+        margin: added to each side of the object's box, as a share of the box's height and width.
+        least_margin_px: added to each side at least.
+
+    Returns:
+        The window, inside the picture; its sides are multiples of 8 where the picture has room for that, since the
+        network would pad them.
+    """
+    left, right = _widened(np.any(mask, axis=0), margin, least_margin_px)
+    top, bottom = _widened(np.any(mask, axis=1), margin, least_margin_px)
+    return Box(left, top, right, bottom)
+
+
+def _widened(occupied: NDArray[np.bool_], margin: float, least_margin_px: int) -> tuple[int, int]:
+    """First and last (exclusive) position of a window over one axis, where the object occupies some of it."""
+    length = len(occupied)
+    positions = np.flatnonzero(occupied)
+    first, last = int(positions[0]), int(positions[-1]) + 1
+    reach = max(round(margin * (last - first)), least_margin_px)
+    first, last = max(first - reach, 0), min(last + reach, length)
+    last = min(last + _missing(last - first), length)
+    first = max(first - _missing(last - first), 0)
+    return first, last
+
+
+def _missing(length: int) -> int:
+    """Pixels up to the next multiple of what the network takes."""
+    return -length % OUTPUT_STRIDE
