@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stages.core.boxes import Box
 from stages.core.errors import InputError
 from stages.core.overlap import iou
 from stages.core.types import Probability
@@ -77,9 +78,15 @@ def without_foreign_parts(before: Probability, after: Probability) -> Probabilit
     strange = added & (before < _LEAST_SUPPORT)
     if not strange.any():
         return after
+    seen = Box.around(old | added).slices  # an object is small in a large frame
+    old, added, strange = old[seen], added[seen], strange[seen]
     away_px = cv2.distanceTransform((~old).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     strange &= away_px > max(_LEAST_REACH_PX, _REACH * np.sqrt(np.count_nonzero(old)))
     count, parts = cv2.connectedComponents(added.view(np.uint8), connectivity=4)
     strange_px, added_px = (np.bincount(parts[where], minlength=count) for where in (strange, added))
     foreign = np.flatnonzero(strange_px > _FOREIGN_SHARE * added_px)
-    return np.where(np.isin(parts, foreign), before, after) if len(foreign) else after
+    if not len(foreign):
+        return after
+    kept = after.copy()
+    kept[seen] = np.where(np.isin(parts, foreign), before[seen], after[seen])
+    return kept
