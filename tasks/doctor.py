@@ -14,7 +14,7 @@ from rich.table import Table
 from stages.core.errors import InputError, LisError, StageError
 from stages.core.masks import ids_in
 from stages.core.words import how_long
-from stages.engines.spec import PRECISION
+from stages.engines.spec import EXACT, PRECISION
 from stages.formats.files import existing, free_mib, takes_files
 from stages.formats.frames import read_frame
 from stages.formats.given_for import check_given_for
@@ -149,10 +149,16 @@ def engines_of(task: RefineSequence, with_segmenter: bool = True) -> str:
         others += [name for name, digest in each.engine_weights().items() if published and digest != published]
         each.engine()
     found = f"{task.segmenter} + {task.propagator} + {task.refiner}"
-    if any(each.engine_options.get(PRECISION.name) == "bfloat16" for each in engine_tasks(task)):
+    if computes_in_bfloat16(task):
         found += f"; in bfloat16{'' if machine.knows_bfloat16() else ', which this processor is slow in'}"
     found += "".join(f"; {name} fits its network, but is not the published file" for name in others)
     return found + "".join(f"; the weights of {name} are {what}" for name, what in terms.items())
+
+
+def computes_in_bfloat16(task: RefineSequence) -> bool:
+    """Whether a network of a run does: not every one can, and none that is to be exact."""
+    told = (each.found_engine.arguments(each.engine_options) for each in engine_tasks(task))
+    return any(it.get(PRECISION.argument) == "bfloat16" and not it.get(EXACT.argument) for it in told)
 
 
 def _engines(task: RefineSequence) -> str:

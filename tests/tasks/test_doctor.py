@@ -122,6 +122,22 @@ def test_bfloat16_is_told_and_what_it_is_worth_here(
     assert ("in bfloat16, which this processor is slow in" in diagnose(project, **small).rows["engines"]) is not knows
 
 
+@pytest.mark.parametrize(
+    ("engines", "told"),
+    [
+        ({"propagator": "match:trunk", "refiner": "guided"}, True),
+        ({"refiner": "cascadepsp:lite"}, True),
+        ({"refiner": "cascadepsp:lite", "exact": True}, False),
+        ({"refiner": "cascadepsp:official"}, False),
+        ({"refiner": "guided"}, False),
+    ],
+)
+def test_bfloat16_is_told_only_of_networks_that_compute_in_it(
+    project: Project, engines: dict[str, object], told: bool
+) -> None:
+    assert doctor.computes_in_bfloat16(project.task(precision="bfloat16", **engines)) is told
+
+
 def test_an_engine_that_nobody_measured_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.scribble(2, 5, 8, 11)
     monkeypatch.setattr(doctor, "estimate", lambda _: Estimate(math.nan, learnt=False))
