@@ -11,6 +11,7 @@ A fused convolution computes in the type of its weights, whatever it is given: `
 import copy
 import operator
 from collections import OrderedDict
+from functools import cache
 from typing import cast
 
 import torch
@@ -29,6 +30,12 @@ _ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
 """oneDNN's names."""
 _KEPT_SHAPES = 16
 _HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
+
+@cache
+def _onednn_knows(kind: torch.dtype) -> bool:
+    """Not bfloat16 on a processor without AVX-512, for instance."""
+    return _HAS_ONEDNN and (kind != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class FusedConvolution(nn.Module):
@@ -65,7 +72,7 @@ class FusedConvolution(nn.Module):
         kind = self.convolution.weight.dtype
         x, residual = x.to(kind), None if residual is None else residual.to(kind)
         winograd = self._winograd if self._winograd and self._winograd.pays(x) else None
-        if winograd or not (x.is_cpu and torch.backends.mkldnn.enabled and _HAS_ONEDNN):
+        if winograd or not (x.is_cpu and torch.backends.mkldnn.enabled and _onednn_knows(kind)):
             plain = (winograd or self.convolution)(x)
             plain = plain if residual is None else plain + residual
             return activation(inplace=True)(plain) if activation else plain

@@ -1,6 +1,9 @@
 """Fused convolutions compute what the plain ones do, whatever comes before and after."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -68,6 +71,14 @@ def test_in_bfloat16_a_few_bits_are_lost_and_no_more(
             assert found.dtype == torch.bfloat16
             torch.testing.assert_close(found.float(), expected, atol=0.02 * float(expected.abs().max()), rtol=0)
             assert not torch.equal(found.float(), expected)
+
+
+@pytest.mark.slow
+def test_bfloat16_is_computed_with_on_a_processor_that_onednn_does_not_know_it_on() -> None:
+    """Those without AVX-512; oneDNN reads what it may use of a processor once for each process."""
+    test = f"{__file__}::{test_in_bfloat16_a_few_bits_are_lost_and_no_more.__name__}"
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    subprocess.run([sys.executable, "-m", "pytest", "-q", test], env=environment, check=True, timeout=120)
 
 
 def test_activations_in_sequences_are_taken_in(fused: nn.Module) -> None:
