@@ -12,6 +12,8 @@ from stages.formats.files import free_mib
 from stages.formats.links import broken_link
 
 _USERS: Final = (LisError, luigi.parameter.ParameterException, luigi.task_register.TaskClassException)
+_NOT_THERE: Final = "Unfulfilled depend"
+"""So Luigi begins, when a task's turn comes and something that it requires is not complete any more."""
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_ALLOWED: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -24,6 +26,8 @@ def explain(error: BaseException | None) -> str:
         return disk_refuses(error)
     if error is None:
         return ""
+    if str(error).startswith(_NOT_THERE):
+        return f"{error}: it was deleted, or what it is made from changed, while the run worked; run the command again"
     behind = explain(error.__cause__ or _mistake_before(error))
     return f"{error}: {behind}" if behind else ""
 

@@ -3,9 +3,13 @@
 import errno
 import os
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
+import luigi
 import pytest
 from luigi.parameter import ParameterException
+from luigi.worker import TaskProcess
 
 from stages.core.errors import InputError, StageError
 from tasks.runtime.mistakes import disk_refuses, explain, one_line
@@ -51,6 +55,26 @@ def test_what_was_raised_from_a_mistake_says_both() -> None:
     assert explain(raised(RuntimeError("Luigi says"), by=StageError("no room"))) == "Luigi says: no room"
     assert explain(raised(RuntimeError("Luigi says"), by=InputError("none"), during=True)) == "Luigi says: none"
     assert "Permission" in explain(raised(RuntimeError("Luigi says"), by=refusal(errno.EACCES)))
+
+
+class _Gone(luigi.ExternalTask):
+    def complete(self) -> bool:
+        return False
+
+
+class _RestsOnIt(luigi.Task):
+    def requires(self) -> luigi.Task:
+        return _Gone()
+
+    def on_failure(self, exception: BaseException) -> str:
+        return explain(exception)
+
+
+def test_what_was_taken_away_while_a_run_worked_is_told() -> None:
+    told: Queue[Any] = Queue()
+    TaskProcess(_RestsOnIt(), "worker", told, None).run()
+    _, _, said, _, _ = told.get(timeout=1)
+    assert "_Gone" in said and said.endswith("while the run worked; run the command again")
 
 
 def test_a_fault_is_not_explained_away() -> None:
