@@ -45,10 +45,11 @@ def full_affinity(query: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
     _, height, width = query.shape
     row, column = torch.arange(height * width) // width, torch.arange(height * width) % width
     apart = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
-    return query.flatten(1).T @ anchor.flatten(1) - TEMPERATURE * apart / (2 * SPREAD_CELLS**2)
+    spread = SPREAD_CELLS * max(1, height / 48, width / 48)
+    return query.flatten(1).T @ anchor.flatten(1) - TEMPERATURE * apart / (2 * spread**2)
 
 
-@pytest.mark.parametrize("size_hw", [(20, 37), (36, 18), (6, 4)])
+@pytest.mark.parametrize("size_hw", [(20, 37), (36, 18), (6, 4), (5, 72)])
 def test_reading_row_by_row_is_a_softmax_over_all_anchors(size_hw):
     rng = torch.Generator().manual_seed(1)
     query, *anchors = (keys(rng, *size_hw) for _ in range(3))
@@ -270,6 +271,13 @@ def test_an_object_that_leaves_the_first_view_is_found_in_a_wider_one(engine):
     video = Shifted((8, 0), start_xy=(10, 50))
     for result in propagate(engine, video, video.anchor(0), None):
         assert iou(result.probability[0], video.truth(result.index)) > 0.7
+
+
+def test_a_small_object_is_magnified_and_the_whole_picture_seen_larger_than_an_object_that_fills_it():
+    frame_hw = (480, 854)
+    assert View.around(Box(400, 200, 450, 240), 1.0, frame_hw).scale == pytest.approx(3, abs=0.3)
+    assert View.around(Box(1, 0, 854, 480), 1.0, frame_hw).size_wh == (352, 192)
+    assert View.around(Box(0, 0, 854, 480), 1.0, frame_hw).size_wh == (576, 320)
 
 
 def test_waiting_flows_carry_as_well_as_fresh_ones():

@@ -9,7 +9,7 @@ SPEC = Spec(
     build="engine:Match",
     summary="every frame matched with both anchors by features, joined with optical flow; absence is decided",
     sees_beyond=True,
-    version=5,
+    version=6,
     options=(PRECISION,),
     networks=(
         Network(

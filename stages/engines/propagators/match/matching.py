@@ -21,6 +21,8 @@ SPREAD_CELLS = 28.0
 """Between an anchor and a frame: what is that far away counts 0.6 times as much as what is in the same place."""
 NEAR_CELLS = 4.0
 """The same between neighbouring frames."""
+_USUAL_CELLS = 48
+"""Along the longer side. Where there are more, all distances count for less: it is the same distance on the frame."""
 _CELLS_AT_ONCE = 192
 """Their weights stay in a core's own cache, and there are enough of them for products of matrices at full speed."""
 _LOG2_E = math.log2(math.e)
@@ -74,7 +76,7 @@ def _placed(query: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
     """
     count, _, height, width = query.shape
     rows, columns = (
-        (torch.arange(length, device=query.device, dtype=query.dtype) - length / 2) / SPREAD_CELLS
+        (torch.arange(length, device=query.device, dtype=query.dtype) - length / 2) / (SPREAD_CELLS * _wider(query))
         for length in (height, width)
     )
     place = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
@@ -83,6 +85,11 @@ def _placed(query: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
     there = torch.cat([place, far - 1 / TEMPERATURE, one]).expand(count, -1, -1, -1)
     here = torch.cat([place, one, far]).expand(count, -1, -1, -1)
     return _LOG2_E * torch.cat([query / TEMPERATURE, there], dim=1), torch.cat([anchor, here], dim=1)
+
+
+def _wider(keys: Tensor) -> float:
+    """How many times as many cells there are along the longer side of keys (..., H, W) as usual; 1 at least."""
+    return max(1.0, max(keys.shape[-2:]) / _USUAL_CELLS)
 
 
 def _nearness(length: int, spread: float, like: Tensor) -> Tensor:
@@ -105,7 +112,7 @@ def follow(query: Tensor, neighbour: Tensor, values: Tensor, where: Tensor) -> t
     Returns:
         What these read (cells, channels), and the similarity (cells,) of their best match, in [-1, 1].
     """
-    rows, columns = (_nearness(length, NEAR_CELLS, query) for length in where.shape)
+    rows, columns = (_nearness(length, NEAR_CELLS * _wider(query), query) for length in where.shape)
     y, x = where.nonzero(as_tuple=True)
     similarity = query[:, where].T @ neighbour.flatten(1)
     nearness = (rows[y, :, None] + columns[x, None]).flatten(1)

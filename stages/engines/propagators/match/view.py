@@ -15,9 +15,11 @@ from stages.engines.propagators.match.patch import Patch
 
 WIDENINGS = (1.0, 1.6, 2.5, 4.0)
 """Of the first view."""
-_GROWTH = 1.5
-_LONG_SIDE_PX = 384
-_LARGEST_SCALE = 2.0
+_GROWTH = 1.2
+_LONG_SIDE_PX = 352
+_LARGEST_SCALE = 3.0
+_EVERYWHERE_LONG_SIDE_PX = 576
+"""Where objects may be anywhere, in the whole picture, they are smaller than the view."""
 _MULTIPLE_PX = 16
 _HALF = 127
 """The highest of 8 bits that is not above one half."""
@@ -25,7 +27,10 @@ _HALF = 127
 
 @dataclass(frozen=True)
 class View:
-    """A box on all frames of a stretch, looked at with a long side of at most 384 pixels, sides multiples of 16."""
+    """A box on all frames of a stretch, looked at with a long side of at most 352 pixels, sides multiples of 16.
+
+    Of the whole picture the long side has up to 576.
+    """
 
     box: Box
     frame_hw: Sequence[int]
@@ -33,10 +38,12 @@ class View:
 
     @classmethod
     def around(cls, box: Box, widening: float, frame_hw: Sequence[int]) -> "View":
-        """Look at the surroundings of a box; a small one is magnified at most twice."""
+        """Look at the surroundings of a box; a small one is magnified at most three times."""
         shape = tuple(frame_hw)
         crop = box.grown(_GROWTH, shape).grown(widening, shape)
-        scale = min(_LARGEST_SCALE, _LONG_SIDE_PX / max(crop.size_wh))
+        is_everywhere = box.size_wh == shape[::-1]
+        long_side = _EVERYWHERE_LONG_SIDE_PX if is_everywhere else _LONG_SIDE_PX
+        scale = min(_LARGEST_SCALE, long_side / max(crop.size_wh))
         width, height = (max(1, round(side * scale / _MULTIPLE_PX)) * _MULTIPLE_PX for side in crop.size_wh)
         return cls(crop, frame_hw, (width, height))
 
