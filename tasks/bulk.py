@@ -16,7 +16,7 @@ from tasks.choice import Chosen, choose
 from tasks.night import begun_night, close_killed_nights, outcome_of
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
-from tasks.runtime import luigi_hooks, options, runs
+from tasks.runtime import luigi_hooks, luigi_schedule, options, runs
 from tasks.runtime.freezing import news
 from tasks.runtime.looks import look_at
 from tasks.runtime.luigi_hooks import logger
@@ -75,7 +75,7 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
     def run(self) -> Iterator[luigi.Task]:
         """Chunk after chunk, then the summary; a failure outweighs waiting."""
         luigi_hooks.end_with_parent()
-        luigi_hooks.may_schedule()
+        luigi_schedule.may_schedule()
         outputs_root = Path(self.outputs_root)
         try:
             close_killed_nights(outputs_root)
@@ -121,10 +121,10 @@ class BulkRefine(options.BulkOptions, options.ResultOptions, options.PlanOptions
 
     def _run_chunk(self, chosen: Sequence[Chosen], finished: Mapping[Chosen, Outcome]) -> Sequence[Outcome]:
         tasks = {one: self.wanted(one) for one in chosen if not one.refused and one not in finished}
-        started, failures = time.time(), luigi_hooks.Failures()
+        started, failures = time.time(), luigi_schedule.Failures()
         try:
             if tasks:
-                failures = luigi_hooks.schedule([*tasks.values()])
+                failures = luigi_schedule.schedule([*tasks.values()])
                 runs.end_all()
             return [  # while the sequences are held: what people said meanwhile makes nothing unfinished
                 Outcome(one.name, State.FAILED, one.refused)

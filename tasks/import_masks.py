@@ -15,7 +15,7 @@ from stages.formats.names import normal
 from stages.formats.object_ids import ids_in_use
 from stages.formats.objects_json import OBJECTS_JSON
 from tasks.export import EXPORTS
-from tasks.runtime import luigi_hooks
+from tasks.runtime import luigi_command, luigi_hooks
 from tasks.runtime.luigi_hooks import logger
 from tasks.runtime.options import ChoiceParameter, setting
 from tasks.runtime.sequence import ScribbledTask
@@ -106,7 +106,7 @@ class ImportMasks(ScribbledTask):
         else:
             give(found, target, self.snapshot.video, self.progress)
             self.note(outcome(found) + f"; run `{self.next_step}`" * bool(found.arrivals or found.given))
-        luigi_hooks.tell_command(for_programs(found, target, 0 if self.list else len(found.arrivals)))
+        luigi_command.tell_command(for_programs(found, target, 0 if self.list else len(found.arrivals)))
         self._is_done = True
 
     def _target(self) -> "Target":

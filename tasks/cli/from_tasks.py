@@ -27,7 +27,7 @@ from tasks.cli.output import print_json
 from tasks.export import ExportDataset
 from tasks.inputs import ImportSequence
 from tasks.refine import RefineSequence
-from tasks.runtime import locks, luigi_hooks, runs
+from tasks.runtime import locks, luigi_command, luigi_hooks, runs
 from tasks.runtime.options import OPTIONS, ChoiceParameter, EngineParameter, NumberParameter, Option, setting
 from tasks.runtime.published import PublishedTask
 from tasks.runtime.sequence import SequenceTask
@@ -171,13 +171,13 @@ def option_of(name: str, parameter: luigi.Parameter[Any]) -> click.Option:
     elif isinstance(parameter, EngineParameter):
         metavar, shell_complete = "ENGINE", _completer_of(parameter)
         description = f"{description.partition(': ')[0]} (lis engines)"
-    value = described.default if described else luigi_hooks.default_of(parameter)
+    value = described.default if described else luigi_command.default_of(parameter)
     default = f" [{value}]" if value else ""
     return click.Option(
         [flag],
         type=kind,
         # To click, a default of None is a value: a switch that was not given, but not an option that must be given.
-        **({"required": True} if luigi_hooks.is_required(parameter) else {"default": None}),
+        **({"required": True} if luigi_command.is_required(parameter) else {"default": None}),
         metavar=metavar,
         shell_complete=shell_complete,
         help=f"{description}{default}",
@@ -223,10 +223,10 @@ def carry_out(task: Task, options: Mapping[str, Any], *, verbose: bool) -> dict[
     """Run a task with these parameters; what it came to, as `--json` says it."""
     words = luigi_words(task, options)
     if not verbose:
-        luigi_hooks.hide_summary()
+        luigi_command.hide_summary()
     started = time.time()
-    _refuse_if_busy(luigi_hooks.task_of(words))
-    outcome = luigi_hooks.run_command(words)
+    _refuse_if_busy(luigi_command.task_of(words))
+    outcome = luigi_command.run_command(words)
     runs.leave_all()  # what is said of the sequence from here on is what anybody would say who looks at it
     return _outcome(words, outcome, started)
 
@@ -258,9 +258,9 @@ def luigi_options(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _outcome(words: list[str], outcome: luigi_hooks.Outcome, started: float) -> dict[str, Any]:
+def _outcome(words: list[str], outcome: luigi_command.Outcome, started: float) -> dict[str, Any]:
     """What a run came to, as `--json` says it."""
-    task = luigi_hooks.task_of(words)
+    task = luigi_command.task_of(words)
     said: dict[str, Any] = {
         "task": task.task_family,
         "exit_code": outcome.exit_code,
@@ -333,7 +333,7 @@ def _words_of(code: int, state: str) -> str:
 
 def _foresee(words: list[str], *, as_json: bool) -> int:
     """What a run would do, without doing it; the exit code that can be foreseen."""
-    task = luigi_hooks.task_of(words)
+    task = luigi_command.task_of(words)
     assert isinstance(task, PublishedTask)
     stages = list(unfinished(task))
     expected = estimate(stages)

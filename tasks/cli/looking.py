@@ -20,7 +20,7 @@ from tasks.cli.output import as_json_option, print_json, print_table
 from tasks.cli.pages import luigi_cfg, options_page
 from tasks.doctor import examine
 from tasks.refine import RefineSequence
-from tasks.runtime import luigi_hooks
+from tasks.runtime import luigi_command
 from tasks.runtime.options import OPTIONS, setting
 
 _weights_root = click.option(
@@ -42,7 +42,7 @@ def _examine(_task: type[luigi.Task], argument: str, values: dict[str, Any]) -> 
 
 
 def _refine(seq: str, options: Mapping[str, Any]) -> RefineSequence:
-    task = luigi_hooks.task_of(luigi_words(RefineSequence, {**options, "seq": seq}))
+    task = luigi_command.task_of(luigi_words(RefineSequence, {**options, "seq": seq}))
     assert isinstance(task, RefineSequence)
     return task
 

@@ -25,7 +25,7 @@ from tasks.inputs import ImportSequence
 from tasks.prompts import ImportPrompts
 from tasks.refine import RefineSequence
 from tasks.report import ReportSequence
-from tasks.runtime import luigi_hooks
+from tasks.runtime import luigi_command
 from tasks.runtime.options import setting
 from tasks.runtime.snapshot import Place, root_of
 from tasks.submit import JOB, Night, submission_folder, submit
@@ -149,7 +149,7 @@ def _submit(_task: type[luigi.Task], _argument: str, values: dict[str, Any]) -> 
         sys.stdout.write(JOB.read_text(encoding="utf-8"))
         return 0
     started = time.time()
-    task = luigi_hooks.task_of(luigi_words(BulkRefine, given))
+    task = luigi_command.task_of(luigi_words(BulkRefine, given))
     assert isinstance(task, BulkRefine)
     element = ReportSequence if task.reports else RefineSequence
     known = {name for name, _ in element.get_params()}
@@ -233,9 +233,9 @@ def demo(clip: bool, workers: int | None) -> int:
         luigi_words(RefineSequence, {**where, **shared}),
         luigi_words(ReportSequence, {**where, **shared}),
     )
-    luigi_hooks.hide_summary()
+    luigi_command.hide_summary()
     for words in steps:
-        if code := luigi_hooks.run_command(words).exit_code:
+        if code := luigi_command.run_command(words).exit_code:
             return code
     root = root_of(Place(setting("data_root"), setting("outputs_root"), DEMO.dataset, DEMO.seq))
     sys.stderr.write(f"masks: {root}/masks/   page: {root}/report/index.html\n")

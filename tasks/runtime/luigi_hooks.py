@@ -8,23 +8,20 @@ rests on having read its code is here, so that a new version of it is checked in
 import atexit
 import importlib
 import io
-import json
 import logging
 import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 from argparse import ArgumentParser
-from collections import ChainMap
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import luigi
 import luigi.interface
@@ -33,14 +30,11 @@ import luigi.task_register
 import luigi.worker
 from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import get_config
-from luigi.retcodes import run_with_retcodes
-from luigi.rpc import RemoteScheduler
-from luigi.scheduler import Scheduler
 
 from stages.core.errors import LisError
-from stages.formats import files
 from tasks.runtime import freezing, machine, runs
 from tasks.runtime.importing import importing
+from tasks.runtime.luigi_command import tell_reason
 from tasks.runtime.mailbox import Mailbox
 from tasks.runtime.mistakes import explain, one_line
 from tasks.runtime.processes import Processes
@@ -66,7 +60,7 @@ def prepare() -> None:
     """Make this process behave when it is told to stop, when it forks, and when it reports a user's mistake; once."""
     if threading.current_thread() is threading.main_thread():
         # Luigi ends its children on KeyboardInterrupt only; a plain SIGTERM would leave them working as orphans.
-        forking = _ForkLock()
+        forking = ForkLock()
         luigi.worker.fork_lock = forking  # type: ignore[assignment]
         signal.signal(signal.SIGTERM, forking.stop)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background is deaf to it
@@ -166,7 +160,7 @@ class _Worker(luigi.worker.Worker):
             self._processes.end()
 
 
-class _ForkLock:
+class ForkLock:
     """Luigi's lock around a fork; a signal waits for its end, since Python drops what a handler raises while it forks.
 
     To block signals is not enough: another thread may take them, and the handler runs in this one all the same.
@@ -326,7 +320,7 @@ class HookedTask(luigi.Task):
         """What the scheduler keeps as the reason; called in the task's own process."""
         reason = explain(exception) or str(super().on_failure(exception))
         with suppress(OSError):  # the log, and Luigi's summary, have it, too
-            _tell(_REASONS, reason)
+            tell_reason(reason)
         return reason
 
 
@@ -368,131 +362,6 @@ def build_before_fork(build: Callable[[], object], device: str) -> None:
         torch.set_num_threads(1)
         with suppress(Exception):
             build()
-
-
-# --- a schedule inside of a task -------------------------------------------------------------------------------------
-
-
-Failures = dict[tuple[str, str], str]
-"""`dataset` and `seq` of every task that failed -> why the first one of that sequence failed."""
-
-
-def schedule(tasks: list[luigi.Task]) -> Failures:
-    """Run tasks to the end inside of another task's process, with a scheduler of their own."""
-    services = _LocalServices()
-    luigi.build(tasks, services, local_scheduler=True, workers=workers())
-    return services.failures()
-
-
-def may_schedule() -> None:
-    """Called in a task's process before `schedule`: the lock was held when it was forked, never to be released here."""
-    luigi.worker.fork_lock = _ForkLock()  # type: ignore[assignment]
-    logging.getLogger("luigi-interface").setLevel(logging.ERROR)  # the schedule's own summaries
-
-
-class _LocalServices:
-    """Luigi's factory, keeping hold of the scheduler, which knows why a task failed."""
-
-    def create_local_scheduler(self) -> Scheduler:
-        self.scheduler = Scheduler(prune_on_get_work=True, record_task_history=False)
-        return self.scheduler
-
-    def create_remote_scheduler(self, url: str) -> RemoteScheduler:
-        raise NotImplementedError("a bulk run schedules its chunks itself")
-
-    def create_worker(
-        self, scheduler: Scheduler, worker_processes: int, assistant: bool = False
-    ) -> luigi.worker.Worker:
-        return luigi.worker.Worker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
-
-    def failures(self) -> Failures:
-        reasons: Failures = {}
-        failed = {
-            **self.scheduler.task_list("FAILED", limit=False),
-            **self.scheduler.task_list("DISABLED", limit=False),
-        }
-        for task_id, task in failed.items():
-            explanation = self.scheduler.fetch_error(task_id)["error"] or ""
-            with suppress(ValueError):  # Luigi wraps what a task gave, but not what it says itself
-                explanation = json.loads(explanation)
-            params = task["params"]
-            reasons.setdefault((params.get("dataset", ""), params["seq"]), f"{task['name']}: {explanation}")
-        return reasons
-
-
-# --- Luigi's command line, from inside of a program ------------------------------------------------------------------
-
-
-class Outcome(NamedTuple):
-    """How a run ended."""
-
-    exit_code: int
-    errors: tuple[str, ...]
-    """What it told of, each once."""
-    figures: dict[str, Any]
-    """What tasks told the command, see `tell_command`."""
-
-
-_told: list[Path] = []
-"""The folder that tasks, each in a process of its own, write into while a command runs."""
-_REASONS: Final = "reasons"
-_FIGURES: Final = "figures"
-
-
-def tell_command(figures: dict[str, Any]) -> None:
-    """Called by a task: what the command that runs it says as JSON; nobody listens where no command of `lis` runs."""
-    _tell(_FIGURES, figures)
-
-
-def _tell(name: str, what: Any) -> None:
-    if _told:
-        files.append_line(_told[-1] / name, json.dumps(what))
-
-
-def run_command(words: list[str]) -> Outcome:
-    """Run a command line of Luigi's in this process."""
-    code = 0
-    with tempfile.TemporaryDirectory() as folder:
-        _told.append(Path(folder))
-        try:
-            run_with_retcodes(words)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        finally:
-            _told.pop()
-        reasons, figures = (_read_told(Path(folder) / name) for name in (_REASONS, _FIGURES))
-    return Outcome(code, tuple(dict.fromkeys(reasons)), dict(ChainMap(*figures)))
-
-
-def _read_told(file: Path) -> list[Any]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-
-
-def task_of(words: list[str]) -> HookedTask:
-    """The task that a command line of Luigi's names; it is not run.
-
-    Raises:
-        ParameterException: it cannot be made.
-    """
-    with CmdlineParser.global_instance(words) as parser:
-        task: HookedTask = parser.get_task_obj()
-        return task
-
-
-def default_of(parameter: luigi.Parameter[Any]) -> str:
-    """A parameter's default as people would write it; empty if it has none that says anything."""
-    value = parameter._default
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) and value else ""
-
-
-def is_required(parameter: luigi.Parameter[Any]) -> bool:
-    """Whether a parameter has no default."""
-    return bool(parameter._default == luigi.parameter._no_value)
-
-
-def hide_summary() -> None:
-    """Drop Luigi's summary of a run, for a program that says what was done in words of its own."""
-    logging.getLogger("luigi-interface").addFilter(lambda record: "Luigi Execution Summary" not in record.getMessage())
 
 
 # --- what people read ------------------------------------------------------------------------------------------------

@@ -53,10 +53,10 @@ def begin(case: Case, words: Sequence[str], disk: Disk | None = None, before: Ca
             files.disk = disk
         if before is not None:
             before()
-        from tasks.runtime import luigi_hooks
+        from tasks.runtime import luigi_command, luigi_hooks
 
         luigi_hooks.prepare()  # as both commands do
-        code = luigi_hooks.run_command([*words]).exit_code
+        code = luigi_command.run_command([*words]).exit_code
         atexit._run_exitfuncs()  # as the end of a program does, and `os._exit` does not
     except KeyboardInterrupt:
         code = 130

@@ -15,7 +15,7 @@ from stages.formats import progress
 from stages.formats.night import Outcome
 from tasks import BulkRefine, RefineSequence, ReportSequence
 from tasks.bulk import PeoplesScribbles
-from tasks.runtime import locks, looks, luigi_hooks
+from tasks.runtime import locks, looks, luigi_hooks, luigi_schedule
 from tests.conftest import CHEAP, Clip, Project, write_settings
 from tests.tasks.test_choice import listed
 from tests.tasks.test_status import took
@@ -35,8 +35,8 @@ class Night:
         roots = {"data_root": str(folder / "data"), "outputs_root": str(folder / "outputs")}
         self.task = BulkRefine(list=names, chunk=chunk, requests=3, reports=False, **roots, **CHEAP)
         self.task.set_progress_percentage = self.progress.append
-        monkeypatch.setattr(luigi_hooks, "schedule", self._round)
-        monkeypatch.setattr(luigi_hooks, "may_schedule", lambda: None)
+        monkeypatch.setattr(luigi_schedule, "schedule", self._round)
+        monkeypatch.setattr(luigi_schedule, "may_schedule", lambda: None)
         for question in ("complete", "is_up_to_date"):
             monkeypatch.setattr(RefineSequence, question, self._is_complete(fate))
 
@@ -44,9 +44,9 @@ class Night:
     def _is_complete(fate: dict[str, str]) -> Any:
         return lambda task: fate[task.seq] == "done"
 
-    def _round(self, tasks: list[RefineSequence]) -> luigi_hooks.Failures:
+    def _round(self, tasks: list[RefineSequence]) -> luigi_schedule.Failures:
         self.rounds.append([task.seq for task in tasks])
-        failures: luigi_hooks.Failures = {}
+        failures: luigi_schedule.Failures = {}
         for task in tasks:
             if self.fate[task.seq] == "to do":
                 self.publish(task.seq)
@@ -222,7 +222,7 @@ def test_only_what_this_night_made_is_counted(finished: Project, monkeypatch: py
 
     for path in finished.root.rglob("manifest.json"):
         os.utime(path, (1, 1))
-    monkeypatch.setattr(luigi_hooks, "schedule", one_stage_more)
+    monkeypatch.setattr(luigi_schedule, "schedule", one_stage_more)
     with pytest.raises(StageError):
         night.run()
     assert night.outcomes[0].seconds == 1.5
@@ -241,7 +241,7 @@ def test_after_a_round_nobody_is_kept_from_its_sequences(
             raise KeyboardInterrupt
         return {}
 
-    monkeypatch.setattr(luigi_hooks, "schedule", work)
+    monkeypatch.setattr(luigi_schedule, "schedule", work)
     with pytest.raises(KeyboardInterrupt if killed else StageError):
         night.run()
     assert not locks.holds(root)
@@ -290,7 +290,7 @@ def test_a_night_makes_reports_and_one_that_cannot_be_made_fails_its_sequence(
     night.publish("two")
     asked: list[type] = []
     monkeypatch.setattr(ReportSequence, "complete", lambda task: task.seq == "one")
-    monkeypatch.setattr(luigi_hooks, "schedule", lambda tasks: asked.extend(map(type, tasks)) or {})
+    monkeypatch.setattr(luigi_schedule, "schedule", lambda tasks: asked.extend(map(type, tasks)) or {})
     with pytest.raises(StageError, match="1 of 2"):
         night.run()
     assert asked == [ReportSequence]

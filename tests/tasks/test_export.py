@@ -25,7 +25,7 @@ from stages.steps.verify import verify_results
 from tasks import ExportDataset, ExportSequence
 from tasks.clean import clean
 from tasks.cli import lis
-from tasks.runtime import luigi_hooks, runs
+from tasks.runtime import luigi_command, luigi_hooks, runs
 from tasks.verify import Kept
 from tests.conftest import Project
 
@@ -157,14 +157,14 @@ def test_a_command_that_cannot_be_meant_is_refused(words: list[str], message: st
 def test_a_limit_of_doubt_is_a_number(limit: str) -> None:
     command = ["ExportDataset", "--format", "coco", "--name", "x", "--max-doubt", limit]
     with pytest.raises(ParameterException, match=r"max_doubt: .* expected a number from 0 to 1, or auto"):
-        luigi_hooks.task_of(["--module", "tasks", *command])
+        luigi_command.task_of(["--module", "tasks", *command])
 
 
 @pytest.mark.parametrize("option", ["--unknown-soft", "--tolerance", "--unknown-band"])
 def test_what_no_option_can_be_is_refused_before_anything_is_looked_at(option: str) -> None:
     value = "0.6" if option == "--unknown-soft" else "-1"
     with pytest.raises(ParameterException, match=r"is not permitted|not in permitted range"):
-        luigi_hooks.task_of(
+        luigi_command.task_of(
             ["--module", "tasks", "ExportDataset", "--format", "coco", "--name", "x", f"{option}={value}"]
         )
 

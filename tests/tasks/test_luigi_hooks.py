@@ -25,7 +25,7 @@ from luigi.cmdline_parser import CmdlineParser
 
 from stages.core.errors import InputError, StageError
 from tasks.inputs import Frames
-from tasks.runtime import luigi_hooks
+from tasks.runtime import luigi_command, luigi_hooks, luigi_schedule
 from tests.conftest import LUIGI, REPOSITORY, Project
 
 
@@ -174,7 +174,7 @@ class Fails(luigi.Task):
 
 def test_a_schedule_inside_of_a_task_tells_why_tasks_failed() -> None:
     """schedule: the factory, task_list, fetch_error."""
-    assert luigi_hooks.schedule([Fails(seq="one"), Fails(seq="two")]) == {
+    assert luigi_schedule.schedule([Fails(seq="one"), Fails(seq="two")]) == {
         ("", "one"): "Fails: the reason",
         ("", "two"): "Fails: the reason",
     }
@@ -233,12 +233,12 @@ def test_a_hooked_task_has_no_timeout_of_its_own() -> None:
 def test_luigis_command_line_can_be_read_and_run_from_inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """task_of, run_command, hide_summary: the parser, the exit code, the words of the summary."""
     words = ["--module", "tasks", "Frames", "--seq", "toy"]
-    task = luigi_hooks.task_of(words)
+    task = luigi_command.task_of(words)
     assert (task.task_family, task.seq) == ("Frames", "toy")  # type: ignore[attr-defined]
     code = f"""
-        from tasks.runtime import luigi_hooks
-        luigi_hooks.hide_summary()
-        good, bad = luigi_hooks.run_command({words}), luigi_hooks.run_command({[*words[:-1], "nope"]})
+        from tasks.runtime import luigi_command
+        luigi_command.hide_summary()
+        good, bad = luigi_command.run_command({words}), luigi_command.run_command({[*words[:-1], "nope"]})
         print(good.exit_code, bad.exit_code, good.errors, len(bad.errors), "nope" in bad.errors[0])
     """
     assert run_python(code, project.folder).splitlines()[-1] == "0 30 () 1 True"
@@ -258,8 +258,8 @@ def test_classes_that_others_build_on_are_no_tasks_to_ask_for() -> None:
 def test_parameters_without_a_default_are_known() -> None:
     """is_required."""
     parameters = dict(luigi_hooks.HookedTask.get_params.__func__(Recorded))  # type: ignore[attr-defined]
-    assert luigi_hooks.is_required(parameters["name"])
-    assert not luigi_hooks.is_required(luigi.Parameter(default=""))
+    assert luigi_command.is_required(parameters["name"])
+    assert not luigi_command.is_required(luigi.Parameter(default=""))
 
 
 def test_settings_that_are_read_by_name_are_not_reported_as_unknown() -> None:
@@ -307,7 +307,7 @@ def test_a_signal_that_comes_while_a_process_forks_is_not_lost() -> None:
 def test_a_reason_that_cannot_be_written_down_hides_no_other(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(luigi_hooks, "_told", [tmp_path / "gone"])
+    monkeypatch.setattr(luigi_command, "_told", [tmp_path / "gone"])
     task = project.task(Frames)
     assert task.on_failure(StageError("no room")) == "no room"
 
@@ -320,11 +320,11 @@ def test_a_clock_that_jumps_does_not_part_a_run_from_its_own_scheduler(
     words = [*project.command("Frames")[1:4], "--seq", project.seq]
     program = f"""if True:
         import itertools, sys, time
-        from tasks.runtime import luigi_hooks
+        from tasks.runtime import luigi_command
 
         now, hours = time.time, itertools.count()
         time.time = lambda: now() + 3600 * next(hours)
-        sys.exit(luigi_hooks.run_command({words!r}).exit_code)
+        sys.exit(luigi_command.run_command({words!r}).exit_code)
     """
     command = [sys.executable, "-W", "ignore", "-c", program]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
