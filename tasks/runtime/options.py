@@ -241,7 +241,7 @@ class TrackOptions(AnchorOptions):
         "carry on from approved anchor masks alone",
         significant=False,
     )
-    propagator = _engine(TRACKS, "propagator", "match:lite", "carries masks to the frames between anchors")
+    propagator = _engine(TRACKS, "propagator", "match:lite", "masks of the frames between anchors")
     memory_anchors = _option(
         TRACKS,
         "memory_anchors",
@@ -375,15 +375,17 @@ def _add_options_of(plug: Plug, cls: type, group: str) -> None:
                 continue
             ENGINE_OPTIONS.add(option.name)
             parameter = _engine_option(group, option)
-            OPTIONS[option.name] = OPTIONS[option.name]._replace(in_help=_works_at_once(plug, each))
+            OPTIONS[option.name] = OPTIONS[option.name]._replace(in_help=_works_at_once(plug, each, option))
             parameter.__set_name__(cls, option.name)  # as Python does for what stands in a class's body
             setattr(cls, option.name, parameter)
 
 
-def _works_at_once(plug: Plug, engine: spec.Spec) -> bool:
-    """Whether one of an engine's names needs nothing that is not there."""
+def _works_at_once(plug: Plug, engine: spec.Spec, option: spec.Option) -> bool:
+    """Whether one of an engine's names needs nothing that is not there, and heeds an option."""
     return any(
-        each.network is None or each.comes_with_weights for each in registry.engines(plug) if each.spec is engine
+        each.network is None or (each.comes_with_weights and option.argument not in each.network.without)
+        for each in registry.engines(plug)
+        if each.spec is engine
     )
 
 

@@ -26,7 +26,7 @@ SPEC = Spec(
             "lost_score",
             "lost_score",
             0.3,
-            "SiamMask: below this score a target is lost; 0: never",
+            "SiamMask: below this score it is lost; 0: never",
             limits=(0.0, 1.0),
         ),
         EXACT,
