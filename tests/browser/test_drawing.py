@@ -268,7 +268,8 @@ def test_an_outline_is_filled_and_so_is_what_hangs_together(canvas: Callable[[in
     expect(page.tab.locator("#said")).to_contain_text("strokes do not count beside it")
 
 
-def test_the_mask_of_a_stroke_is_shown_while_one_draws(canvas: Callable[[int], Canvas]) -> None:
+def test_the_mask_of_a_stroke_is_shown_while_one_draws(canvas: Callable[[int], Canvas], watch: Watch) -> None:
+    watch.expect("/draft/11/mask")  # whoever looks while a step is undone may ask for a mask that has just gone
     page = canvas(11)
     (x, y), _ = Clip().centres(11)
     assert page.painted(x, y + 8) == 0

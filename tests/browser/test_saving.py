@@ -436,16 +436,16 @@ def test_paint_on_a_result_is_gone_from_sight_when_it_is_undone(
         opaque = "pen.getImageData(0, 0, layer.width, layer.height).data.filter((value, at) => at % 4 === 3 && value)"
         painted = f"layer => {{ const pen = layer.getContext('2d'); return {opaque}.length; }}"
         layer = anna.tab.locator("#mask-layer")
-        anna.saving("all is saved")
+        comes_to = f"([sign, count]) => Math.sign(({painted})(document.querySelector('#mask-layer')) - count) === sign"
+        anna.tab.wait_for_function(comes_to, arg=[1, 0])
         before = layer.evaluate(painted)
-        assert before
         anna.tab.keyboard.press("b")
         drag(anna.tab.locator("#picture-layer"), line((0.1, 0.97), (0.2, 0.97)))
         anna.saving("all is saved")
-        assert layer.evaluate(painted) > before
+        anna.tab.wait_for_function(comes_to, arg=[1, before])
         anna.tab.keyboard.press("Control+z")
         anna.saving("all is saved")
-        assert layer.evaluate(painted) == before
+        anna.tab.wait_for_function(comes_to, arg=[0, before])
 
 
 def test_a_disk_that_refuses_is_told_and_costs_nothing(

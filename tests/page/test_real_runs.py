@@ -1,12 +1,14 @@
 """Runs of the page with the literal command, and a server that comes and goes."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,17 @@ class Served:
         until(lambda: self.run()["state"] == "idle")
         return self.run()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile the run that is at work does nothing: it does not end, however fast it is."""
+        head = head_of(self.project.root)
+        assert head is not None
+        os.killpg(head.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(head.pid, signal.SIGCONT)
+
     def until_at_work(self) -> None:
         until(lambda: any(run.in_state(Event.DONE) for run in read_progress(self.project.root)))
 
@@ -83,12 +96,13 @@ def test_a_run_outlives_its_server_and_the_next_one_knows_it(served: Served) -> 
     assert served.ask(RUN, "POST", {})[1]["state"] == "running"
     assert served.ask(RUN, "POST", {})[1]["command"] == "lis refine toy"
     served.until_at_work()
-    served.end(signal.SIGKILL)
-    served.start()
-    told = served.run()
-    assert (told["state"], told["command"], told["what"]) == ("running", "lis refine toy", "refine")
-    status, refused = served.ask(RUN, "POST", {})
-    assert status == 409 and refused["error"].startswith("process ")
+    with served.held():
+        served.end(signal.SIGKILL)
+        served.start()
+        told = served.run()
+        assert (told["state"], told["command"], told["what"]) == ("running", "lis refine toy", "refine")
+        status, refused = served.ask(RUN, "POST", {})
+        assert status == 409 and refused["error"].startswith("process ")
     told = served.until_idle()
     assert (told["exit"], told["message"][:15]) == (20, "6 anchors wait:")
 
@@ -109,9 +123,10 @@ def test_a_run_is_stopped_and_goes_on_where_it_was(served: Served) -> None:
 def test_one_of_a_former_server_is_stopped_too(served: Served) -> None:
     served.ask(RUN, "POST", {})
     served.until_at_work()
-    served.end(signal.SIGTERM)
-    served.start()
-    assert served.ask(RUN, "DELETE")[1]["state"] == "stopping"
+    with served.held():
+        served.end(signal.SIGTERM)
+        served.start()
+        assert served.ask(RUN, "DELETE")[1]["state"] == "stopping"
     assert served.until_idle()["exit"] == 130
 
 
