@@ -1,9 +1,14 @@
 """Soft masks as 8 bits and back."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.types import Probability
+
+HALF: Final = 127
+"""The highest of 8 bits that is not above one half."""
 
 
 def to_uint8(probability: Probability) -> NDArray[np.uint8]:

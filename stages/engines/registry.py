@@ -66,6 +66,11 @@ class Engine:
         return self.network is not None and (self.spec.folder / self.network.checkpoint.file).is_file()
 
     @property
+    def is_at_hand(self) -> bool:
+        """Whether it needs no weights, or comes with them."""
+        return self.network is None or self.comes_with_weights
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """What building and running it imports."""
         module = self.spec.module(self.spec.build)

@@ -21,13 +21,13 @@ from torch.nn import functional
 from stages.core.boxes import Box
 from stages.core.metrics import boundary_accuracy, region_similarity
 from stages.core.palette import IGNORE
-from stages.core.soft import from_uint8
+from stages.core.soft import HALF, from_uint8
 from stages.engines import registry as weights
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX
 from stages.nn.lite import Lite, from_published, from_rgb
 from stages.nn.prepare import for_inference
-from stages.training.chains import ENGINES, HALF, LEAST_IOU, LEAST_OBJECT_PX, draw_example, draw_made
+from stages.training.chains import ENGINES, LEAST_IOU, LEAST_OBJECT_PX, draw_example, draw_made
 from stages.training.fbrs_lite import logits
 from stages.training.imperfect import imperfect_mask
 from stages.training.pictures import SMALLEST_SIDE_PX, Picture, by_clip, clips_of, in_turn

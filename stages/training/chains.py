@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.metrics import region_similarity
-from stages.core.soft import to_uint8
+from stages.core.soft import HALF, to_uint8
 from stages.core.strokes import FrameScribbles, Line
 from stages.core.types import Anchor, Probability
 from stages.engines import registry
@@ -29,8 +29,6 @@ _KEPT: Final = 96
 LEAST_OBJECT_PX: Final = 400
 LEAST_IOU: Final = 0.4
 """A mask that has less is all wrong: no refinement mends it."""
-HALF: Final = 127
-"""A soft mask in bytes is the object above it."""
 
 
 class Made(NamedTuple):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.core.boxes import Box
 from stages.core.palette import IGNORE
-from stages.core.soft import to_uint8
+from stages.core.soft import HALF, to_uint8
 from stages.core.types import Anchor, Probability
 from stages.engines.propagators.match.prior import Carried, Priors, both, carry
 from stages.engines.propagators.match.view import View
@@ -25,7 +25,6 @@ LEAST_ON_ANCHOR_PX: Final = 60
 _ONE_SIDED: Final = 0.12
 _WITHOUT_FLOW: Final = 0.06
 _IMPERFECT: Final = 0.55
-_HALF: Final = 127
 _WITHOUT_NEAR: Final = 0.3
 _FLOW_FOR_NEAR: Final = 0.2
 """How often a neighbour's masks are what flow alone would have made of them."""
@@ -67,7 +66,7 @@ def example(stretch: Stretch, rng: np.random.Generator) -> Sample | None:
         directions = carried.at(index) if has_flow else (None, None)
         if step := _near(stretch, index, ids, carried, rng):
             near[number, : len(ids)] = to_uint8(step.masks * step.trust)
-            before, after = (np.asarray((each[: len(ids)] > _HALF).any(axis=(1, 2))) for each in known)
+            before, after = (np.asarray((each[: len(ids)] > HALF).any(axis=(1, 2))) for each in known)
             forward, backward = directions
             directions = forward and forward.with_near(step, before), backward and backward.with_near(step, after)
         flow = both(*directions, len(ids), (height, width))

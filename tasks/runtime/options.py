@@ -382,11 +382,8 @@ def _add_options_of(plug: Plug, cls: type, group: str) -> None:
 
 def _works_at_once(plug: Plug, engine: spec.Spec, option: spec.Option) -> bool:
     """Whether one of an engine's names needs nothing that is not there, and heeds an option."""
-    return any(
-        each.network is None or (each.comes_with_weights and option.argument not in each.network.without)
-        for each in registry.engines(plug)
-        if each.spec is engine
-    )
+    at_hand = (each for each in registry.engines(plug) if each.spec is engine and each.is_at_hand)
+    return any(option.argument in each.arguments({}) for each in at_hand)
 
 
 _add_options_of("segmenter", AnchorOptions, ANCHORS)

@@ -1,26 +1,16 @@
 """One GPU, and the tasks of a run that share it."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import luigi
 import pytest
 import torch
-from luigi.configuration import get_config
 from luigi.scheduler import Scheduler
 
 from tasks import AnchorMask, Frames, RefineSegment, TrackSegment
 from tasks.runtime import machine
 from tasks.runtime.luigi_hooks import HookedTask
-
-
-@pytest.fixture
-def settings() -> Iterator[luigi.configuration.LuigiConfigParser]:
-    parser = get_config()
-    before = parser.get("resources", machine.GPU)
-    yield parser
-    parser.set("resources", machine.GPU, before)
 
 
 def claim(task: HookedTask) -> int | None:

@@ -1,26 +1,15 @@
 """How much memory the tasks of a run may take together."""
 
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import luigi
 import pytest
-from luigi.configuration import get_config
 
 from tasks import AnchorMask, RefineSegment, TrackSegment
 from tasks.runtime import luigi_hooks, machine
 from tests.conftest import Project
-
-
-@pytest.fixture
-def settings() -> Iterator[luigi.configuration.LuigiConfigParser]:
-    parser = get_config()
-    before = parser.get("resources", machine.MEMORY)
-    yield parser
-    parser.set("resources", machine.MEMORY, before)
-
 
 LIMITS = {1: ("memory", "memory.limit_in_bytes", "memory"), 2: ("", "memory.max", "")}
 

@@ -20,7 +20,7 @@ DEFAULTS = {option.name: option.default for spec in SPECS for option in spec.opt
 
 def at_hand(*plugs: Plug) -> list[Engine]:
     """The engines that need no weights, or come with them."""
-    return [each for each in ENGINES if each.spec.plug in plugs and (each.network is None or each.comes_with_weights)]
+    return [each for each in ENGINES if each.spec.plug in plugs and each.is_at_hand]
 
 
 def build(engine: Engine, device: str = "cpu", **options: Any) -> Any:

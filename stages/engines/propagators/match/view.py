@@ -9,7 +9,7 @@ import numpy as np
 
 from stages.core.boxes import Box
 from stages.core.optical_flow import Field, Gray, to_gray
-from stages.core.soft import to_uint8
+from stages.core.soft import HALF, to_uint8
 from stages.core.types import Frame, Probability
 from stages.engines.propagators.match.patch import Patch
 
@@ -21,8 +21,6 @@ _LARGEST_SCALE = 3.0
 _EVERYWHERE_LONG_SIDE_PX = 576
 """Where objects may be anywhere, in the whole picture, they are smaller than the view."""
 _MULTIPLE_PX = 16
-_HALF = 127
-"""The highest of 8 bits that is not above one half."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class View:
     def differing(self, one: Probability, other: Probability) -> Patch:
         """Where on the frame two masks (h, w) disagree, bool. Enlarged as 8 bits, which is quicker."""
         layers = (cv2.resize(to_uint8(each), self.box.size_wh, interpolation=cv2.INTER_LINEAR) for each in (one, other))
-        first, second = (layer > _HALF for layer in layers)
+        first, second = (layer > HALF for layer in layers)
         return Patch(self.box, first != second)
 
     def box_on_frame(self, box: Box) -> tuple[float, float, float, float]:
