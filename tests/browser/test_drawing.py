@@ -31,7 +31,7 @@ class Canvas:
         self.tab, self._file, self._frame = tab, served.project.scribble_file, frame
         tab.goto(f"{served.origin}/?seq=toy&frame={frame}")
         expect(tab.locator("#frame-bar")).to_contain_text(f"frame {frame} of")
-        expect(tab.locator("#canvas:not(.pans)")).to_be_visible()
+        expect(tab.locator("#canvas:not(.pans)")).to_have_attribute("aria-busy", "false")
 
     @property
     def picture(self) -> Locator:

@@ -55,6 +55,7 @@ class Person:
     def is_at(self, frame: int) -> None:
         expect(self.tab.locator("#frame-bar")).to_contain_text(f"frame {frame} of 12")
         expect(self.button("Nothing here")).to_be_enabled()
+        expect(self.tab.locator("#canvas")).to_have_attribute("aria-busy", "false")  # nobody paints on what is not there yet
 
     def draw(self, height: float) -> None:
         """A stroke from left to right."""

@@ -85,7 +85,13 @@ export class Layers {
   }
 
   #load() {
+    this.#tell();
     this.#show().catch(complain);
+  }
+
+  /** Say whether the picture and the mask of this frame are here, or still on their way. */
+  #tell() {
+    byId("canvas").ariaBusy = String(this.mask === undefined);
   }
 
   /** Show what the state names, unless something newer is there already. */
@@ -127,6 +133,7 @@ export class Layers {
     const before = this.#painted ? null : this.#mask;
     this.#maskFrame = frame;
     this.#mask = mask;
+    this.#tell();
     if (mask === before && !this.#painted) return;
     if (before && mask && !this.#store.state.overlay) {
       const changed = difference(before, mask);
