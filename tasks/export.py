@@ -14,6 +14,7 @@ from luigi.parameter import ParameterException
 
 from stages.core.errors import InputError
 from stages.core.states import State
+from stages.core.words import and_more, and_so_on
 from stages.exchange.outgoing import formats, splits
 from stages.exchange.outgoing.format import ExportedClass
 from stages.formats import results
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 EXPORTS: Final = "exports"
 """The folder below the root of results in which exports of several sequences lie."""
+_LISTED: Final = 10
 
 
 class Wanted(NamedTuple):
@@ -180,13 +182,13 @@ class ExportTask(AnyExport, PublishedTask):
         if self.source and self.size != "source":
             raise InputError("found --source without --size source, expected both; a source is read for its size alone")
         if self.source and not any(part.is_imported for part in parts):
-            called = ", ".join(part.called for part in parts[:10]) + ", ..." * (len(parts) > 10)
+            called = and_so_on([part.called for part in parts], _LISTED)
             raise InputError(
                 f"found --source {self.source} for {called}, expected a sequence that `lis import` has brought "
                 "in; no other has a source besides its pictures: leave --source out"
             )
         if self.only_reviewed and not any(part.approved for part in parts):
-            called = _in_short([part.called for part in parts])
+            called = and_more([part.called for part in parts], _LISTED, "; ")
             raise InputError(
                 f"found no frame of {called} that anybody has approved as it is now, expected one at least; approve "
                 "some, with `lis annotate` or `lis approve SEQ`, or leave --only-reviewed out"
@@ -275,9 +277,9 @@ class ExportTask(AnyExport, PublishedTask):
     def _noteworthy(self) -> Iterator[str]:
         """What `auto` came to, what becomes of the classes' numbers and the like, a line each."""
         if untold := {part.called: count for part in self.parts if (count := part.frames_untold())}:
-            counts = [f"{name}: {count}" for name, count in untold.items()]
+            counts = and_more([f"{name}: {count}" for name, count in untold.items()], _LISTED, "; ")
             yield (
-                f"where both directions disagree is not known on {sum(untold.values())} frames ({_in_short(counts)}), "
+                f"where both directions disagree is not known on {sum(untold.values())} frames ({counts}), "
                 "since a former version of LIS made their tracks, or an engine that does not tell; there "
                 "--unknown-soft goes by soft masks alone (docs/export.md says how to have it)"
             )
@@ -410,8 +412,4 @@ def lock_of(export: Path) -> Path:
 
 
 def _listed(left_out: Sequence[LeftOut]) -> str:
-    return _in_short([f"{one.name} ({one.why})" for one in left_out])
-
-
-def _in_short(words: Sequence[str], most: int = 10) -> str:
-    return "; ".join(words[:most]) + (f"; and {len(words) - most} more" if len(words) > most else "")
+    return and_more([f"{one.name} ({one.why})" for one in left_out], _LISTED, "; ")

@@ -1,4 +1,6 @@
-"""How messages, summaries and pages say quantities."""
+"""How messages, summaries and pages say quantities, and name some of many."""
+
+from collections.abc import Sequence
 
 
 def minutes(seconds: float) -> float:
@@ -18,3 +20,14 @@ def ordinal(number: int) -> str:
     """`1st`, `2nd`, `30th`."""
     last = 0 if number % 100 in (11, 12, 13) else number % 10
     return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
+
+
+def and_so_on(named: Sequence[object], most: int, between: str = ", ") -> str:
+    """Some of many, `most` of them: `1, 2, 3, ...`; all, if there are no more."""
+    return between.join(map(str, named[:most])) + f"{between}..." * (len(named) > most)
+
+
+def and_more(named: Sequence[object], most: int, between: str = ", ") -> str:
+    """The same with the number of the others: `1, 2, 3 and 7 more`, `1 is odd; 2 is even; and 7 more`."""
+    others = f"{between.rstrip(', ')} and {len(named) - most} more"
+    return between.join(map(str, named[:most])) + others * (len(named) > most)

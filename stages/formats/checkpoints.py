@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stages.core.errors import WeightsError
+from stages.core.words import and_more
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -76,7 +77,7 @@ def misfits(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
             if name in state and _form(state[name]) != _form(value)
         ],
     }
-    return [f"{len(names)} {kind}: {_shorten(names)}" for kind, names in kinds.items() if names]
+    return [f"{len(names)} {kind}: {and_more(names, _LISTED_KEYS)}" for kind, names in kinds.items() if names]
 
 
 def _read_safetensors(path: Path) -> object:
@@ -145,8 +146,3 @@ def _form(value: Tensor) -> str:
 
 def _describe(value: object) -> str:
     return f"a value of type {type(value).__name__}"
-
-
-def _shorten(names: list[str]) -> str:
-    rest = f", and {len(names) - _LISTED_KEYS} more" if len(names) > _LISTED_KEYS else ""
-    return ", ".join(names[:_LISTED_KEYS]) + rest

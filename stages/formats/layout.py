@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from stages.core.errors import InputError
+from stages.core.words import and_more
 from stages.formats.links import broken_link
 from stages.formats.names import check_name, doubles, in_folder, normal, why_unfit
 
@@ -14,6 +15,7 @@ NOT_A_DATASET: Final = "weights"
 """The folder of checkpoints lies among the datasets."""
 RESERVED: Final = frozenset({"bulk", "exports", "training", NOT_A_DATASET})
 """Names below a root under which other things lie than a sequence's or a dataset's."""
+_MOST_NAMED: Final = 12
 
 
 @dataclass(frozen=True)
@@ -189,13 +191,8 @@ def _not_found(data_root: Path, seq: str, dataset: str | None, owners: Sequence[
         return f"found no frames of the sequence {seq!r} in {where}; {', '.join(owners)} has a sequence of this name"
     known = sorted({name for each in searched for name in list_sequences(data_root, each)})
     near = difflib.get_close_matches(seq, known, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_listed(known)}."
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {and_more(known, _MOST_NAMED) or 'none'}."
     scribbled = [name for name in searched if _layout(data_root, name, seq).scribbles.is_dir()]
     if scribbled:
         hint = f"its scribbles are there, in {', '.join(scribbled)}."
     return f"found no frames of the sequence {seq!r} in {where}: {hint} `lis import` brings in a video or a folder"
-
-
-def _listed(names: list[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more or "none"

@@ -9,6 +9,7 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.core.palette import IGNORE
 from stages.core.types import LabelMap
+from stages.core.words import and_so_on
 from stages.formats.given_masks import given_frames
 from stages.formats.masks import read_mask
 from stages.formats.objects_json import OBJECTS_JSON
@@ -67,4 +68,4 @@ def expected_ids(known: frozenset[int], listed_in: str = OBJECTS_JSON) -> str:
 
 
 def _list(ids: Collection[int]) -> str:
-    return ", ".join(str(each) for each in [*ids][:_NAMED_AT_MOST]) + ", ..." * (len(ids) > _NAMED_AT_MOST)
+    return and_so_on([*ids], _NAMED_AT_MOST)

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Final
 
 from stages.core.errors import InputError, StageError
+from stages.core.words import and_more
 from stages.formats import files
 from stages.formats.files import sha256, write_json
 from stages.formats.frames import read_frame
@@ -380,9 +381,8 @@ def check_names(root: Path, frame_count: int) -> None:
         return
     misnamed = [f"{name} (expected {_expected(name)})" for name in names if _is_near_miss(name)]
     if misnamed:
-        more = f" and {len(misnamed) - _MOST_NAMED} more" if len(misnamed) > _MOST_NAMED else ""
         raise InputError(
-            f"{root / FOLDER}: found {', '.join(misnamed[:_MOST_NAMED])}{more}, which nobody would read; frames are "
+            f"{root / FOLDER}: found {and_more(misnamed, _MOST_NAMED)}, which nobody would read; frames are "
             f"00000 to {frame_count - 1:05d}. Save what was painted under the expected name, as PNG (other forms "
             "change colours, or are not read), or move it out of the folder"
         )

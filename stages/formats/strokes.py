@@ -16,6 +16,7 @@ from stages.core.drawing import BACKGROUND_RGB, NO_STROKE, stroke_rgb
 from stages.core.errors import InputError
 from stages.core.painted import MOST_CHANGED, SPECK_PX, Painting, find_strokes, is_layer, stroke_colours
 from stages.core.strokes import Line
+from stages.core.words import and_so_on
 from stages.formats.frames import read_frame
 from stages.formats.pictures import load_picture
 
@@ -54,7 +55,7 @@ def strokes_from_png(painted: Path, clean: Path, tell: Callable[[str], object] =
     _check_colours(painted, clean, found, rgba)
     _check_amount(painted, found)
     if found.specks:
-        at = ", ".join(f"({x}, {y})" for x, y in found.specks[:3]) + ", ..." * (len(found.specks) > 3)
+        at = and_so_on([f"({x}, {y})" for x, y in found.specks], 3)
         tell(
             f"{painted.name}: passed over {len(found.specks)} speck{'s' * (len(found.specks) > 1)} of fewer than "
             f"{SPECK_PX} pixels at {at}; make them larger if they are meant"

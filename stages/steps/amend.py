@@ -17,6 +17,7 @@ from stages.core.errors import InputError
 from stages.core.palette import MAX_OBJECT_ID, colour_of
 from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
+from stages.core.words import and_so_on
 from stages.formats.draft_json import Draft
 from stages.formats.frames import read_frame
 from stages.formats.given_masks import given_frames, read_given, read_seen
@@ -362,6 +363,5 @@ def _in_words(drawn: Drawn, index: int) -> str:
     return ", ".join(parts) or "that nothing is there"
 
 
-def _numbers(values: Sequence[int], most: int = 12) -> str:
-    shown = ", ".join(str(value) for value in values[:most])
-    return f"{shown}, ..." if len(values) > most else shown or "none"
+def _numbers(values: Sequence[int]) -> str:
+    return and_so_on(values, 12) or "none"

@@ -11,6 +11,7 @@ from stages.core.errors import InputError
 from stages.core.plan import Plan
 from stages.core.strokes import FrameScribbles
 from stages.core.types import LabelMap
+from stages.core.words import and_so_on
 from stages.formats.frames import Frames, pixel_digest, read_frame
 from stages.formats.given_masks import read_given
 from stages.formats.manifest import Json
@@ -214,7 +215,8 @@ def _doubts(folder: Path, scribbles: ScribbleSet, painted: Sequence[int], *, is_
     ]
     gaps = sorted(set(range(1, max(known, default=0))) - set(known))
     if is_first and not is_listed and gaps:
-        missing = ", ".join(str(gap) for gap in gaps[:5]) + ", ..." * (len(gaps) > 5)
         found = ", ".join(str(object_id) for object_id in sorted(known))
-        doubts.append(f"warning: the first strokes are of the objects {found}, and none of {missing}; is it meant?")
+        doubts.append(
+            f"warning: the first strokes are of the objects {found}, and none of {and_so_on(gaps, 5)}; is it meant?"
+        )
     return doubts

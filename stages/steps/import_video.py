@@ -12,6 +12,7 @@ from PIL import Image
 from stages.core.errors import InputError, StageError
 from stages.core.excerpt import Excerpt, Taking
 from stages.core.spans import in_short, spans_of
+from stages.core.words import and_more
 from stages.formats import files
 from stages.formats.belongings import Belongings
 from stages.formats.files import opened, publishing, sha256, sweep_beside
@@ -25,9 +26,8 @@ from stages.formats.videos import Damage, Video
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 READER = 2
 """Raised when a source may give other frames than before; those of earlier imports stay where they are."""
-
-
 WHOLE = Excerpt()
+_SPANS_TOLD = 12
 
 
 @dataclass
@@ -346,15 +346,10 @@ def told(damage: Sequence[Damage], count: int) -> str:
     """The damage of a file that gave so many frames, for people."""
     parts = [f"after frame {count - 1}: {each.what}" if count else each.what for each in damage if each.frame >= count]
     if hurt := [each for each in damage if each.frame < count]:
-        frames = f"frame{'s' * (len(hurt) > 1)} {_ranges([each.frame for each in hurt])}"
+        spans = and_more(in_short(spans_of(each.frame for each in hurt)), _SPANS_TOLD)
+        frames = f"frame{'s' * (len(hurt) > 1)} {spans}"
         parts.insert(0, f"damage in {frames} ({hurt[0].what})")
     return "; ".join(parts)
-
-
-def _ranges(numbers: Sequence[int], most: int = 12) -> str:
-    """0, 2, 5-9."""
-    told = in_short(spans_of(numbers))
-    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 
 def _key(source: Path, short_side: int | None, excerpt: Excerpt) -> Json:

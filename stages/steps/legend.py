@@ -11,6 +11,7 @@ from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, features
 
 from stages.core.palette import davis_palette
+from stages.core.words import and_more
 from stages.formats.objects_json import NO_CLASS, NamedObject, Objects
 from stages.steps.fonts import font, font_file
 
@@ -56,8 +57,7 @@ def objects_to_paint(objects: Objects, drawn: Iterable[int]) -> list[NamedObject
 def in_words(objects: Objects) -> str:
     """The first few of the listed objects, ` (1 Rex, 2 Tom and 3 more)`; nothing if none is listed."""
     named = [f"{object_id} {each.name}" for object_id, each in sorted(objects.listed.items())]
-    more = f" and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
-    return f" ({', '.join(named[:_TOLD])}{more})" if named else ""
+    return f" ({and_more(named, _TOLD)})" if named else ""
 
 
 def draw_legend(objects: Sequence[NamedObject]) -> Image.Image:

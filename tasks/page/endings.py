@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.states import State
+from stages.core.words import and_more
 from stages.formats.page_log import last_lines
 from stages.formats.progress import last_failed, read_progress
 from tasks.refine import RefineSequence
@@ -52,8 +53,7 @@ def _what_waits(task: RefineSequence) -> str:
     frames = found.waiting_for
     if not frames:
         return f"waits for {found.reason}" if found.reason else str(found.state)
-    more = f" and {len(frames) - _MOST_NAMED} more" if len(frames) > _MOST_NAMED else ""
-    listed = f"{', '.join(map(str, frames[:_MOST_NAMED]))}{more}"
+    listed = and_more(frames, _MOST_NAMED)
     return f"1 anchor waits: frame {listed}" if len(frames) == 1 else f"{len(frames)} anchors wait: frames {listed}"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError
+from stages.core.words import and_so_on
 from stages.exchange.incoming.folders import documents_in, pictures_in
 from stages.exchange.incoming.protocol import Reader
 from stages.formats.json_files import read_json
@@ -70,8 +71,7 @@ def _what_is_there(source: Path) -> str:
     folders = sorted({path.parent.relative_to(source).as_posix() for path in pictures} - {"."})
     if not folders:
         return "no format that is known"
-    names = ", ".join(map(shown, folders[:3])) + ", ..." * (len(folders) > 3)
-    return f"PNGs in the folders {names}, which may be objects (binary) or cameras (png)"
+    return f"PNGs in the folders {and_so_on([*map(shown, folders)], 3)}, which may be objects (binary) or cameras (png)"
 
 
 def _damage(path: Path) -> str:

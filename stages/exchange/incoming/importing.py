@@ -17,6 +17,7 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.core.progress import Progress, silent
 from stages.core.types import Frame, LabelMap
+from stages.core.words import and_so_on
 from stages.exchange.incoming.composing import Objects, compose
 from stages.exchange.incoming.matching import FrameNames, match
 from stages.exchange.incoming.protocol import Picture, Reader
@@ -311,8 +312,7 @@ def _check_shift(source: Path, closer: dict[int, int], found: Findings) -> None:
                 f"{source}: found masks that are those of the frames {'before' if step < 0 else 'behind'} ({count} of "
                 f"{len(found.arrivals)}), expected each to be its own frame's: their numbers begin with another one; "
                 "rename them, or, if they are right, name the frames: --frames "
-                + ",".join(str(each.frame) for each in found.arrivals[:3])
-                + ",..." * (len(found.arrivals) > 3)
+                + and_so_on([each.frame for each in found.arrivals], 3, ",")
             )
 
 
@@ -342,5 +342,5 @@ def _tell(found: Findings, target: Target) -> None:
         found.said += [f"new: object {object_id}" + f" ({label})" * bool(label)] * (not is_known)
 
 
-def _list(frames: list[int]) -> str:
-    return ", ".join(str(each) for each in frames[:_LISTED]) + ", ..." * (len(frames) > _LISTED)
+def _list(numbers: Sequence[int]) -> str:
+    return and_so_on(numbers, _LISTED)

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from stages.core.errors import InputError
+from stages.core.words import and_so_on
 from stages.exchange.incoming.protocol import Picture
 from stages.formats.names import normal, shown
 
@@ -235,7 +236,7 @@ def _left_out(others: Sequence[_Named], why: str) -> list[str]:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(shown(name) for name in names[:_MOST_NAMED]) + ", ..." * (len(names) > _MOST_NAMED)
+    return and_so_on([*map(shown, names)], _MOST_NAMED)
 
 
 def _said(name: str) -> str:

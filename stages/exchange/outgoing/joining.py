@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from stages.core.errors import InputError, StageError
 from stages.core.progress import Progress, silent
+from stages.core.words import and_so_on
 from stages.exchange.encodings.documents import csv_line
 from stages.exchange.outgoing.at_source import source_frames
 from stages.exchange.outgoing.export import SEQUENCE, Counts, entries_of
@@ -278,7 +279,7 @@ def _in_force(terms: Terms, form: Format) -> Mapping[str, Any]:
 def _cut(parts: Sequence[_Part]) -> Sequence[str]:
     if not (cut := {part.name: part.counts.cut_px for part in parts if part.counts.cut_px}):
         return ()
-    where = "; ".join(f"{name}: {count}" for name, count in [*cut.items()][:_LISTED]) + "; ..." * (len(cut) > _LISTED)
+    where = and_so_on([f"{name}: {count}" for name, count in cut.items()], _LISTED, "; ")
     px = sum(cut.values())
     return [f"cut: {px} pixel{'s' * (px != 1)} of objects on frames on which they cannot be, by objects.json ({where})"]
 

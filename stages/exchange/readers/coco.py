@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.palette import MAX_OBJECT_ID
+from stages.core.words import and_more, and_so_on
 from stages.exchange.encodings.outlines import filled
 from stages.exchange.incoming.protocol import UNKNOWN, Picture, Reader, Shape
 from stages.formats.json_files import read_json
@@ -131,8 +132,7 @@ def _annotations(path: Path, content: dict[str, Any], images: dict[int, _Image])
         if fault := _fault(each.segmentation, (image.height, image.width)):
             faults.append(f"annotation {each.called} ({shown(image.file_name)[:80]}): {fault}")
     if faults:
-        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
-        raise InputError(f"{path}, {'; '.join(faults[:_MOST_FAULTS])}{more}; export it again")
+        raise InputError(f"{path}, {and_more(faults, _MOST_FAULTS, '; ')}; export it again")
     return found
 
 
@@ -164,9 +164,10 @@ def _check_images(path: Path, annotations: Sequence[_Annotation], images: dict[i
     if lost:
         ids = list(dict.fromkeys(str(each.image_id) for each in lost))
         raise InputError(
-            f"{path}: found the image ids {_some(ids)}, which the annotations {_some([each.called for each in lost])} "
-            f"ask for and which are not among 'images' ({_short(min(images))} to {_short(max(images))}), expected an "
-            "image for every annotation; all of them may be on wrong images: export it again"
+            f"{path}: found the image ids {and_so_on(ids, _MOST_FAULTS)}, which the annotations "
+            f"{and_so_on([each.called for each in lost], _MOST_FAULTS)} ask for and which are not among 'images' "
+            f"({_short(min(images))} to {_short(max(images))}), expected an image for every annotation; all of them "
+            "may be on wrong images: export it again"
         )
 
 
@@ -341,10 +342,6 @@ def _short(value: object) -> str:
 
 def _line(text: str) -> str:
     return shown(text)[:200]
-
-
-def _some(items: Sequence[str]) -> str:
-    return ", ".join(items[:_MOST_FAULTS]) + ", ..." * (len(items) > _MOST_FAULTS)
 
 
 READER: Final[Reader] = CocoReader()
