@@ -34,6 +34,8 @@ from stages.steps.assess import judge
 
 SHARES: Final = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 LIMITS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+_COLUMNS: Final = 6
+"""Of the sheet of pictures."""
 
 
 class Kept(NamedTuple):
@@ -125,7 +127,7 @@ def draw(frames: Sequence[Kept], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_sheet(frames: Sequence[Kept], results: Path, path: Path, columns: int = 6) -> None:
+def draw_sheet(frames: Sequence[Kept], results: Path, path: Path) -> None:
     """What `auto` leaves out, the most doubtful first, and below it what it keeps, the most doubtful first."""
     kept = kept_at(frames, auto_max_doubt(each.doubt for each in frames))
     out = sorted((each for each in frames if each not in kept), key=lambda each: -each.doubt)
@@ -133,9 +135,9 @@ def draw_sheet(frames: Sequence[Kept], results: Path, path: Path, columns: int =
     tiles = [
         _tile(each, results, word)
         for word, group in (("out", out), ("kept", last))
-        for each in group[:: max(1, len(group) // (4 * columns))][: 4 * columns]
+        for each in group[:: max(1, len(group) // (4 * _COLUMNS))][: 4 * _COLUMNS]
     ]
-    rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
+    rows = [np.concatenate(tiles[start : start + _COLUMNS], axis=1) for start in range(0, len(tiles), _COLUMNS)]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
     Image.fromarray(np.concatenate(padded)).save(path, quality=85)

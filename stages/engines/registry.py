@@ -313,16 +313,15 @@ def _imported(spec: Spec, reference: str) -> Callable[..., Any]:
         ) from error
 
 
-def load_network(name: str, weights_root: Path | None, device: str = "cpu") -> nn.Module:
+def load_network(name: str, weights_root: Path | None) -> nn.Module:
     """Build an engine's network and fill it from its checkpoint.
 
     Args:
         name: as in luigi.cfg, `fbrs:resnet50_dh128`.
         weights_root: the folder of the checkpoints, data/weights; None: those that come with the project.
-        device: where the network goes ("cpu", "cuda", "cuda:1").
 
     Returns:
-        The network of `build_network`, filled, on `device`.
+        The network of `build_network`, filled.
 
     Raises:
         InputError: the engine is unknown, or has no weights.
@@ -337,7 +336,7 @@ def load_network(name: str, weights_root: Path | None, device: str = "cpu") -> n
             f"{path} has the sha256 {found}, expected {wanted.sha256}. "
             f"To replace it: {download_command(engine, weights_root or path.parent)}"
         )
-    return filled(engine, path, weights_root).to(device)
+    return filled(engine, path, weights_root)
 
 
 def filled(engine: Engine, path: Path, weights_root: Path | None) -> nn.Module:

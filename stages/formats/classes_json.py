@@ -53,11 +53,6 @@ class Classes:
         return next((each for each in self.listed if normal(each.name) == normal(name)), None)
 
     @property
-    def has_gaps(self) -> bool:
-        """Whether their ids leave some out."""
-        return [each.id for each in self.listed] != [*range(1, len(self.listed) + 1)]
-
-    @property
     def digest(self) -> str:
         """The sha256 of what is said, whatever its layout."""
         return hashlib.sha256(repr([astuple(each) for each in self.listed]).encode()).hexdigest()

@@ -18,7 +18,7 @@ from typing import Final
 
 from stages.formats import files
 
-COEFFICIENTS: Final = Path(__file__).with_suffix(".json")
+_FILE: Final = Path(__file__).with_suffix(".json")
 _SOUND: Final = 1.0
 """Spreads below the mean, where a sign does not speak against a mask."""
 _FARTHEST: Final = 4.0
@@ -85,9 +85,9 @@ def _share(log_odds: float) -> float:
 
 
 @cache
-def formulas(file: Path = COEFFICIENTS) -> Mapping[Kind, Formula]:
+def formulas() -> Mapping[Kind, Formula]:
     """Those in use."""
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = json.loads(_FILE.read_text(encoding="utf-8"))
     return {
         Kind(kind): Formula(each["base"], {name: Weight(**weight) for name, weight in each["weights"].items()})
         for kind, each in found.items()
@@ -97,9 +97,9 @@ def formulas(file: Path = COEFFICIENTS) -> Mapping[Kind, Formula]:
 @cache
 def digest() -> str:
     """Of those in use: what tells doubt is made again when they change."""
-    return files.sha256(COEFFICIENTS)
+    return files.sha256(_FILE)
 
 
-def write_formulas(found: Mapping[Kind, Formula], file: Path = COEFFICIENTS) -> None:
+def write_formulas(found: Mapping[Kind, Formula]) -> None:
     """Put others in their place."""
-    files.write(file, json.dumps({str(kind): asdict(each) for kind, each in found.items()}, indent=1) + "\n")
+    files.write(_FILE, json.dumps({str(kind): asdict(each) for kind, each in found.items()}, indent=1) + "\n")

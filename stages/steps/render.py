@@ -23,6 +23,8 @@ _CONTOUR_OPACITY: Final = 0.95
 _SHEET_RGB: Final = (255, 255, 255)
 _LABEL_RGB: Final = (70, 70, 70)
 _GAP_PX: Final = 10
+_LEAST_SHARE: Final = 0.3
+"""Of a frame's height and width, how much is kept at least where a window of it is shown."""
 
 
 def overlay(frame: Frame, labels: LabelMap) -> Frame:
@@ -78,12 +80,11 @@ def shrink(picture: NDArray[np.uint8], long_side_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size_wh, interpolation=interpolation), np.uint8)
 
 
-def window_around(labels: LabelMap, least_share: float = 0.3) -> tuple[slice, slice]:
+def window_around(labels: LabelMap) -> tuple[slice, slice]:
     """Rows and columns to look at, so that small objects are seen: around all objects, of the frame's proportions.
 
     Args:
         labels: (H, W) uint8 object ids.
-        least_share: how much of the frame's height and width is kept at least.
 
     Returns:
         The whole frame if there is no object on it.
@@ -92,7 +93,7 @@ def window_around(labels: LabelMap, least_share: float = 0.3) -> tuple[slice, sl
     left, top, box_width, box_height = cv2.boundingRect(labels)
     if box_width == 0:
         return slice(0, height), slice(0, width)
-    share = min(1.0, max(least_share, 1.5 * box_width / width, 1.5 * box_height / height))
+    share = min(1.0, max(_LEAST_SHARE, 1.5 * box_width / width, 1.5 * box_height / height))
     rows, columns = round(share * height), round(share * width)
     first_row = min(max(0, top + box_height // 2 - rows // 2), height - rows)
     first_column = min(max(0, left + box_width // 2 - columns // 2), width - columns)

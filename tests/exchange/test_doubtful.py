@@ -12,7 +12,6 @@ from stages.exchange.outgoing.doubtful import (
     auto_max_doubt,
     check_terms,
     count_unknown,
-    require_some,
     verdicts,
     with_unknown,
 )
@@ -71,13 +70,6 @@ def test_auto_leaves_out_what_is_doubtful_and_half_at_most():
     assert auto_max_doubt(much) == 0.5
     assert auto_max_doubt([0.9, 0.9, 0.9]) == 0.9
     assert auto_max_doubt([]) == AUTO_LIMIT
-
-
-def test_an_export_of_nothing_is_refused_with_the_doubt_there_is():
-    found = {"dog": verdicts([row(0, 0.4), row(1, 0.3)], 2, 0.1)}
-    with pytest.raises(InputError, match=r"at most 0\.1 among 2 of 1 sequence \(the least has 0\.300\).*--max-doubt"):
-        require_some(found, 0.1)
-    require_some({"dog": verdicts([row(0, 0.4)], 2, 0.1)}, 0.1)
 
 
 def test_a_doubtful_object_becomes_unknown_with_its_band_and_the_rest_stays():

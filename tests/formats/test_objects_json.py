@@ -207,7 +207,6 @@ def test_classes_are_what_the_file_says(tmp_path: Path) -> None:
     classes = read_classes(listed(tmp_path, dog, {"id": 1, "name": "猫"}))
     assert classes is not None
     assert [*classes] == [ListedClass(1, "猫", "", "#800000"), ListedClass(3, "dog", "animal", "#abcdef")]
-    assert classes.has_gaps
     assert classes.called("dog") == classes.listed[1]
     assert classes.called("cow") is None
 

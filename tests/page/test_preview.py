@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,12 +18,17 @@ def order(engine: str = "echoes", **more: Any) -> dict[str, Any]:
     return {"engine": {"name": engine}, **more}
 
 
-def tried(scene: Callable[[Previewer], Awaitable[None]], *words: str, **changes: Any) -> None:
+def tried(
+    scene: Callable[[Previewer], Awaitable[None]],
+    *words: str,
+    clock: Callable[[], float] = time.monotonic,
+    **changes: Any,
+) -> None:
     """Play a scene with a worker that is a stub."""
 
     async def play() -> None:
         limits = Limits(**{"start_s": 10, "answer_s": 10, "idle_s": 10, **changes})
-        previewer = Previewer(command=[*STUB, *words], limits=limits)
+        previewer = Previewer(command=[*STUB, *words], limits=limits, clock=clock)
         try:
             await scene(previewer)
         finally:
@@ -84,9 +90,9 @@ def test_a_worker_that_was_killed_while_nobody_asked_is_not_missed() -> None:
 
 
 def test_one_that_dies_again_and_again_is_given_up_for_a_while() -> None:
+    now = [0.0]
+
     async def scene(previewer: Previewer) -> None:
-        now = [0.0]
-        previewer._clock = lambda: now[0]
         for _ in range(6):
             assert previewer.condition == Condition.OFF
             with pytest.raises(NoPreviewError):
@@ -99,7 +105,7 @@ def test_one_that_dies_again_and_again_is_given_up_for_a_while() -> None:
         now[0] = 601
         assert previewer.condition == Condition.OFF
 
-    tried(scene, "stillborn")
+    tried(scene, "stillborn", clock=lambda: now[0])
 
 
 def test_what_an_engine_refuses_is_told_and_nobody_dies_of_it() -> None:

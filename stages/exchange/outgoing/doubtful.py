@@ -17,7 +17,7 @@ there. A band around boundaries is a wish about boundaries, and holds on all fra
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import cv2
@@ -115,28 +115,6 @@ def auto_max_doubt(doubts: Iterable[float]) -> float:
     if not ordered:
         return AUTO_LIMIT
     return max(AUTO_LIMIT, ordered[math.ceil(AUTO_KEPT * len(ordered)) - 1])
-
-
-def require_some(found: Mapping[str, Sequence[Verdict]], max_doubt: float | None) -> None:
-    """Refuse an export of nothing.
-
-    Args:
-        found: sequence -> the verdicts on its frames.
-        max_doubt: what they were made with.
-
-    Raises:
-        InputError: no frame is kept.
-    """
-    every = [verdict for each in found.values() for verdict in each]
-    if any(verdict.is_kept for verdict in every):
-        return
-    sequences = f"{len(found)} sequence{'s' * (len(found) != 1)}"
-    if max_doubt is None or not every:
-        raise InputError(f"found no frame in {sequences}, expected one at least; name finished sequences")
-    raise InputError(
-        f"found no frame with a doubt of at most {max_doubt:g} among {len(every)} of {sequences} (the least has "
-        f"{min(verdict.doubt for verdict in every):.3f}), expected one at least; raise --max-doubt"
-    )
 
 
 # Pixels

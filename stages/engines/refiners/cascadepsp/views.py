@@ -19,6 +19,7 @@ from stages.engines.refiners.cascadepsp.network import OUTPUT_STRIDE
 
 SIZE_STEP: Final = 32
 """Sides are padded to multiples of this, in pixels."""
+_LEAST_MARGIN_PX: Final = 32
 
 
 class View(NamedTuple):
@@ -79,29 +80,28 @@ def of_one_size(views: Sequence[View], most: int, fewer: bool = True) -> Iterato
                 yield from ([number] for number in together)
 
 
-def object_window(mask: NDArray[np.bool_], margin: float, least_margin_px: int = 32) -> Box:
+def object_window(mask: NDArray[np.bool_], margin: float) -> Box:
     """The part of the picture that a refinement of the object needs to see.
 
     Args:
         mask: (H, W) bool, not empty.
-        margin: added to each side of the object's box, as a share of the box's height and width.
-        least_margin_px: added to each side at least.
+        margin: added to each side of the object's box, as a share of the box's height and width; 32 pixels at least.
 
     Returns:
         The window, inside the picture; its sides are multiples of 8 where the picture has room for that, since the
         network would pad them.
     """
-    left, right = _widened(np.any(mask, axis=0), margin, least_margin_px)
-    top, bottom = _widened(np.any(mask, axis=1), margin, least_margin_px)
+    left, right = _widened(np.any(mask, axis=0), margin)
+    top, bottom = _widened(np.any(mask, axis=1), margin)
     return Box(left, top, right, bottom)
 
 
-def _widened(occupied: NDArray[np.bool_], margin: float, least_margin_px: int) -> tuple[int, int]:
+def _widened(occupied: NDArray[np.bool_], margin: float) -> tuple[int, int]:
     """First and last (exclusive) position of a window over one axis, where the object occupies some of it."""
     length = len(occupied)
     positions = np.flatnonzero(occupied)
     first, last = int(positions[0]), int(positions[-1]) + 1
-    reach = max(round(margin * (last - first)), least_margin_px)
+    reach = max(round(margin * (last - first)), _LEAST_MARGIN_PX)
     first, last = max(first - reach, 0), min(last + reach, length)
     last = min(last + _missing(last - first), length)
     first = max(first - _missing(last - first), 0)

@@ -76,25 +76,24 @@ class PointHead(nn.Module):
 class CoarseHead(nn.Module):
     """A small map, or a list of numbers, from what a box shows (detectron2: `ConvFCHead`)."""
 
-    def __init__(self, features: int, output: tuple[int, ...], side: int = _COARSE_POINTS) -> None:
+    def __init__(self, features: int, output: tuple[int, ...]) -> None:
         """Build it.
 
         Args:
             features: channels of what the box shows; more than 256 are reduced first.
             output: shape of what comes out of one box.
-            side: of the grid on which a box is seen.
         """
         super().__init__()
         self._output = output
         if features > FEATURES:
             self.reduce_channel_dim_conv = nn.Conv2d(features, FEATURES, 1)
         self.reduce_spatial_dim_conv = nn.Conv2d(min(features, FEATURES), FEATURES, 2, stride=2)
-        self.fc1 = nn.Linear(FEATURES * (side // 2) ** 2, 1024)
+        self.fc1 = nn.Linear(FEATURES * (_COARSE_POINTS // 2) ** 2, 1024)
         self.fc2 = nn.Linear(1024, 1024)
         self.prediction = nn.Linear(1024, math.prod(output))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(R, features, side, side) -> (R, *output)."""
+        """(R, features, 14, 14) -> (R, *output)."""
         if hasattr(self, "reduce_channel_dim_conv"):
             x = functional.relu(self.reduce_channel_dim_conv(x))
         x = functional.relu(self.reduce_spatial_dim_conv(x)).flatten(1)
@@ -208,11 +207,11 @@ class ImplicitMaskHead(nn.Module):
 class SemanticHead(nn.Module):
     """One label for every pixel (detectron2: `PointRendSemSegHead`). Key prefix: `sem_seg_head`."""
 
-    def __init__(self, classes: int, *, steps: int = 2, points: int = 8192, coarse_at_each_layer: bool = False) -> None:
+    def __init__(self, classes: int, *, steps: int = 2, points: int = 8192) -> None:
         super().__init__()
         self._steps, self._points = steps, points
         self.coarse_sem_seg_head = PyramidHead(classes)
-        self.point_head = PointHead(FEATURES, classes, coarse_at_each_layer=coarse_at_each_layer)
+        self.point_head = PointHead(FEATURES, classes, coarse_at_each_layer=False)
 
     def forward(self, pyramid: Mapping[str, Tensor]) -> Tensor:
         """Logits (N, classes, H, W) at the picture's size, from `p2` to `p5`, (N, 256, h, w) each."""

@@ -11,6 +11,8 @@ from stages.core.overlap import iou
 from stages.engines.segmenters.fbrs.clicks import Click
 
 IGNORE = -1
+_THRESHOLD = 0.49
+"""A pixel belongs to the mask above this probability, as in the official evaluation."""
 
 
 def next_click(truth: NDArray[np.integer], mask: NDArray[np.bool_], previous: Sequence[Click] = ()) -> Click:
@@ -62,7 +64,6 @@ def click_until(
     truth: NDArray[np.integer],
     max_clicks: int = 20,
     target_iou: float = 0.9,
-    threshold: float = 0.49,
 ) -> Session:
     """Let the robot segment one object.
 
@@ -71,14 +72,13 @@ def click_until(
         truth: (H, W): 1 object, 0 background, -1 ignored.
         max_clicks: give up after so many.
         target_iou: good enough.
-        threshold: a pixel belongs to the mask above this probability.
     """
     mask = np.zeros(truth.shape, dtype=np.bool_)
     clicks: list[Click] = []
     ious: list[float] = []
     while len(clicks) < max_clicks and (not ious or ious[-1] < target_iou):
         clicks.append(next_click(truth, mask, clicks))
-        mask = predict(clicks) > threshold
+        mask = predict(clicks) > _THRESHOLD
         ious.append(object_iou(truth, mask))
     return Session(tuple(clicks), tuple(ious))
 

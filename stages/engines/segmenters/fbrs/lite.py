@@ -109,17 +109,16 @@ class LiteClicks(ClickNetwork):
         return x
 
 
-def disc_maps(points: Tensor, size_hw: tuple[int, int], radius_px: int = DISC_RADIUS_PX) -> Tensor:
+def disc_maps(points: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Draw clicks as discs.
 
     Args:
         points: (N, 2K, 2) float32, (row, column) in pixels; the first K rows are positive clicks, the rest negative.
             A click outside of the picture is not drawn; padding has negative coordinates.
         size_hw: height and width of the maps.
-        radius_px: of a disc.
 
     Returns:
-        (N, 2, H, W) float32: positive and negative clicks; 1 within the radius of one, else 0.
+        (N, 2, H, W) float32: positive and negative clicks; 1 within `DISC_RADIUS_PX` of one, else 0.
     """
     height, width = size_hw
     clicks = points.view(len(points), 2, -1, 2).round().long()
@@ -128,9 +127,9 @@ def disc_maps(points: Tensor, size_hw: tuple[int, int], radius_px: int = DISC_RA
     centres = points.new_zeros((len(points), 2, height, width))
     sample, sign, index = inside.nonzero(as_tuple=True)
     centres[sample, sign, rows[sample, sign, index], columns[sample, sign, index]] = 1
-    offset = torch.arange(-radius_px, radius_px + 1, device=points.device)
-    disc = (offset[:, None] ** 2 + offset**2 <= radius_px**2).to(centres.dtype)
-    drawn = functional.conv2d(centres.flatten(0, 1).unsqueeze(1), disc[None, None], padding=radius_px)
+    offset = torch.arange(-DISC_RADIUS_PX, DISC_RADIUS_PX + 1, device=points.device)
+    disc = (offset[:, None] ** 2 + offset**2 <= DISC_RADIUS_PX**2).to(centres.dtype)
+    drawn = functional.conv2d(centres.flatten(0, 1).unsqueeze(1), disc[None, None], padding=DISC_RADIUS_PX)
     return drawn.clamp(max=1).view_as(centres)
 
 
