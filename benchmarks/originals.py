@@ -26,8 +26,9 @@ from torch import nn
 from stages.core.types import Frame
 from stages.engines.propagators.siammask.network import SiamMask
 from stages.engines.propagators.siammask.tracker import SiamMaskTracker, siammask
+from stages.engines.refiners.cascadepsp.engine import CascadePSP
 from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
-from stages.engines.refiners.cascadepsp.refiner import BOUNDARY_SHARE, LONGEST_SIDE, CascadePSP, normalised_picture
+from stages.engines.refiners.cascadepsp.refiner import BOUNDARY_SHARE, LONGEST_SIDE, normalised_picture
 from stages.engines.registry import build_network
 from stages.engines.segmenters.fbrs.clicker import next_click
 from stages.engines.segmenters.fbrs.clicks import Click, points_tensor

@@ -11,10 +11,10 @@ import torch
 from stages.core.errors import InputError
 from stages.core.metrics import region_similarity
 from stages.engines import registry
+from stages.engines.refiners.cascadepsp.engine import CascadePSP
 from stages.engines.refiners.cascadepsp.fast import rearranged
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
-from stages.engines.refiners.cascadepsp.refiner import CascadePSP
 from tests.pretended_gpu import DEVICE, pretended_gpu
 
 

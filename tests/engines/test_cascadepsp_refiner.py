@@ -11,10 +11,10 @@ from torch import nn
 from stages.core.boxes import Box
 from stages.core.errors import InputError
 from stages.core.types import Frame, Probability
+from stages.engines.refiners.cascadepsp.engine import CascadePSP
 from stages.engines.refiners.cascadepsp.fast import rearranged
 from stages.engines.refiners.cascadepsp.network import CascadePSPNetwork
 from stages.engines.refiners.cascadepsp.refiner import (
-    CascadePSP,
     local_windows,
     normalised_picture,
     padded_forward,

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.core.errors import InputError
+from stages.engines.refiners.cascadepsp.network import MEAN_RGB, STD_RGB
 from stages.nn.fused import relu_of_sum
 from stages.nn.lite import Lite, channels, from_rgb, separable, upsample
 
-MEAN_RGB: Final = (0.485, 0.456, 0.406)
-STD_RGB: Final = (0.229, 0.224, 0.225)
 CONFIDENCE: Final = 2.5
 """Logit that a mask's values of 1 and -1 stand for before they are corrected."""
 _WIDTHS: Final = {32: 128, 16: 96, 8: 64, 4: 40, 2: 24}

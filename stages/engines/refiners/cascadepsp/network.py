@@ -17,6 +17,9 @@ from stages.nn.residual import residual_layer
 
 OUTPUT_STRIDE = 8
 """Height and width of the input must be multiples of this."""
+MEAN_RGB = (0.485, 0.456, 0.406)
+STD_RGB = (0.229, 0.224, 0.225)
+"""ImageNet's mean and deviation, of colours in [0, 1]."""
 POOL_SIZES = (1, 2, 3, 6)
 
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from stages.core.boxes import Box
 from stages.core.types import Frame, Probability
-from stages.engines.refiners.cascadepsp.lite import MEAN_RGB
-from stages.engines.refiners.cascadepsp.network import OUTPUT_STRIDE
+from stages.engines.refiners.cascadepsp.network import MEAN_RGB, OUTPUT_STRIDE
 
 SIZE_STEP: Final = 32
 """Sides are padded to multiples of this, in pixels."""
