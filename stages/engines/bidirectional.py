@@ -14,8 +14,9 @@ from stages.core.errors import InputError
 from stages.core.fusion import agreement, area_between, disagreement, fuse, lost_reason
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
-from stages.core.types import Anchor, Direction, Frame, Probability, SegmentFrame, TrackResult
+from stages.core.types import Anchor, Frame, Probability, SegmentFrame, TrackResult
 from stages.engines.protocols import Tracker
+from stages.engines.segment_frame import segment_frame
 
 _NOTHING_LEFT = "nothing left of the mask"
 
@@ -93,7 +94,8 @@ class BothWays(ABC):
                 expected_px = expected_area_px(before_px[number], after_px[number], position)
                 one, other = forward[number], packed.unpack() if packed else None
                 objects.append(_join(self._judge(one, expected_px), self._judge(other, expected_px), position))
-            yield _segment_frame(index, objects, (height, width))
+            masks = _masks(objects, (height, width))
+            yield segment_frame(index, masks, objects, [joined.disagreement for joined in objects])
 
     def _judge(self, result: TrackResult | None, expected_area_px: float) -> TrackResult | None:
         """The result as it is, or emptied, with the reason, if the track is lost on this frame."""
@@ -199,38 +201,12 @@ def _trust(result: TrackResult) -> float | Probability:
     return result.trust if isinstance(result, TrustedResult) else result.score
 
 
-def _segment_frame(index: int, objects: list[_Joined], size_hw: tuple[int, int]) -> SegmentFrame:
-    probability = np.zeros((len(objects), *size_hw), np.float32)
-    for mask, joined in zip(probability, objects, strict=True):
+def _masks(objects: Sequence[_Joined], size_hw: tuple[int, int]) -> Probability:
+    masks = np.zeros((len(objects), *size_hw), np.float32)
+    for mask, joined in zip(masks, objects, strict=True):
         if joined.probability is not None:
             mask[:] = joined.probability
-    return SegmentFrame(
-        index,
-        probability,
-        np.array([joined.score for joined in objects], np.float32),
-        np.array([joined.agreement for joined in objects], np.float32),
-        tuple(joined.gone for joined in objects),
-        {
-            "forward": _direction([joined.forward for joined in objects]),
-            "backward": _direction([joined.backward for joined in objects]),
-        },
-        stacked([joined.disagreement for joined in objects]),
-    )
-
-
-def stacked(differing: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
-    """Where the directions of each object differ (H, W): (objects, H, W); None if no object has two directions."""
-    known = [each for each in differing if each is not None]
-    if not known:
-        return None
-    nowhere = np.zeros_like(known[0])
-    return np.stack([nowhere if each is None else each for each in differing])
-
-
-def _direction(results: list[TrackResult | None]) -> Direction:
-    boxes = [(0, 0, 0, 0) if result is None else result.box_xyxy for result in results]
-    scores = [0.0 if result is None else result.score for result in results]
-    return Direction(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32))
+    return masks
 
 
 def stretch_between(frame_count: int, left: Anchor | None, right: Anchor | None) -> range:

@@ -333,8 +333,7 @@ def load_network(name: str, weights_root: Path | None) -> nn.Module:
     path, wanted = locate(engine, weights_root), _network(engine).checkpoint
     if wanted.sha256 and (found := file_digest(path, "sha256")) != wanted.sha256:
         raise WeightsError(
-            f"{path} has the sha256 {found}, expected {wanted.sha256}. "
-            f"To replace it: {download_command(engine, weights_root or path.parent)}"
+            f"{path} has the sha256 {found}, expected {wanted.sha256}. {_to_replace(engine, path, weights_root)}"
         )
     return filled(engine, path, weights_root)
 
@@ -353,11 +352,15 @@ def filled(engine: Engine, path: Path, weights_root: Path | None) -> nn.Module:
     if problems := misfits(built, state):
         raise WeightsError(
             f"{path} does not fit the network {network.key}: {'; '.join(problems)}. "
-            f"To replace it: {download_command(engine, weights_root or path.parent)}"
+            f"{_to_replace(engine, path, weights_root)}"
         )
     # Not strict, because num_batches_tracked is absent on purpose; all else has just been compared.
     built.load_state_dict(state, strict=False)
     return built
+
+
+def _to_replace(engine: Engine, path: Path, weights_root: Path | None) -> str:
+    return f"To replace it: {download_command(engine, weights_root or path.parent)}"
 
 
 # ---------------------------------------------------------------------------------------------- files

@@ -25,7 +25,8 @@ class Side(NamedTuple):
     """One object on one frame as one direction of flow brings it."""
 
     box_xyxy: tuple[float, float, float, float]
-    trust: float
+    score: float
+    """The mean trust in what it brings."""
 
 
 NOWHERE = Side((0, 0, 0, 0), 0)

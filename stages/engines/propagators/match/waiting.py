@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from stages.core.boxes import Box
 from stages.core.soft import from_uint8, to_uint8
-from stages.core.types import Direction, SegmentFrame
-from stages.engines.bidirectional import stacked
+from stages.core.types import SegmentFrame
 from stages.engines.propagators.match.patch import Patch
-from stages.engines.propagators.match.seen import Seen, Side
+from stages.engines.propagators.match.seen import Seen
+from stages.engines.segment_frame import segment_frame
 
 _NOTHING = np.zeros((0, 0), np.float32)
 
@@ -27,22 +27,11 @@ class Waiting:
 
     def told(self) -> SegmentFrame:
         """The frame's result, its masks rounded to 1/255."""
-        rest = self._rest
-        probability = np.zeros((len(rest), *self._frame_hw), np.float32)
+        probability = np.zeros((len(self._rest), *self._frame_hw), np.float32)
         for layer, mask in zip(probability, self._masks, strict=True):
             mask.unpack().draw(layer)
-        return SegmentFrame(
-            self._index,
-            probability,
-            np.array([seen.score for seen in rest], np.float32),
-            np.array([seen.agreement for seen in rest], np.float32),
-            tuple(seen.gone for seen in rest),
-            {
-                "forward": _direction([seen.forward for seen in rest]),
-                "backward": _direction([seen.backward for seen in rest]),
-            },
-            stacked([None if bits is None else self._whole(bits.unpack()) for bits in self._differing]),
-        )
+        differing = [None if bits is None else self._whole(bits.unpack()) for bits in self._differing]
+        return segment_frame(self._index, probability, self._rest, differing)
 
     def _whole(self, patch: Patch) -> NDArray[np.bool_]:
         layer = np.zeros(self._frame_hw, np.bool_)
@@ -74,8 +63,3 @@ class _Bits:
     def unpack(self) -> Patch:
         bits = np.unpackbits(self._bits, count=int(np.prod(self._shape)))
         return Patch(self._box, bits.reshape(self._shape).astype(np.bool_))
-
-
-def _direction(sides: Sequence[Side]) -> Direction:
-    boxes = np.array([side.box_xyxy for side in sides], np.float32).reshape(-1, 4)
-    return Direction(boxes, np.array([side.trust for side in sides], np.float32))
