@@ -54,6 +54,7 @@ def goes_to(tab: Page, name: str) -> None:
 
 
 def test_from_the_inbox_to_a_finished_anchor_by_keys_alone(tab: Page, over: Project) -> None:
+    expect(tab.locator("#inbox-lines a").first).to_be_visible()
     goes_to(tab, "toy")
     tab.keyboard.press("Enter")
     expect(tab.locator("#frame-bar")).to_contain_text("a stroke corrects its own object")

@@ -1,6 +1,5 @@
 """What a person draws becomes the lines and masks that she means: with mouse, pen, fingers and keys, near and far."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from stages.formats.drafts import mask_of_draft, read_draft
 from stages.formats.masks import read_mask
 from tests.browser.pointers import EraserEnd, Fingers, Pen, Place, drag, line
 from tests.browser.serving import Served
-from tests.browser.watching import Watch, check_looks
+from tests.browser.watching import Watch, check_looks, wait_for
 from tests.conftest import Clip
 
 WIDTH, HEIGHT = Clip.width, Clip.height
@@ -73,10 +72,7 @@ class Canvas:
 
     def wait_for(self, holds: Callable[[], Any]) -> None:
         """Wait until something holds."""
-        until = time.monotonic() + 20
-        while not holds():
-            assert time.monotonic() < until, self.draft
-            self.tab.wait_for_timeout(50)
+        wait_for(self.tab, holds)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from stages.formats.page_log import head_of
 from stages.steps.page.doubt import Doubts, doubts_of
 from tests.browser.pointers import drag, line
 from tests.browser.serving import Served
-from tests.browser.watching import check_looks
+from tests.browser.watching import check_looks, wait_for
 from tests.conftest import Project, copy_of
 
 A_RUN_MS = 60_000
@@ -124,11 +124,8 @@ def overlay(tab: Page) -> np.ndarray:
 
 
 def becomes(tab: Page, holds: Any) -> np.ndarray:
-    for _ in range(50):
-        if holds(found := overlay(tab)):
-            return found
-        tab.wait_for_timeout(100)
-    raise AssertionError("it is never shown")
+    wait_for(tab, lambda: holds(overlay(tab)))
+    return overlay(tab)
 
 
 def test_the_mask_before_refinement_is_held_wiped_and_subtracted(tab: Page, served: Served, over: Project) -> None:

@@ -19,7 +19,7 @@ from stages.formats.scribbles import read_scribbles
 from tests.browser.pointers import drag, line
 from tests.browser.serving import Served
 from tests.browser.test_shell import HOSTILE
-from tests.browser.watching import Watch, check_looks
+from tests.browser.watching import Watch, check_looks, wait_for
 from tests.conftest import Project, copy_of
 
 AWAY = ("ERR_CONNECTION_", "ERR_INTERNET_DISCONNECTED", "WebSocket connection")
@@ -55,10 +55,10 @@ class Person:
     def is_at(self, frame: int) -> None:
         expect(self.tab.locator("#frame-bar")).to_contain_text(f"frame {frame} of 12")
         expect(self.button("Nothing here")).to_be_enabled()
-        expect(self.tab.locator("#canvas")).to_have_attribute("aria-busy", "false")  # nobody paints on what is not there yet
 
     def draw(self, height: float) -> None:
-        """A stroke from left to right."""
+        """A stroke from left to right, on a picture that is there."""
+        expect(self.tab.locator("#canvas")).to_have_attribute("aria-busy", "false")
         drag(self.tab.locator("#canvas"), line((0.4, height), (0.6, height)))
 
     def button(self, name: str) -> Any:
@@ -80,6 +80,13 @@ def saved(project: Project, frame: int) -> Draft:
     draft = read_draft(project.scribble_file, frame)
     assert draft is not None
     return draft
+
+
+def listed(project: Project) -> list[dict[str, Any]]:
+    """The objects that are named."""
+    file = project.scribble_file.parent / "objects.json"
+    objects: list[dict[str, Any]] = json.loads(file.read_text())["objects"] if file.exists() else []
+    return objects
 
 
 def heights(project: Project, frame: int) -> list[float]:
@@ -411,22 +418,18 @@ def test_of_two_answers_the_one_that_was_asked_for_last_counts(
         expect(anna.tab.locator("#filmstrip")).to_contain_text("3 ✓ ready")
         asked: list[Route] = []
 
-        def wait(route: Route) -> None:
+        def hold(route: Route) -> None:
             asked.append(route)
 
-        anna.tab.route("**/draft/3?*", wait)
+        anna.tab.route("**/draft/3?*", hold)
         project.run()
         expect(anna.tab.locator("#standing")).to_contain_text("done", timeout=25_000)
-        for _ in range(50):
-            anna.tab.wait_for_timeout(100)
-            if len(asked) > 1:
-                break
-        assert len(asked) > 1
+        wait_for(anna.tab, lambda: len(asked) > 1)
         for route in asked:
             route.continue_()
             anna.tab.wait_for_timeout(300)
         anna.tab.unroute("**/draft/3?*")
-        expect(anna.tab.locator("#frame-bar")).not_to_contain_text("1 stroke", timeout=5_000)
+        expect(anna.tab.locator("#frame-bar")).not_to_contain_text("1 stroke")
 
 
 def test_paint_on_a_result_is_gone_from_sight_when_it_is_undone(
@@ -521,13 +524,13 @@ def test_objects_are_named_and_their_names_are_text(
         anna.tab.get_by_label(f"Class of object {number}").fill(name)
         anna.tab.get_by_label(f"Class of object {number}").press("Enter")
         expect(anna.tab.locator("#said")).to_be_hidden()
-    anna.tab.wait_for_timeout(500)
+    names = [*HOSTILE, "é" * 100]
+    wait_for(anna.tab, lambda: [each.get("class") for each in listed(project)] == names)
     anna.tab.reload()
     anna.is_at(2)
-    listed = json.loads((project.scribble_file.parent / "objects.json").read_text())["objects"]
-    for number, name in enumerate([*HOSTILE, "é" * 100], 1):
+    assert [each["name"] for each in listed(project)] == names
+    for number, name in enumerate(names, 1):
         expect(anna.tab.get_by_label(f"Name of object {number}")).to_have_value(name)
-        assert listed[number - 1]["name"] == name
     assert anna.tab.evaluate("window.hurt") is None
     check_looks(anna.tab, "names")
 
@@ -565,8 +568,8 @@ def test_objects_that_somebody_else_has_named_are_not_written_over(
         who.tab.wait_for_timeout(500)
     expect(berta.tab.get_by_label("Name of object 1")).to_have_value("Rex")
     expect(berta.tab.get_by_label("Class of object 1")).not_to_have_value("cat")
-    listed = json.loads((project.scribble_file.parent / "objects.json").read_text())["objects"]
-    assert listed[0]["name"] == "Rex" and listed[0].get("class") != "cat"
+    dog = listed(project)[0]
+    assert dog["name"] == "Rex" and dog.get("class") != "cat"
 
 
 def test_a_stroke_between_provisional_masks_corrects_them_as_a_painted_one_does(

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from stages.formats.masks import read_mask
 from stages.formats.scribbles import read_scribbles, write_scribbles
 from stages.steps.film import encoded
 from tests.browser.pointers import drag
-from tests.browser.watching import PICTURES, check_looks
+from tests.browser.watching import PICTURES, check_looks, wait_for
 from tests.conftest import Clip, Project, write_settings
 
 RUN_MS = 120_000
@@ -80,14 +80,7 @@ class Person:
         """A mask is drawn there."""
         layer = self.tab.locator("#mask-layer")
         alpha = "(layer, at) => layer.getContext('2d').getImageData(...at, 1, 1).data[3]"
-        self.waits_for(lambda: layer.evaluate(alpha, [x, y]) > 0)
-
-    def waits_for(self, holds: Callable[[], bool]) -> None:
-        """Look until that is so."""
-        deadline = time.monotonic() + 30
-        while not holds():
-            assert time.monotonic() < deadline, "it never came"
-            self.tab.wait_for_timeout(20)
+        wait_for(self.tab, lambda: layer.evaluate(alpha, [x, y]) > 0)
 
     def run(self) -> None:
         """Have the masks made; what is made in the background meanwhile is not waited for."""
@@ -128,7 +121,7 @@ def test_two_objects_from_an_import_to_an_approved_export(tab: Page, over: Proje
         field.fill(name)
         field.press("Enter")
     named = over.scribble_file.with_name("objects.json")
-    person.waits_for(lambda: named.exists() and "Disc" in named.read_text())
+    wait_for(person.tab, lambda: named.exists() and "Disc" in named.read_text())
 
     with person.timed("all strokes to result"):
         person.run()

@@ -1,9 +1,11 @@
 """What a browser says of a page, besides what it shows: complaints, addresses, access for everybody, looks."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
@@ -14,6 +16,7 @@ HEIGHTS = {1400: 900, 400: 780}
 FIRST_LOOK = LOOKS[0]
 PICTURES = os.environ.get("LIS_PICTURES")
 """A folder: what the tests see is put there for people to look at."""
+PATIENCE_S = 30
 _AXE = files("axe_playwright_python") / "axe.min.js"
 _LOUD = ("error", "warning", "assert")
 _INSIDE = ("blob", "data", "about", "file")
@@ -50,6 +53,14 @@ class Watch:
         assert not complaints, complaints
         hosts = {urlsplit(url).hostname for url in self.asked if urlsplit(url).scheme not in _INSIDE}
         assert hosts <= {"127.0.0.1"}, hosts
+
+
+def wait_for(page: Page, holds: Callable[[], Any]) -> None:
+    """Look again and again until something holds that the page does not show."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it never came"
+        page.wait_for_timeout(50)
 
 
 def looks(page: Page) -> Iterator[str]:
