@@ -95,34 +95,37 @@ class ReportSequence(options.ReportOptions, options.ResultOptions, ScribbledTask
 
     def work(self, folder: Path) -> list[int]:
         """Write index.html and everything it shows; lay out the frames that it suggests."""
+        from stages.formats.evaluation import Evaluation
+        from stages.formats.frames_csv import read_frames_csv
         from stages.formats.report_data import read_suggested
         from stages.steps.ask import lay_out_suggested
         from stages.steps.legend import objects_to_paint
-        from stages.steps.report import report_sequence
+        from stages.steps.report import FinishedSequence, coarse_masks, final_masks, write_report
 
-        result = self.clone(RefineSequence)
-        known, fault = self.snapshot.names
+        result, now, names = self.clone(RefineSequence), self.snapshot, self.clone(Frames).names()
+        known, fault = now.names
         if fault:
             self.note(f"warning: {fault}")
-        report_sequence(
-            folder,
+        anchor_masks = {task.frame: task.target() for task in result.anchor_masks()}
+        tracks = {task.segment: task.track().target() for task in result.segments()}
+        finished = FinishedSequence(
             sequence=self.seq,
-            frames=self.snapshot.video,
-            names=self.clone(Frames).names(),
-            plan=self.snapshot.plan,
-            scribbles={index: self.snapshot.scribbles.frame(index) for index in self.snapshot.plan.anchors},
-            anchor_masks={task.frame: task.target() for task in result.anchor_masks()},
-            tracks={task.segment: task.track().target() for task in result.segments()},
-            masks=result.target(),
+            frames=now.video,
+            names=names,
+            anchors=now.plan.anchors,
+            scribbles={index: now.scribbles.frame(index) for index in now.plan.anchors},
+            coarse=coarse_masks(anchor_masks, tracks),
+            masks=final_masks(result.target(), names),
+            rows=read_frames_csv(result.target()),
             known=known,
-            evaluation=evaluation.target() if (evaluation := self.evaluation) else None,
+            evaluation=Evaluation.read(evaluation.target()) if (evaluation := self.evaluation) else None,
             from_boxes=self.from_boxes,
-            given=[*self.snapshot.given],
+            given=[*now.given],
             declined=self.declined,
             made=self.made(),
             brush_px=self.brush_px,
-            progress=self.progress,
         )
-        to_paint = objects_to_paint(known, self.snapshot.scribbles.object_ids)
-        lay_out_suggested(self.root, self.scribbles, read_suggested(folder), self.snapshot.frame_files, to_paint)
+        write_report(folder, finished, self.progress)
+        to_paint = objects_to_paint(known, now.scribbles.object_ids)
+        lay_out_suggested(self.root, self.scribbles, read_suggested(folder), now.frame_files, to_paint)
         return result.manifest().objects

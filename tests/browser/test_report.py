@@ -13,7 +13,7 @@ from stages.core.states import Source
 from stages.formats.frames_csv import FrameQuality
 from stages.formats.objects_json import NamedObject, Objects
 from stages.steps.film import CHUNK
-from stages.steps.report import write_report
+from stages.steps.report import FinishedSequence, write_report
 from tests.browser.watching import FIRST_LOOK, HEIGHTS, Watch, check_looks
 
 COUNT, HEIGHT, WIDTH = CHUNK + 12, 90, 160
@@ -43,8 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index in range(COUNT)
         for object_id in (1, 2)
     ]
-    write_report(
-        made,
+    finished = FinishedSequence(
         sequence="gym",
         frames=[frame(index) for index in range(COUNT)],
         names=[f"{index:05d}.jpg" for index in range(COUNT)],
@@ -53,10 +52,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse=labels,
         masks=labels,
         rows=rows,
-        object_ids=[1, 2],
         known=Objects({2: NamedObject(2, HOSTILE, "toy", "#008000")}),
         made=[("refiner", "guided, version 1"), ("made on", "2030-01-31 by LIS 0.1.0")],
     )
+    write_report(made, finished)
     return made
 
 

@@ -17,11 +17,11 @@ from PIL import Image
 from stages.core.plan import Plan
 from stages.core.states import Source
 from stages.core.strokes import FrameScribbles, Line
-from stages.formats.frames_csv import FrameQuality, write_frames_csv
+from stages.formats.frames_csv import FrameQuality
 from stages.formats.masks import write_mask
 from stages.formats.objects_json import NAMELESS, NamedObject, Objects
 from stages.formats.report_data import read_quality_csv
-from stages.steps.report import report_sequence, write_report
+from stages.steps.report import FinishedSequence, coarse_masks, final_masks, write_report
 
 HEIGHT, WIDTH = 54, 96
 
@@ -82,20 +82,20 @@ def report(
 ) -> None:
     anchors = [4, 20, count - 4]
     folder.mkdir()
-    write_report(
-        folder,
+    masks = labels if objects else lambda index: labels(index) * np.uint8(0)
+    finished = FinishedSequence(
         sequence=sequence,
         frames=Video(count),
         names=[f"frame_{index}.jpg" for index in range(count)],
         anchors=anchors,
         scribbles={4: FrameScribbles((Line(1, ((0.2, 0.5), (0.4, 0.5))), Line(0, ((0.9, 0.9), (0.95, 0.9)))))},
-        coarse=labels if objects else lambda index: labels(index) * np.uint8(0),
-        masks=labels if objects else lambda index: labels(index) * np.uint8(0),
+        coarse=masks,
+        masks=masks,
         rows=[quality(frame, object_id, anchors, worst=12) for frame in range(count) for object_id in objects],
-        object_ids=objects,
         from_boxes={4: (2,)},
         known=known,
     )
+    write_report(folder, finished)
 
 
 class Page(HTMLParser):
@@ -255,7 +255,6 @@ def test_is_written_from_the_folders_of_the_stages(tmp_path: Path) -> None:
     plan = Plan(9, (2, 6), ())
     (tmp_path / "masks").mkdir()
     rows = [quality(frame, object_id, plan.anchors, worst=4) for frame in range(9) for object_id in (1, 2)]
-    write_frames_csv(tmp_path / "masks", rows)
     for index in range(9):
         write_mask(tmp_path / "masks" / f"shot_{index}.png", labels(index))
     anchor_masks = {index: tmp_path / "anchor_masks" / f"{index:05d}" for index in plan.anchors}
@@ -276,18 +275,18 @@ def test_is_written_from_the_folders_of_the_stages(tmp_path: Path) -> None:
             seen.append(item)
             yield item
 
-    report_sequence(
-        tmp_path / "report",
+    names = [f"shot_{index}.jpg" for index in range(9)]
+    finished = FinishedSequence(
         sequence="gym",
         frames=Video(9),
-        names=[f"shot_{index}.jpg" for index in range(9)],
-        plan=plan,
+        names=names,
+        anchors=plan.anchors,
         scribbles={index: FrameScribbles(()) for index in plan.anchors},
-        anchor_masks=anchor_masks,
-        tracks=tracks,
-        masks=tmp_path / "masks",
-        progress=progress,
+        coarse=coarse_masks(anchor_masks, tracks),
+        masks=final_masks(tmp_path / "masks", names),
+        rows=rows,
     )
+    write_report(tmp_path / "report", finished, progress)
     assert seen == list(range(9))
     assert {row.object_id for row in read_quality_csv(tmp_path / "report")} == {1, 2}
     assert (tmp_path / "report" / "index.html").is_file()
