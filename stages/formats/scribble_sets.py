@@ -7,9 +7,10 @@ from stages.core.errors import InputError
 from stages.formats.given_masks import MASKS
 from stages.formats.object_ids import ids_in_use
 from stages.formats.objects_json import OBJECTS_JSON
+from stages.formats.review_json import REVIEW
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 
-NO_SETS: Final = (OBJECTS_JSON, ".review.json")
+NO_SETS: Final = (OBJECTS_JSON, REVIEW)
 """How files end that lie beside scribble sets."""
 
 

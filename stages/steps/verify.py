@@ -20,8 +20,10 @@ from stages.formats.given_masks import MASKS, given_frames, read_given, read_see
 from stages.formats.layout import SequencePaths
 from stages.formats.log import LOG
 from stages.formats.manifest import LIST, MANIFEST, Manifest, digests_of, load_manifest
+from stages.formats.objects_json import OBJECTS_JSON
 from stages.formats.paintings import FOLDER
 from stages.formats.pictures import load_picture
+from stages.formats.review_json import REVIEW, read_review
 from stages.formats.schema import NewerVersionError
 from stages.formats.scribbles import ScribbleSet, read_scribbles
 
@@ -121,15 +123,17 @@ def verify_inputs(paths: SequencePaths, root: Path, looked: Looked) -> Iterator[
         return
     yield from _pictures(paths, root, looked)
     for path in sorted(paths.scribbles.glob("*.json")):
-        if path.name == "objects.json":
+        if path.name == OBJECTS_JSON:
             continue
         looked(path)
         try:
-            drawn = read_scribbles(path, paths.name, len(pictures))
+            if path.name.endswith(REVIEW):
+                read_review(path, paths.name)
+            else:
+                drawn = read_scribbles(path, paths.name, len(pictures))
+                yield from _seen_masks(path, drawn, Frames(pictures), looked)
         except InputError as error:
             yield Finding(Fault.INPUT, path, str(error))
-            continue
-        yield from _seen_masks(path, drawn, Frames(pictures), looked)
     for folder in sorted(paths.scribbles.glob(f"*{MASKS}")):
         yield from _given_masks(folder, Frames(pictures), looked)
     for path in sorted((root / FOLDER).glob("*.strokes.png")):

@@ -3,17 +3,21 @@
 import fcntl
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stages.formats.files import sha256
 from stages.formats.given_masks import keep_seen, seen_copy, write_given
+from stages.formats.review_json import Approval, change_review, review_file
 from stages.steps.verify import Fault, Finding, verify_inputs
 from tasks.runtime.snapshot import Place, paths_of
 from tasks.verify import Verdict, check, kept_of
 from tests.cli.test_cli import run
 from tests.conftest import Project, add_sequence_without_home
+
+AT = "2030-01-31T12:00:00Z"
 
 
 def flip(path: Path, position: int = -20) -> None:
@@ -104,6 +108,17 @@ def test_masks_that_were_given_and_seen_are_inputs(project: Project) -> None:
     keep_seen(project.scribble_file, 7, good.read_bytes(), digest)
     small.rename(good)
     assert unusable() == [good]
+
+
+def test_a_review_is_read_as_what_it_is(project: Project) -> None:
+    review = review_file(project.scribble_file)
+    change_review(
+        project.scribble_file, project.seq, lambda now: replace(now, anchors={0: Approval("0" * 64, "anna", AT)})
+    )
+    paths = paths_of(Place(str(project.folder / "data"), str(project.folder / "outputs"), "", project.seq))
+    assert [*verify_inputs(paths, project.root, lambda _: None)] == []
+    review.write_text("{")
+    assert [found.path for found in verify_inputs(paths, project.root, lambda _: None)] == [review]
 
 
 def test_a_picture_that_rotted_without_a_trace_in_its_times_is_found(finished: Project) -> None:
