@@ -164,18 +164,17 @@ class TrainingTask(LisTask):
     def _plan(self, tell: Any) -> "Training":
         from stages.training.session import plan_training
 
-        root, unknown = Path(self.train_root), cast("Unknown", self.unknown)
         return plan_training(
             self.network,
-            root,
+            Path(self.train_root),
             self.sets,
-            self.steps,
-            self.batch_size,
-            unknown,
-            self.seed,
-            tell,
-            Path(self.start) if self.start else None,
-            self.learning_rate,
+            steps=self.steps,
+            batch=self.batch_size,
+            unknown=cast("Unknown", self.unknown),
+            seed=self.seed,
+            tell=tell,
+            start=Path(self.start) if self.start else None,
+            learning_rate=self.learning_rate,
         )
 
     def options_that_matter(self) -> list[str]:
@@ -245,8 +244,8 @@ class TrainNetwork(TrainingTask, PublishedTask):
         def write_card(notes: str, facts: "Facts") -> str:
             return card(self.small.name, notes, facts, command)
 
-        workers = luigi_hooks.workers()
-        run_training(folder, self._plan(self.note), write_card, self.progress, self.note, self.device, workers)
+        training, workers = self._plan(self.note), luigi_hooks.workers()
+        run_training(folder, training, write_card, self.progress, self.note, device=self.device, workers=workers)
         return []
 
     def command(self) -> str:

@@ -22,7 +22,7 @@ from stages.core.boxes import Box
 from stages.core.metrics import boundary_accuracy, region_similarity
 from stages.core.palette import IGNORE
 from stages.core.soft import HALF, from_uint8
-from stages.engines import registry as weights
+from stages.engines import registry
 from stages.engines.refiners.cascadepsp.lite import LiteCascade
 from stages.engines.segmenters.fbrs.lite import DISC_RADIUS_PX
 from stages.nn.lite import Lite, from_published, from_rgb
@@ -92,7 +92,7 @@ there; what is missing altogether, or a mask on the wrong thing, it mostly leave
         """See `Recipe`."""
         network = LiteCascade()
         network.encoder.load_state_dict(from_published(trunk, network.encoder), strict=False)
-        begin_as(network, weights.load_network(ENGINES[0], None))
+        begin_as(network, registry.load_network(ENGINES[0], None))
         network.encoder.freeze_early()
         return network
 
@@ -261,7 +261,7 @@ def segmented(rgb: NDArray[np.uint8], truth: NDArray[np.bool_], rng: np.random.G
 
 @cache
 def _segmenter() -> nn.Module:
-    network = weights.load_network("fbrs:lite", None)
+    network = registry.load_network("fbrs:lite", None)
     for_inference(network)
     return network
 

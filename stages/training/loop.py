@@ -78,6 +78,7 @@ def train(
     seed: int,
     progress: Progress = silent,
     tell: Tell = lambda _line: None,
+    *,
     device: str = "cpu",
     workers: int = 1,
     start: Mapping[str, Tensor] | None = None,

@@ -29,7 +29,7 @@ def recipe(network: str) -> Recipe:
 
 
 def chosen_recipe(
-    network: str, shares: Mapping[str, float], steps: int = 0, batch: int = 0, learning_rate: float = 0
+    network: str, shares: Mapping[str, float], *, steps: int = 0, batch: int = 0, learning_rate: float = 0
 ) -> Recipe:
     """A network's recipe, with other sets of pictures or another schedule as far as they are given.
 

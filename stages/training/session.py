@@ -76,6 +76,7 @@ def plan_training(
     network: str,
     root: Path,
     shares: Mapping[str, float],
+    *,
     steps: int = 0,
     batch: int = 0,
     unknown: Unknown = "auto",
@@ -102,7 +103,8 @@ def plan_training(
         InputError: there is no such recipe, no such set, or no such file.
     """
     found = sets.choose_sets(root, shares, chosen_recipe(network, {}).shares, tell)
-    recipe = chosen_recipe(network, {each.name: each.share for each in found}, steps, batch, learning_rate)
+    chosen = {each.name: each.share for each in found}
+    recipe = chosen_recipe(network, chosen, steps=steps, batch=batch, learning_rate=learning_rate)
     if start is not None and not start.is_file():
         raise InputError(f"{start}: found no file, expected weights of {network} to begin with; correct --start")
     return Training(network, recipe, found, unknown, seed, start)
@@ -147,6 +149,7 @@ def run_training(
     card: Callable[[str, Facts], str],
     progress: Progress,
     tell: Tell,
+    *,
     device: str = "cpu",
     workers: int = 1,
 ) -> None:
@@ -169,7 +172,16 @@ def run_training(
     pictures = read_training_pictures(training, tell)
     start = None if training.start is None else read_weights(network, training.start)
     outcome = train(
-        recipe, published_trunk(), pictures[:2], folder, training.seed, progress, tell, device, workers, start
+        recipe,
+        published_trunk(),
+        (pictures.train_on, pictures.held_out),
+        folder,
+        training.seed,
+        progress,
+        tell,
+        device=device,
+        workers=workers,
+        start=start,
     )
     tell(f"{in_words(outcome.figures)} on {counted(len(pictures.held_out), 'held-out picture')}")
     facts = _facts(training, pictures, outcome)

@@ -17,8 +17,6 @@ from tasks.verify import Verdict, check, kept_of
 from tests.cli.test_cli import run
 from tests.conftest import Project, add_sequence_without_home
 
-AT = "2030-01-31T12:00:00Z"
-
 
 def flip(path: Path, position: int = -20) -> None:
     content = bytearray(path.read_bytes())
@@ -112,9 +110,8 @@ def test_masks_that_were_given_and_seen_are_inputs(project: Project) -> None:
 
 def test_a_review_is_read_as_what_it_is(project: Project) -> None:
     review = review_file(project.scribble_file)
-    change_review(
-        project.scribble_file, project.seq, lambda now: replace(now, anchors={0: Approval("0" * 64, "anna", AT)})
-    )
+    approval = Approval("0" * 64, "anna", "2030-01-31T12:00:00Z")
+    change_review(project.scribble_file, project.seq, lambda now: replace(now, anchors={0: approval}))
     paths = paths_of(Place(str(project.folder / "data"), str(project.folder / "outputs"), "", project.seq))
     assert [*verify_inputs(paths, project.root, lambda _: None)] == []
     review.write_text("{")
