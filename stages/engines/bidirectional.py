@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.boxes import Box
 from stages.core.errors import InputError
 from stages.core.fusion import agreement, area_between, disagreement, fuse, lost_reason
-from stages.core.soft import from_uint8, to_uint8
+from stages.core.packed import Packed
+from stages.core.soft import to_uint8
 from stages.core.states import NOT_ON_ANCHORS, Gone, Source
 from stages.core.types import Anchor, Frame, Probability, SegmentFrame, TrackResult
 from stages.engines.protocols import Tracker
@@ -84,15 +84,15 @@ class BothWays(ABC):
             return self.follow(frames, start, [*filter(None, [end]), *beyond], indices)
 
         waiting = {
-            index: [result and _Packed(result) for result in each]
+            index: [result and _Waiting(result) for result in each]
             for index, each in results(right, left, stretch[::-1])
         }
         for index, forward in results(left, right, stretch):
             position = position_between(index, left, right)
             objects = []
-            for number, packed in enumerate(waiting.pop(index)):
+            for number, backward in enumerate(waiting.pop(index)):
                 expected_px = expected_area_px(before_px[number], after_px[number], position)
-                one, other = forward[number], packed.unpack() if packed else None
+                one, other = forward[number], backward.unpacked() if backward else None
                 objects.append(_join(self._judge(one, expected_px), self._judge(other, expected_px), position))
             masks = _masks(objects, (height, width))
             yield segment_frame(index, masks, objects, [joined.disagreement for joined in objects])
@@ -137,27 +137,23 @@ class Bidirectional(BothWays):
             yield index, results
 
 
-class _Packed:
-    """A tracker's result while it waits: 8 bits a pixel, cropped and compressed."""
+class _Waiting:
+    """A tracker's result while it waits: its masks packed, as far as they are not 0."""
 
     def __init__(self, result: TrackResult):
         layers = [result.probability, result.trust] if isinstance(result, TrustedResult) else [result.probability]
-        values = to_uint8(np.stack(layers))
-        left, top, width, height = cv2.boundingRect(values.max(axis=0))
-        self._window = slice(top, top + max(height, 1)), slice(left, left + max(width, 1))
-        crop = values[:, *self._window]
-        self._shape = values.shape, crop.shape
-        self._png = cv2.imencode(".png", crop.reshape(-1, crop.shape[-1]), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+        stacked = np.stack(layers)
+        self._shape, self._box = stacked.shape, Box.around(to_uint8(stacked.max(axis=0)) > 0)
+        self._packed = Packed(stacked[:, *self._box.slices])
         nothing = np.zeros((0, 0), np.float32)
         self._rest = replace(result, probability=nothing)
         if isinstance(self._rest, TrustedResult):
             self._rest = replace(self._rest, trust=nothing)
 
-    def unpack(self) -> TrackResult:
+    def unpacked(self) -> TrackResult:
         """The result, its masks rounded to 1/255."""
-        whole, crop = self._shape
-        layers = np.zeros(whole, np.float32)
-        layers[:, *self._window] = from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED)).reshape(crop))
+        layers = np.zeros(self._shape, np.float32)
+        layers[:, *self._box.slices] = self._packed.unpack()
         if isinstance(self._rest, TrustedResult):
             return replace(self._rest, probability=layers[0], trust=layers[1])
         return replace(self._rest, probability=layers[0])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.optical_flow import Field, consistency, dense_flow, is_cut, sources, to_gray
+from stages.core.packed import Packed
 from stages.core.soft import from_uint8, to_uint8
 from stages.core.types import Anchor, Frame, Probability
 from stages.engines.propagators.match.view import View
@@ -67,17 +68,20 @@ class Priors:
 
     def __init__(
         self,
-        forward: Mapping[int, "_Packed"],
-        backward: Mapping[int, "_Packed"],
+        forward: Mapping[int, Packed],
+        backward: Mapping[int, Packed],
         steps: Mapping[tuple[int, int], "_KeptFlow"],
     ) -> None:
-        """`steps`: flow from a frame to a neighbour, by both their indices."""
+        """Forward and backward by frame: masks and trust in them, one behind the other.
+
+        `steps`: flow from a frame to a neighbour, by both their indices.
+        """
         self._directions, self._steps = (forward, backward), steps
 
     def at(self, index: int) -> tuple[Carried | None, Carried | None]:
         """What comes to a frame from the anchor before, and from the one after."""
         forward, backward = (
-            direction[index].unpack() if index in direction else None for direction in self._directions
+            _carried(direction[index].unpack()) if index in direction else None for direction in self._directions
         )
         return forward, backward
 
@@ -180,7 +184,7 @@ class _Track:
         self._places = np.stack(sources(np.zeros((height, width, 2), np.float32)))
         self._trust = np.ones((height, width), np.float32)
         self._is_lost = False
-        self.packed: dict[int, _Packed] = {}
+        self.packed: dict[int, Packed] = {}
 
     def step(self, index: int, flow: _Flow | None) -> None:
         if flow is None:
@@ -193,7 +197,11 @@ class _Track:
         self._trust = _remap(self._trust, from_xy, cv2.BORDER_CONSTANT) * flow.consistency
         x, y = self._places
         masks = [_remap(mask, (x, y), cv2.BORDER_REPLICATE) for mask in self._masks]
-        self.packed[index] = _Packed(np.stack([*masks, self._trust]))
+        self.packed[index] = Packed(np.stack([*masks, self._trust]))
+
+
+def _carried(layers: Probability) -> Carried:
+    return Carried(layers[:-1], layers[-1:])
 
 
 def _remap(layer: Field, from_xy: tuple[Field, Field], border: int) -> Field:
@@ -209,16 +217,3 @@ class _KeptFlow:
 
     def unpack(self) -> _Flow:
         return _Flow(self._field * np.float32(1 / _STEPS_A_PIXEL), from_uint8(self._consistency))
-
-
-class _Packed:
-    """Masks and trust while they wait: 8 bits a pixel, compressed."""
-
-    def __init__(self, layers: Probability) -> None:
-        self._shape = layers.shape
-        rows = to_uint8(layers).reshape(-1, layers.shape[-1])
-        self._png = cv2.imencode(".png", rows, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-
-    def unpack(self) -> Carried:
-        layers = from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED))).reshape(self._shape)
-        return Carried(layers[:-1], layers[-1:])

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.boxes import Box
-from stages.core.soft import from_uint8, to_uint8
+from stages.core.packed import Packed
 from stages.core.types import SegmentFrame
 from stages.engines.propagators.match.patch import Patch
 from stages.engines.propagators.match.seen import Seen
@@ -21,15 +19,15 @@ class Waiting:
 
     def __init__(self, index: int, objects: Sequence[Seen], frame_hw: Sequence[int]) -> None:
         self._index, self._frame_hw = index, tuple(frame_hw)
-        self._masks = [_Packed(seen.mask) for seen in objects]
+        self._masks = [(seen.box, Packed(seen.probability)) for seen in objects]
         self._differing = [seen.disagreement and _Bits(seen.disagreement) for seen in objects]
         self._rest = [seen._replace(probability=_NOTHING, claim=_NOTHING, disagreement=None) for seen in objects]
 
     def told(self) -> SegmentFrame:
         """The frame's result, its masks rounded to 1/255."""
         probability = np.zeros((len(self._rest), *self._frame_hw), np.float32)
-        for layer, mask in zip(probability, self._masks, strict=True):
-            mask.unpack().draw(layer)
+        for layer, (box, mask) in zip(probability, self._masks, strict=True):
+            Patch(box, mask.unpack()).draw(layer)
         differing = [None if bits is None else self._whole(bits.unpack()) for bits in self._differing]
         return segment_frame(self._index, probability, self._rest, differing)
 
@@ -37,20 +35,6 @@ class Waiting:
         layer = np.zeros(self._frame_hw, np.bool_)
         patch.draw(layer)
         return layer
-
-
-class _Packed:
-    """A soft mask."""
-
-    def __init__(self, mask: Patch) -> None:
-        self._box = mask.box
-        values = to_uint8(mask.values)
-        self._png = cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1] if values.size else None
-
-    def unpack(self) -> Patch:
-        if self._png is None:
-            return Patch(Box(0, 0, 0, 0), _NOTHING)
-        return Patch(self._box, from_uint8(np.asarray(cv2.imdecode(self._png, cv2.IMREAD_UNCHANGED), np.uint8)))
 
 
 class _Bits:
