@@ -12,12 +12,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from stages.core.errors import InputError
 from stages.formats.files import sha256
 from stages.formats.frames import has_pictures, pictures_in
 from stages.formats.manifest import read_manifest
 from stages.formats.names import check_name
+
+_VIDEOS: Final = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".flv"),
+        *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".ogv"),
+    }
+)
+"""What files are called that are looked for in a folder; one that is given by itself may be called anything."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +69,21 @@ def recorded_source(frames_folder: Path) -> RecordedSource | None:
 
 
 def sources_in(path: Path) -> tuple[list[Path], list[Path]]:
-    """What an import of a path brings in: itself, or the folders of pictures in a folder that has no picture.
+    """What an import of a path brings in: itself, or, of a folder that has no picture, the videos and folders in it.
 
     Returns:
         The sources, and the folders that are passed over, since no picture is in them.
     """
     if not path.is_dir() or has_pictures(path):
         return [path], []
-    folders = [each for each in sorted(path.iterdir()) if each.is_dir() and not each.name.startswith(".")]
-    found = [each for each in folders if has_pictures(each)]
+    inside = [each for each in sorted(path.iterdir()) if not each.name.startswith(".")]
+    folders = [each for each in inside if each.is_dir()]
+    found = [each for each in inside if _is_video(each) or has_pictures(each)]
     return (found, [each for each in folders if each not in found]) if found else ([path], [])
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in _VIDEOS and path.is_file()
 
 
 def names_of(sources: Sequence[Path]) -> list[str]:

@@ -20,6 +20,8 @@ from stages.core.words import and_so_on
 from stages.formats.frames import read_frame
 from stages.formats.pictures import load_picture
 
+_FIRST: Final = 7
+"""Objects whose colours are the dark ones of pure red, green, yellow, blue, magenta, cyan and white."""
 _ONE_COLOUR: Final = 0.3
 """A share of the unexplained pixels that makes one colour of them a stroke in a wrong colour."""
 
@@ -138,13 +140,18 @@ def _check_amount(painted: Path, found: Painting) -> None:
 
 
 def _nearest(colour: NDArray[np.uint8], objects: list[int]) -> str:
-    """The stroke colour nearest to one, and the nearest one of the objects that were painted beside it."""
+    """The stroke colour nearest to one, and the nearest one of the objects that were painted beside it.
+
+    Where nothing was, that of the first few objects: pure red is nearest to the 73rd, and means the first.
+    """
     distance = np.linalg.norm(stroke_colours().astype(float) - colour, axis=1)
     nearest = int(distance.argmin())
     said = f"{stroke_rgb(nearest)}, {_named(nearest)}"
-    if objects and nearest not in objects:
-        own = min(objects, key=lambda object_id: (distance[object_id], object_id))
-        said += f" (of those in this picture: {stroke_rgb(own)}, {_named(own)})"
+    likely = objects or [*range(_FIRST + 1)]
+    if nearest not in likely:
+        own = min(likely, key=lambda object_id: (distance[object_id], object_id))
+        which = "those in this picture" if objects else f"the first {_FIRST}"
+        said += f" (of {which}: {stroke_rgb(own)}, {_named(own)})"
     return said
 
 

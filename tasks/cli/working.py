@@ -71,7 +71,7 @@ import_ = command(
     hidden=("seq",),
     work=_import,
     own=[click.Option(["--seq"], metavar="NAME", help="name to give the sequence [that of the file or folder]")],
-    help="Bring in videos, pictures of several pages, and folders of pictures, or folders of such folders.",
+    help="Bring in videos, pictures of several pages, folders of pictures, or folders of any of these.",
 )
 import_masks = command("import-masks", ImportMasks, second="source", foresees=False)
 import_prompts = command("import-prompts", ImportPrompts, second="source", foresees=False)

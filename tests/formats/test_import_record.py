@@ -21,6 +21,12 @@ def test_a_folder_of_folders_stands_for_those_with_pictures(many: Path) -> None:
     assert sources_in(many) == ([many / "a.x", many / "b"], [many / "notes", many / "sub"])
 
 
+def test_videos_in_a_folder_without_pictures_are_brought_in_too(many: Path) -> None:
+    for name in ("film.MP4", ".hidden.mp4", "b/film.mkv"):
+        (many / name).touch()
+    assert sources_in(many)[0] == [many / "a.x", many / "b", many / "film.MP4"]
+
+
 def test_a_file_and_a_folder_of_pictures_stand_for_themselves(many: Path) -> None:
     assert sources_in(many / "b") == ([many / "b"], [])
     assert sources_in(many / "readme.txt") == ([many / "readme.txt"], [])

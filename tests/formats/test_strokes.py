@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -329,6 +330,15 @@ def test_a_stroke_in_a_wrong_colour_is_named_with_its_size_and_the_nearest_colou
     said = spoil(painted, clean, change)
     assert "120 pixels of the colour (250, 5, 0)" in said
     assert "(224, 0, 0), object 73 (of those in this picture: (128, 0, 0), object 1)" in said
+
+
+def test_the_pure_colours_that_people_reach_for_first_are_told_as_the_first_objects(tmp_path: Path) -> None:
+    Image.new("RGB", SIZE_WH, (90, 90, 90)).save(clean := tmp_path / "00012.png")
+    painted = Image.open(clean)
+    painted.paste((255, 0, 0), (300, 100, 330, 104))
+    painted.save(tmp_path / "00012.strokes.png")
+    with pytest.raises(InputError, match=re.escape("(of the first 7: (128, 0, 0), object 1)")):
+        strokes_from_png(tmp_path / "00012.strokes.png", clean)
 
 
 def test_grey_strokes_on_a_grey_frame_may_be_colours_that_were_lost(painted: Path, clean: Path) -> None:
