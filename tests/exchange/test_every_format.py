@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import InputError
+from stages.exchange.incoming.formats import READERS, guess
 from stages.exchange.outgoing import formats
 from stages.exchange.outgoing.joining import check_called
 from stages.exchange.outgoing.terms import Terms
@@ -30,6 +31,21 @@ def test_pictures_lie_where_it_says_and_bytes_repeat(name: str, tmp_path: Path) 
         assert len(pictures) == (counts.kept if form.has_pictures else 0)
         assert all(picture in trees[-1] for picture in pictures)
     assert trees[0] == trees[1]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_an_export_is_known_when_it_comes_back_whole(name: str, tmp_path: Path) -> None:
+    form = formats.find(name)
+    folder, _ = export(tmp_path, form, [material(tmp_path)], Terms(pictures="copy" if form.has_pictures else ""))
+    (folder / "sheet.png").touch()
+    assert guess(folder).name == name
+    assert len([*guess(folder).pictures(folder)]) == 4
+
+
+def test_an_export_that_cannot_come_back_is_called_by_its_format(tmp_path: Path) -> None:
+    folder, _ = export(tmp_path, formats.find("yolo"), [material(tmp_path)], Terms(pictures="copy"))
+    with pytest.raises(InputError, match="found an export in the format yolo, expected masks of one format"):
+        guess(folder)
 
 
 @pytest.mark.parametrize("name", formats.names())

@@ -1,9 +1,11 @@
 """Folders of masks, a picture a frame, or documents, as other programs and people leave them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from stages.core.errors import InputError
+from stages.exchange.outgoing.own_files import EXPORT_JSON, SHEET
 
 _PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
 _MOST_FILES: Final = 1_000_000
@@ -12,7 +14,8 @@ _MOST_FILES: Final = 1_000_000
 def pictures_in(source: Path) -> list[Path]:
     """The pictures of a folder, sorted: PNGs if there are any, else whatever lies there; a file stands for itself.
 
-    Those in the folder itself if there are some, else those in the folders below it. Hidden ones are passed over.
+    Those in the folder itself if there are some, else those in the folders below it. Hidden ones are passed over, and
+    so is the sheet of an export.
 
     Raises:
         InputError: there is no such file or folder, or it cannot be listed.
@@ -40,21 +43,23 @@ def has_pngs(folder: Path) -> bool:
         return False
 
 
-def documents_in(source: Path, pattern: str) -> list[Path]:
-    """The files of a folder whose names fit, or, if there are none, those of the folders in it, sorted; no hidden ones.
+def documents_in(source: Path, pattern: str, fits: Callable[[Path], bool] = lambda _: True) -> list[Path]:
+    """The files of a folder that fit, or, if there are none, those of the folders in it, sorted; no hidden ones.
 
     An export has a folder for each sequence, and people name either. A file stands for itself.
     """
     if not source.is_dir():
         return [source]
     for deep in (pattern, f"*/{pattern}"):
-        found = [path for path in sorted(source.glob(deep)) if path.is_file() and not _is_hidden(path, source)]
-        if found:
+        named = [path for path in sorted(source.glob(deep)) if path.is_file() and not _is_hidden(path, source)]
+        if found := [path for path in named if fits(path)]:
             return found
     return []
 
 
 def _is_picture(path: Path, source: Path) -> bool:
+    if path.name == SHEET and path.with_name(EXPORT_JSON).exists():
+        return False
     return not _is_hidden(path, source) and path.suffix.lower() in _PICTURES and path.is_file()
 
 

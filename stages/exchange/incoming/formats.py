@@ -9,6 +9,7 @@ from stages.core.errors import InputError
 from stages.core.words import and_so_on
 from stages.exchange.incoming.folders import documents_in, pictures_in
 from stages.exchange.incoming.protocol import Reader
+from stages.exchange.outgoing.own_files import format_of_export
 from stages.formats.json_files import read_json
 from stages.formats.names import shown
 
@@ -41,7 +42,8 @@ def reader_of(name: str) -> Reader:
 def guess(source: Path) -> Reader:
     """The reader that takes a source for its own, where exactly one does.
 
-    A document decides: pictures that lie beside it are those that people draw on.
+    A document decides: pictures that lie beside it are those that people draw on. Where nothing does, a folder that is
+    an export says what it is.
 
     Raises:
         InputError: none does, or several do.
@@ -50,7 +52,10 @@ def guess(source: Path) -> Reader:
     found = [name for name in takers if name not in _PICTURES] or takers
     if len(found) == 1:
         return reader_of(found[0])
-    which = " and ".join(found) or _what_is_there(source)
+    exported_as = format_of_export(source)
+    if exported_as in READERS:
+        return reader_of(exported_as)
+    which = f"an export in the format {exported_as}" if exported_as else " and ".join(found) or _what_is_there(source)
     raise InputError(f"{source}: found {which}, expected masks of one format; give --format {'|'.join(READERS)}")
 
 

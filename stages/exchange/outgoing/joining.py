@@ -14,9 +14,9 @@ from stages.exchange.outgoing.export import SEQUENCE, Counts, entries_of
 from stages.exchange.outgoing.format import Format, SharedFiles
 from stages.exchange.outgoing.handed_out import HANDED_OUT
 from stages.exchange.outgoing.material import Material, Source
+from stages.exchange.outgoing.own_files import EXPORT_JSON, SHEET
 from stages.exchange.outgoing.part import SPLIT, Measured, PartReader
 from stages.exchange.outgoing.pictures import Placing, way_of
-from stages.exchange.outgoing.sheet import SHEET
 from stages.exchange.outgoing.splits import SPLITS
 from stages.exchange.outgoing.terms import OF_EVERY_FORMAT, Pictures, Terms
 from stages.formats import files
@@ -24,7 +24,6 @@ from stages.formats.json_files import read_json
 from stages.formats.manifest import LIST, MANIFEST
 from stages.formats.review_json import Approvals
 
-EXPORT_JSON: Final = "export.json"
 SCHEMA: Final = 1
 FRAMES_CSV: Final = "frames.csv"
 README: Final = "README.txt"

@@ -12,12 +12,12 @@ from stages.exchange.outgoing.doubtful import Verdict
 from stages.exchange.outgoing.format import UNKNOWN
 from stages.exchange.outgoing.label_maps import Labelled, LabelMaps, judged_frames
 from stages.exchange.outgoing.material import Material
+from stages.exchange.outgoing.own_files import SHEET
 from stages.exchange.outgoing.terms import Terms
 from stages.formats.frames import read_frame
 from stages.formats.pictures import write_picture
 from stages.steps.render import Tile, contact_sheet, overlay, shrink
 
-SHEET: Final = "sheet.png"
 _MOST_SEQUENCES: Final = 20
 _OF_EACH: Final = 3
 _CELL_WH: Final = (240, 180)

@@ -71,7 +71,7 @@ class LabelStudioReader:
     def recognises(self, source: Path) -> bool:
         """Whether a JSON file names the keys of tasks, or one does that lies in the folder."""
         with suppress(Exception):
-            return any(map(_has_tasks, documents_in(source, "*.json")))
+            return any(map(_has_tasks, documents_in(source, "*.json", _has_tasks)))
         return False
 
     def pictures(self, source: Path) -> Iterator[Picture]:
@@ -91,7 +91,7 @@ def _files(source: Path) -> list[Path]:
     """What Label Studio has exported; where nothing of that lies beside them, the tasks that it was given."""
     if not source.is_dir():
         return [source]
-    found = [path for path in documents_in(source, "*.json") if _has_tasks(path)]
+    found = documents_in(source, "*.json", _has_tasks)
     exported = [path for path in found if path.name != _TASKS]
     if len(exported) > 1:
         names = ", ".join(shown(path.name) for path in exported[:3])
