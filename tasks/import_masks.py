@@ -10,6 +10,7 @@ import luigi
 from stages.core.errors import InputError
 from stages.exchange.incoming.formats import READERS, guess, reader_of
 from stages.formats import results
+from stages.formats.given_masks import masks_folder
 from stages.formats.manifest import read_manifest
 from stages.formats.names import normal
 from stages.formats.object_ids import ids_in_use
@@ -117,13 +118,14 @@ class ImportMasks(ScribbledTask):
         now = self.snapshot
         shown = (self.root / stage for stage in (results.MASKS, results.PROVISIONAL))
         exports = [*(self.root / results.EXPORT).glob("*"), *(Path(self.outputs_root) / EXPORTS).glob("*")]
+        before = masks_folder(now.scribble_file)
         return Target(
             frames=FrameNames(now.paths.name, tuple(path.name for path in now.frame_files)),
             size_wh=now.video.size_wh,
             scribble_file=now.scribble_file,
             result=next((folder for folder in shown if read_manifest(folder)), None),
             objects=self._objects(),
-            handed_out=read_handed_out(exports, now.paths.name),
+            handed_out=read_handed_out([*exports, before], now.paths.name),
         )
 
     def _objects(self) -> "Objects":

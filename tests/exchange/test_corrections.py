@@ -80,7 +80,7 @@ def test_a_mask_that_comes_back_as_it_went_out_is_no_correction_though_the_resul
     target = replace(target, handed_out=read_handed_out([tmp_path / "out"], sample.sequence.name))
     found = look(reader_of("cvat"), source, target, Wishes())
     assert [each.frame for each in found.arrivals] == [4]
-    assert "as exported, though the result is another one now: 0, 1; nobody has corrected them" in found.said[0]
+    assert "as they went out, though the result is another one now: 0, 1; nobody has corrected them" in found.said[0]
     named = look(reader_of("cvat"), source, target, Wishes(frames=frozenset({1})))
     assert [each.frame for each in named.arrivals] == [1]
 

@@ -20,6 +20,7 @@ from stages.exchange.incoming.composing import Objects
 from stages.exchange.incoming.formats import guess
 from stages.exchange.incoming.importing import Findings, Target, Wishes, for_programs, give, listing, look, outcome
 from stages.exchange.incoming.matching import FrameNames
+from stages.exchange.outgoing.handed_out import read_handed_out
 from stages.exchange.readers.labelme import READER as LABELME
 from stages.exchange.readers.png import READER
 from stages.formats import files
@@ -71,6 +72,19 @@ def source(tmp_path: Path) -> Path:
 
 def frames_of(found: Findings) -> list[int]:
     return [each.frame for each in found.arrivals]
+
+
+def test_a_copy_of_the_result_that_comes_again_brings_what_was_corrected_since_and_no_more(
+    target: Target, source: Path
+) -> None:
+    assert target.result is not None
+    give(look(READER, source, target, Wishes()), target, VIDEO)
+    for index in (2, 3, 5):  # the run between has changed a frame beside the first ones
+        write_mask(target.result / f"{index:05d}.png", corrected(index))
+    write_mask(source / "00006.png", corrected(6))
+    handed_out = read_handed_out([masks_folder(target.scribble_file)], "dog")
+    again = look(READER, source, replace(target, handed_out=handed_out), Wishes())
+    assert (frames_of(again), again.untouched) == ([6], [3])
 
 
 def test_only_what_was_corrected_comes_back(target: Target, source: Path) -> None:

@@ -21,7 +21,7 @@ from stages.core.words import and_so_on
 from stages.exchange.incoming.composing import Objects, compose
 from stages.exchange.incoming.matching import FrameNames, match
 from stages.exchange.incoming.protocol import Picture, Reader
-from stages.exchange.outgoing.handed_out import digest_of
+from stages.exchange.outgoing.handed_out import digest_of, note_handed_out
 from stages.formats import files
 from stages.formats.frames import pixel_digest
 from stages.formats.given_for import note_given_for
@@ -116,6 +116,8 @@ class Findings:
     """Objects that a frame has now, and will not have any more -> the frames."""
     given: list[int] = field(default_factory=list)
     """Frames with this very mask given already."""
+    as_shown: dict[int, str] = field(default_factory=dict)
+    """Frames that come back as the result has them -> the digest of their mask."""
     untouched: list[int] = field(default_factory=list)
     """Frames that come back as they went out, though the result is another one now."""
     pixels: Counter[str] = field(default_factory=Counter)
@@ -168,6 +170,7 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes, progress:
         changed = int(np.count_nonzero(labels if shown is None else labels != shown))
         found.differing += changed > 0
         if not changed and shown is not None and not wishes.takes_equal:
+            found.as_shown[frame] = digest_of(labels)
             continue
         if given is not None and (given == labels).all():
             found.given.append(frame)
@@ -187,7 +190,8 @@ def look(reader: Reader, source: Path, target: Target, wishes: Wishes, progress:
 def give(found: Findings, target: Target, video: Sequence[Frame], progress: Progress = silent) -> list[Path]:
     """Write what comes in beside the scribble set: all of it, or, if the disk refuses, nothing.
 
-    It is noted which pictures of the video the masks are for, also of those that were given already. A run that was
+    It is noted which pictures of the video the masks are for, also of those that were given already; and which masks of
+    the source are the result's, so that they are no corrections when it comes again after the next run. A run that was
     killed at it has given some of its masks, whole ones; the next one finds these given, and gives the others.
 
     Raises:
@@ -205,6 +209,7 @@ def give(found: Findings, target: Target, video: Sequence[Frame], progress: Prog
         given = sorted({*found.given, *(each.frame for each in found.arrivals)})
         if given:
             note_given_for(target.scribble_file, {index: pixel_digest(video[index]) for index in given})
+            note_handed_out(folder, ((target.frames.seq, *each) for each in found.as_shown.items()))
     except BaseException:
         for path in written:
             with suppress(OSError):
@@ -331,8 +336,8 @@ def _tell(found: Findings, target: Target) -> None:
         found.said.append(f"given already, and the same: {_list(found.given)}")
     if found.untouched:
         found.said.append(
-            f"as exported, though the result is another one now: {_list(found.untouched)}; nobody has corrected them, "
-            "and their masks stay; if they are right, name them: --frames"
+            f"as they went out, though the result is another one now: {_list(found.untouched)}; nobody has corrected "
+            "them, and their masks stay; if they are right, name them: --frames"
         )
     if not target.objects.known and found.arrivals:
         ids = sorted({each for arrival in found.arrivals for each in arrival.object_ids})

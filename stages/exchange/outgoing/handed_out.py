@@ -1,6 +1,7 @@
 """Which masks went out to be corrected: one that comes back as it went out was corrected by nobody.
 
     masks.sha256     of an export for correction: a line a frame, `<sha256 of its label map>  <sequence>/<frame>`
+                     of given masks (`<set>.masks/`): those of the result that came back with them, in a copy of it
 
 The result may be another one by then: the first corrections that came back have changed the frames around them.
 """
@@ -24,15 +25,19 @@ def write_handed_out(folder: Path, masks: Iterable[tuple[str, int, str]], former
         masks: sequence, frame and digest of each.
         former: the folder of the export's former version; need not be there.
     """
-    lines = {*_lines(former), *(f"{digest}  {sequence}/{frame}" for sequence, frame, digest in masks)}
-    files.write(folder / HANDED_OUT, "".join(f"{line}\n" for line in sorted(lines)))
+    files.write(folder / HANDED_OUT, _with(masks, _lines(former)))
+
+
+def note_handed_out(folder: Path, masks: Iterable[tuple[str, int, str]]) -> None:
+    """Add masks to those that a folder says have gone out, by one rename; arguments as of `write_handed_out`."""
+    files.replace(folder / HANDED_OUT, _with(masks, _lines(folder)))
 
 
 def read_handed_out(exports: Iterable[Path], sequence: str) -> dict[int, frozenset[str]]:
     """What exports have handed out of a sequence.
 
     Args:
-        exports: folders, of exports for correction and others.
+        exports: folders, of exports for correction and others, and of given masks.
         sequence: its name.
 
     Returns:
@@ -50,6 +55,11 @@ def read_handed_out(exports: Iterable[Path], sequence: str) -> dict[int, frozens
 def digest_of(labels: LabelMap) -> str:
     """The sha256 of a label map, (H, W) uint8."""
     return hashlib.sha256(labels.tobytes()).hexdigest()
+
+
+def _with(masks: Iterable[tuple[str, int, str]], known: Iterable[str]) -> str:
+    lines = {*known, *(f"{digest}  {sequence}/{frame}" for sequence, frame, digest in masks)}
+    return "".join(f"{line}\n" for line in sorted(lines))
 
 
 def _lines(folder: Path) -> list[str]:
