@@ -37,8 +37,8 @@ from torch.profiler import profile
 
 from stages.core.errors import WeightsError
 from stages.engines import registry
+from stages.engines.engine import Engine
 from stages.engines.protocols import RefinesTogether
-from stages.engines.registry import Engine
 from stages.engines.spec import PLUGS, Plug
 from stages.testing.scenes import Scene
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from stages.core.errors import InputError, StageError
 from stages.engines import registry
-from stages.engines.registry import Engine
+from stages.engines.engine import Engine
 from stages.formats import files
 from stages.formats.files import sha256, sweep_beside
 from stages.formats.manifest import Json

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from stages.core.errors import InputError, StageError, WeightsError
-from stages.engines import registry
-from stages.engines.registry import Engine
+from stages.engines import registry, weight_files
+from stages.engines.engine import Engine
 from stages.engines.spec import PLUGS
 from stages.formats import files
 from stages.formats.checkpoints import file_digest, normalise
@@ -38,7 +38,7 @@ def status(weights_root: Path) -> list[Status]:
 def is_missing(engine: Engine, weights_root: Path) -> bool:
     """Whether the file that holds an engine's weights is not there."""
     try:
-        registry.locate(engine, weights_root)
+        weight_files.locate(engine, weights_root)
     except WeightsError:
         return True
     return False
@@ -77,9 +77,9 @@ def convert(name: str, published: Path, weights_root: Path) -> Path:
 def _look(engine: Engine, weights_root: Path) -> Status:
     assert engine.network is not None
     wanted = engine.network.checkpoint
-    download = registry.download_command(engine, weights_root)
+    download = weight_files.download_command(engine, weights_root)
     try:
-        path = registry.locate(engine, weights_root)
+        path = weight_files.locate(engine, weights_root)
     except WeightsError:
         missing = weights_root / wanted.file
         return Status(engine, "missing", missing, wanted.size_mib, wanted.licence, "", download)

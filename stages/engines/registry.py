@@ -1,18 +1,17 @@
-"""Which engine a name stands for, which file it needs, and how both become something that works.
+"""Which engine a name stands for, and how it and the file that it needs become something that works.
 
 A name is `engine` or `engine:network` (`grabcut`, `fbrs:lite`). Engines are found in the packages beside this module,
 and among the entry points `lis.segmenters`, `lis.propagators` and `lis.refiners` of whatever else is installed, which
 name a `SPEC`; networks are those that a SPEC names, and those that a user trained (`stages.formats.own_network`).
-Knowing all of them imports no torch. Nothing is downloaded: a missing file is an error that says how to get it.
+Knowing all of them imports no torch.
 """
 
 from __future__ import annotations
 
 import difflib
 import logging
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoints, entry_points
@@ -21,8 +20,10 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
 
 from stages.core.errors import InputError, StageError, WeightsError
+from stages.engines.engine import Engine, Options
 from stages.engines.protocols import AdaptsCheckpoints
-from stages.engines.spec import PLUGS, Checkpoint, Cost, Network, Plug, Spec
+from stages.engines.spec import PLUGS, Checkpoint, Plug, Spec
+from stages.engines.weight_files import download_command, locate, network_of
 from stages.formats.checkpoints import file_digest, misfits, normalise, read_checkpoint
 from stages.formats.own_network import WEIGHTS, own_folder, own_networks, read_own_network
 
@@ -32,68 +33,6 @@ if TYPE_CHECKING:
     from stages.engines.protocols import Propagator, Refiner, Segmenter
 
 logger = logging.getLogger("lis")
-Options = Mapping[str, Any]
-"""Options of a run by their names on the command line; an engine takes those that it knows."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What a name stands for."""
-
-    spec: Spec
-    network: Network | None = None
-    own: Path | None = None
-    """The folder of a network that a user trained."""
-
-    @property
-    def name(self) -> str:
-        """As in luigi.cfg."""
-        return self.spec.name if self.network is None else f"{self.spec.name}:{self.network.name}"
-
-    @property
-    def cost(self) -> Cost:
-        """What it takes."""
-        return self.spec.cost if self.network is None else self.network.cost
-
-    @property
-    def quick(self) -> Options:
-        """Options with which it is faster, and less exact; none: there is no quicker way."""
-        return self.spec.quick if self.network is None else self.network.quick
-
-    @property
-    def comes_with_weights(self) -> bool:
-        """Whether its network lies in its package."""
-        return self.network is not None and (self.spec.folder / self.network.checkpoint.file).is_file()
-
-    @property
-    def is_at_hand(self) -> bool:
-        """Whether it needs no weights, or comes with them."""
-        return self.network is None or self.comes_with_weights
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """What building and running it imports."""
-        module = self.spec.module(self.spec.build)
-        return (module,) if self.network is None else (module, "torch")
-
-    def arguments(self, options: Options) -> dict[str, Any]:
-        """What it is built with: the builder's keywords, from a run's options or else their defaults."""
-        unused = () if self.network is None else self.network.without
-        return {
-            each.argument: options.get(each.name, each.default)
-            for each in self.spec.options
-            if each.argument not in unused
-        }
-
-    def key(self, options: Options) -> dict[str, Any]:
-        """Those of the arguments that a result's key names."""
-        unsaid = {each.argument: each.default for each in self.spec.options if each.later}
-        return {name: value for name, value in self.arguments(options).items() if unsaid.get(name) != value}
-
-    def memory_mib(self, options: Options) -> int:
-        """What its process takes on 480p frames."""
-        more = self.cost.exact_memory_mib
-        return more if more is not None and options.get("exact") else self.cost.memory_mib
 
 
 # ---------------------------------------------------------------------------------------------- finding
@@ -330,7 +269,7 @@ def load_network(name: str, weights_root: Path | None) -> nn.Module:
             another network.
     """
     engine = find_anywhere(name, weights_root)
-    path, wanted = locate(engine, weights_root), _network(engine).checkpoint
+    path, wanted = locate(engine, weights_root), network_of(engine).checkpoint
     if wanted.sha256 and (found := file_digest(path, "sha256")) != wanted.sha256:
         raise WeightsError(
             f"{path} has the sha256 {found}, expected {wanted.sha256}. {_to_replace(engine, path, weights_root)}"
@@ -344,7 +283,7 @@ def filled(engine: Engine, path: Path, weights_root: Path | None) -> nn.Module:
     Raises:
         WeightsError: the file is damaged, holds more than tensors, or belongs to another network.
     """
-    network = _network(engine)
+    network = network_of(engine)
     state = normalise(read_checkpoint(path), network.checkpoint.ignored)
     built = build_network(network.key, state)
     if isinstance(built, AdaptsCheckpoints):
@@ -361,53 +300,6 @@ def filled(engine: Engine, path: Path, weights_root: Path | None) -> nn.Module:
 
 def _to_replace(engine: Engine, path: Path, weights_root: Path | None) -> str:
     return f"To replace it: {download_command(engine, weights_root or path.parent)}"
-
-
-# ---------------------------------------------------------------------------------------------- files
-
-
-def locate(engine: Engine, weights_root: Path | None) -> Path:
-    """The file that holds an engine's weights: in `weights_root`, if one is given, or else in the engine's package.
-
-    Raises:
-        InputError: the engine has no weights.
-        WeightsError: the file is missing; the message has the command that downloads it.
-    """
-    wanted = _network(engine).checkpoint
-    places = (weights_root, engine.spec.folder) if engine.own is None else (engine.own,)
-    folders = [folder for folder in places if folder is not None]
-    for folder in folders:
-        for name in (wanted.file, *wanted.substitutes):
-            if (folder / name).is_file():
-                return folder / name
-    instead = f" (or {', '.join(wanted.substitutes)})" if wanted.substitutes else ""
-    raise WeightsError(
-        f"{engine.name}: the checkpoint {wanted.file}{instead} is missing; it was expected in {folders[0]}. "
-        f"To get it: {download_command(engine, folders[0])}"
-    )
-
-
-def download_command(engine: Engine, weights_root: Path) -> str:
-    """The shell command that puts a checkpoint where it belongs, or why there is none."""
-    wanted = _network(engine).checkpoint
-    if engine.own is not None:
-        return f"train it again: lis train {engine.name}"
-    siblings = {each.checkpoint.file: each.checkpoint for each in engine.spec.networks}
-    source = next((siblings[file] for file in (wanted.file, *wanted.substitutes) if siblings[file].url), None)
-    if source is None or source.url is None:
-        return f"nobody publishes this checkpoint: train one and save it as {weights_root / wanted.file}"
-    path = weights_root / (source.converted_from or source.file)
-    download = shlex.join(["curl", "--fail", "--location", "--create-dirs", "--output", str(path), source.url])
-    if not source.converted_from:
-        return download
-    convert = ["lis", "weights", "convert", engine.name, str(path), "--weights-root", str(weights_root)]
-    return f"{download} && {shlex.join(convert)}"
-
-
-def _network(engine: Engine) -> Network:
-    if engine.network is None:
-        raise InputError(f"the engine {engine.name} has no weights; expected an engine with a network, engine:network")
-    return engine.network
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:

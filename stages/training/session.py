@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from stages.core.errors import InputError
 from stages.core.progress import Progress
-from stages.engines import registry
+from stages.engines import registry, weight_files
 from stages.formats import files
 from stages.formats.files import sha256
 from stages.training import sets
@@ -50,7 +50,7 @@ class Training:
             WeightsError: the file of a network that helps is not there.
         """
         networks = {
-            engine: sha256(registry.locate(registry.find_anywhere(engine), None)) for engine in self.recipe.engines
+            engine: sha256(weight_files.locate(registry.find_anywhere(engine), None)) for engine in self.recipe.engines
         }
         return {
             "network": self.network,

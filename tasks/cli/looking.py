@@ -11,6 +11,7 @@ import rich_click as click
 from rich.console import Console
 
 from stages.engines import inventory, registry
+from stages.engines.engine import Engine
 from stages.engines.spec import PLUGS
 from stages.formats.layout import datasets_in
 from tasks.checkup import check_night
@@ -84,12 +85,12 @@ def engines(weights_root: Path, as_json: bool) -> int:
     return 0
 
 
-def _cost_of(engine: registry.Engine) -> str:
+def _cost_of(engine: Engine) -> str:
     cost = engine.cost
     return f"{cost.memory_mib} MiB" if cost.seconds is None else f"{cost.seconds:g} s, {cost.memory_mib} MiB"
 
 
-def _weights_of(engine: registry.Engine, weights_root: Path) -> str:
+def _weights_of(engine: Engine, weights_root: Path) -> str:
     if engine.network is None:
         return "none needed"
     if engine.own is not None:

@@ -13,8 +13,8 @@ import luigi
 
 from stages.core.errors import LisError
 from stages.core.plan import Plan
-from stages.engines import registry
-from stages.engines.registry import Engine
+from stages.engines import registry, weight_files
+from stages.engines.engine import Engine
 from stages.engines.spec import Plug
 from stages.formats import results
 from stages.formats.dataset_json import write_owner
@@ -250,7 +250,7 @@ class StageTask(SequenceTask, PublishedTask):
         engine = registry.find(plug, name, root)
         if engine.network is None:
             return {}
-        path = registry.locate(engine, root)
+        path = weight_files.locate(engine, root)
         cache = DigestCache(Path(self.outputs_root) / results.DIGESTS)
         was_known, digest = cache.knows(path), cache.digest(path)
         if not was_known and digest != engine.network.checkpoint.sha256:

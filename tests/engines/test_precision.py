@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.engines.registry import Engine
+from stages.engines.engine import Engine
 from stages.engines.spec import PRECISION
 from stages.testing.scenes import Scene
 from tests.engines.contracts.engines import at_hand, build, try_out

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stages.core.errors import InputError, StageError, WeightsError
-from stages.engines import inventory, registry
-from stages.engines.registry import Engine
+from stages.engines import inventory, registry, weight_files
+from stages.engines.engine import Engine
 from stages.engines.spec import PLUGS, Network, Spec
 from stages.formats import checkpoints
 from tests.parity.filled import fill
@@ -82,7 +82,7 @@ def test_engines_and_files_are_listed_once_and_downloads_are_complete() -> None:
     for engine, checkpoint in zip(NETWORKS, files, strict=True):
         assert checkpoint.licence
         assert checkpoint.url or engine.name in ("siammask:base", ENGINE) or engine.comes_with_weights
-        command = registry.download_command(engine, Path("data/weights"))
+        command = weight_files.download_command(engine, Path("data/weights"))
         if checkpoint.url:
             assert checkpoint.url in command
             assert f"data/weights/{checkpoint.converted_from or checkpoint.file}" in command
@@ -98,7 +98,7 @@ def test_the_engines_are_those_of_the_documents() -> None:
 @pytest.mark.parametrize("name", [engine.name for engine in NETWORKS if engine.comes_with_weights])
 def test_what_comes_with_the_project_is_what_is_listed_and_small(name: str) -> None:
     checkpoint = wanted(name).checkpoint
-    path = registry.locate(registry.find_anywhere(name), None)
+    path = weight_files.locate(registry.find_anywhere(name), None)
     assert checkpoint.sha256 == checkpoints.file_digest(path, "sha256")
     assert path.stat().st_size < 8e6
     assert path.with_suffix(".md").is_file(), "a network has a card"
@@ -107,7 +107,7 @@ def test_what_comes_with_the_project_is_what_is_listed_and_small(name: str) -> N
 
 def test_a_path_with_a_space_survives_the_shell() -> None:
     official = registry.find("refiner", "cascadepsp:official")
-    assert "'my data/cascadepsp.pth'" in registry.download_command(official, Path("my data"))
+    assert "'my data/cascadepsp.pth'" in weight_files.download_command(official, Path("my data"))
 
 
 @pytest.mark.parametrize("name", ["grabcut", "flow", "guided", "none"])
@@ -115,7 +115,7 @@ def test_engines_without_weights_have_no_file(name: str) -> None:
     engine = registry.find_anywhere(name)
     assert engine.network is None and not engine.comes_with_weights
     with pytest.raises(InputError, match="has no weights"):
-        registry.locate(engine, Path("data/weights"))
+        weight_files.locate(engine, Path("data/weights"))
 
 
 def test_an_unknown_name_gets_the_nearest_ones() -> None:
@@ -206,7 +206,7 @@ def test_entries_that_the_specifications_name_are_ignored(tmp_path: Path) -> Non
 def test_the_base_network_of_siammask_takes_a_file_of_the_sharp_one(tmp_path: Path) -> None:
     state = state_of("siammask:davis")
     path = place(tmp_path, state, "siammask:vot")
-    assert registry.locate(registry.find_anywhere("siammask:base"), tmp_path) == path
+    assert weight_files.locate(registry.find_anywhere("siammask:base"), tmp_path) == path
     network = registry.load_network("siammask:base", tmp_path)
     loaded = without_counters(dict(network.state_dict()))
     assert all(torch.equal(value, state[name]) for name, value in loaded.items())
@@ -237,7 +237,7 @@ def test_a_missing_file_comes_with_its_download_command(tmp_path: Path) -> None:
     for part in ("cascadepsp.pth", str(tmp_path), "curl", "releases/download/v1.0/model"):
         assert part in str(caught.value)
     with pytest.raises(WeightsError, match="nobody publishes"):
-        registry.locate(registry.find_anywhere(ENGINE), tmp_path)
+        weight_files.locate(registry.find_anywhere(ENGINE), tmp_path)
 
 
 class Payload:

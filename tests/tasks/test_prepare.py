@@ -8,7 +8,7 @@ import cv2
 import pytest
 import torch
 
-from stages.engines import registry
+from stages.engines import registry, weight_files
 from tasks import AnchorMask, Frames, RefineSegment
 from tasks.runtime import locks, machine
 from tests.conftest import Project
@@ -27,7 +27,7 @@ def checkpoints(tmp_path: Path) -> Path:
     """A folder of its own, so that nothing is built yet."""
     folder = tmp_path / "weights"
     folder.mkdir()
-    shutil.copy(registry.locate(registry.find("segmenter", "fbrs:lite"), None), folder)
+    shutil.copy(weight_files.locate(registry.find("segmenter", "fbrs:lite"), None), folder)
     return folder
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from stages.engines import registry
-from stages.engines.registry import Engine
+from stages.engines.engine import Engine
 from stages.engines.spec import PLUGS, Plug, Spec
 from stages.testing.propagators import check_stretch
 from stages.testing.refiners import check_refine

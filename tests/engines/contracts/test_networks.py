@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.engines.registry import Engine
+from stages.engines.engine import Engine
 from stages.testing.checks import check_same
 from stages.testing.scenes import Scene
 from tests.engines.contracts.engines import ENGINES, build, try_out
