@@ -277,24 +277,35 @@ class EvaluateInteractive(options.EvaluationOptions, options.RefineOptions, opti
             summary["auc_own_engine"] = summary["auc"]
             summary["curve"] = {**summary["curve"], **theirs.pop("curve")}
             summary |= theirs
-        summary |= {
+        subset = {
+            task.seq: {"frames": task.snapshot.frame_count, "objects": one.objects}
+            for task, one in zip(tasks, played, strict=True)
+        }
+        summary |= self._circumstances(tasks[0], subset)
+        write_json(folder / "summary.json", summary)
+        write_report(folder / "report.csv", iter(rows))
+        write_summary(folder, summary)
+        return summary
+
+    def _circumstances(self, session: InteractiveSession, subset: Json) -> Json:
+        """By which rules it was measured, on what, with what, and where."""
+        from stages.evaluation import official
+
+        return {
             "policy": self.policy,
             "requested_frame": "submitted empty",
-            "interactions": rules.interactions,
+            "interactions": session.rules.interactions,
             "placement": self.placement,
-            "max_time_s_per_object": rules.max_time_s,
+            "max_time_s_per_object": session.rules.max_time_s,
             "clock": self.clock,
             "engine": self.engine,
-            "subset": {
-                task.seq: {"frames": task.snapshot.frame_count, "objects": one.objects}
-                for task, one in zip(tasks, played, strict=True)
-            },
+            "subset": subset,
             "scribbles": {
                 "first_round": f"sets {self.sets} of the data",
                 "answers": f"robot of davisinteractive {official.VERSION}",
                 "seed": official.SEED,
             },
-            "pipeline": tasks[0].pipeline(),
+            "pipeline": session.pipeline(),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
             "machine": {
                 "host": platform.node(),
@@ -303,10 +314,6 @@ class EvaluateInteractive(options.EvaluationOptions, options.RefineOptions, opti
                 "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             },
         }
-        write_json(folder / "summary.json", summary)
-        write_report(folder / "report.csv", iter(rows))
-        write_summary(folder, summary)
-        return summary
 
 
 _DIGITS = 12

@@ -276,28 +276,33 @@ def _outcome(words: list[str], outcome: luigi_command.Outcome, started: float) -
         if isinstance(task, ExportDataset) and not outcome.exit_code:
             said |= {"export": str(task.target()), "made": results.is_published_since(task.target(), started)}
         if isinstance(task, SequenceTask):
-            failed = outcome.exit_code == State.FAILED.exit_code
-            refine = task.clone(RefineSequence)
-            if outcome.exit_code:
-                found = standing(refine, "; ".join(outcome.errors) or "failed" if failed else "")
-            else:
-                found = standing_of_last_run(refine)
-            meanwhile = refine.provisional_result()  # also beside a result that was made with other options
-            made = Counter(manifest.stage for manifest in results.published_since(task.root, started))
-            said |= {
-                "sequence": task.seq,
-                "state": str(found.state),
-                "made": dict(made),
-                "waiting_for": list(found.waiting_for),
-                "to_approve": list(found.to_approve),
-                "provisional": str(meanwhile.target()) if meanwhile is not None and meanwhile.complete() else "",
-                "empty": emptiness(refine, found),
-                "requests": str(task.root / paintings.FOLDER) if found.waiting_for else "",
-                "result": str(task.target()) if isinstance(task, PublishedTask) and not outcome.exit_code else "",
-            }
+            said |= _outcome_of_sequence(task, outcome, started)
     except LisError:
         pass  # it is among the errors
     return said
+
+
+def _outcome_of_sequence(task: SequenceTask, outcome: luigi_command.Outcome, started: float) -> dict[str, Any]:
+    """How a sequence stands after a run, and what the run has made of it."""
+    refine = task.clone(RefineSequence)
+    if outcome.exit_code:
+        failed = outcome.exit_code == State.FAILED.exit_code
+        found = standing(refine, "; ".join(outcome.errors) or "failed" if failed else "")
+    else:
+        found = standing_of_last_run(refine)
+    meanwhile = refine.provisional_result()  # also beside a result that was made with other options
+    made = Counter(manifest.stage for manifest in results.published_since(task.root, started))
+    return {
+        "sequence": task.seq,
+        "state": str(found.state),
+        "made": dict(made),
+        "waiting_for": list(found.waiting_for),
+        "to_approve": list(found.to_approve),
+        "provisional": str(meanwhile.target()) if meanwhile is not None and meanwhile.complete() else "",
+        "empty": emptiness(refine, found),
+        "requests": str(task.root / paintings.FOLDER) if found.waiting_for else "",
+        "result": str(task.target()) if isinstance(task, PublishedTask) and not outcome.exit_code else "",
+    }
 
 
 def _say(said: Mapping[str, Any]) -> None:
