@@ -17,7 +17,7 @@ there. A band around boundaries is a wish about boundaries, and holds on all fra
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import cv2
@@ -30,7 +30,7 @@ from stages.core.types import LabelMap
 from stages.exchange.outgoing.format import UNKNOWN
 from stages.exchange.outgoing.soft import SoftFrame
 from stages.exchange.outgoing.terms import Terms
-from stages.formats.report_data import JudgedFrame
+from stages.formats.report_data import JudgedFrame, worst_by_frame
 
 AUTO_LIMIT: Final = 0.3
 """The doubt above which `auto` leaves frames out: a J below 0.7 is to be expected there (docs/lab/exports.md)."""
@@ -71,7 +71,7 @@ def check_terms(terms: Terms) -> None:
 # Frames
 
 
-def verdicts(judged: Iterable[JudgedFrame], frame_count: int, max_doubt: float | None) -> list[Verdict]:
+def verdicts(judged: Sequence[JudgedFrame], frame_count: int, max_doubt: float | None) -> list[Verdict]:
     """Whether each frame of a sequence is exported.
 
     Args:
@@ -80,16 +80,9 @@ def verdicts(judged: Iterable[JudgedFrame], frame_count: int, max_doubt: float |
         max_doubt: frames whose most doubtful object is above it are left out, unless a person said what all of their
             objects are; None keeps all.
     """
-    worst: dict[int, JudgedFrame] = {}
-    by_a_person, from_a_box = set[int](), set[int]()
-    for row in judged:
-        if row.source in _BY_A_PERSON:
-            by_a_person.add(row.frame)
-        if row.source == Source.BOX:
-            from_a_box.add(row.frame)
-        if row.frame not in worst or row.doubt > worst[row.frame].doubt:
-            worst[row.frame] = row
-    never = by_a_person - from_a_box
+    worst = worst_by_frame(judged)
+    by_a_person = {row.frame for row in judged if row.source in _BY_A_PERSON}
+    never = by_a_person - {row.frame for row in judged if row.source == Source.BOX}
     return [_verdict(worst.get(index), index in never, max_doubt) for index in range(frame_count)]
 
 
