@@ -297,8 +297,8 @@ class ExportTask(AnyExport, PublishedTask):
             yield (f"classes: {numbered}, as classes.json has them; yolo and mots close the gaps")
         if self.for_correction:
             seq = self.parts[0].seq if len(self.parts) == 1 else "SEQ"
-            command = shlex.join(["lis", "import-masks", *["--"] * seq.startswith("-"), seq, "FOLDER"])
-            yield f"for correction: `{command}` takes back what was corrected in this folder"
+            command = shlex.join(["lis", "import-masks", *["--"] * seq.startswith("-"), seq, "CORRECTED"])
+            yield f"for correction: `{command}` takes back what the tool saved, a file or a folder"
 
     def known_digest(self, path: Path) -> str | None:
         """Of a linked picture, as the results were made from it."""

@@ -47,6 +47,11 @@ class _Commands(UserDict[str, Any]):
         return next(each for each in found if isinstance(each, click.Command) and each.name == name)
 
 
+def _say_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        context.exit(context.invoke(lis.commands["version"], as_json=False))
+
+
 @click.group(
     name="lis",
     panels=[click.RichCommandPanel(name, commands=list(names)) for name, names in _PANELS.items()],
@@ -55,6 +60,9 @@ class _Commands(UserDict[str, Any]):
         "rich_help_config": click.RichHelpConfiguration(theme="default-slim", text_markup=None),
     },
     epilog="Tab completion: `_LIS_COMPLETE=bash_source lis` (or zsh_source, fish_source) prints what to source.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="As `lis version`."
 )
 def lis() -> None:
     """A few scribbles in, an indexed mask for every frame out.

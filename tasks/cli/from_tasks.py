@@ -321,7 +321,9 @@ def _say(said: Mapping[str, Any]) -> None:
     if said["result"]:
         sys.stderr.write(f"  the result: {said['result']}\n")
     elif said["requests"] and code:
-        sys.stderr.write(f"  paint on {said['requests']}/*.png, then give the same command again\n")
+        sys.stderr.write(f"  paint on {said['requests']}/*.png, or draw with lis annotate; then the same again\n")
+        if said["provisional"]:
+            sys.stderr.write("  if the frames that are drawn shall be enough: the same with --placement given\n")
     elif said["to_approve"] and code:
         sys.stderr.write(f"  look at the anchors: lis annotate, or lis approve {name} --anchors; then the same again\n")
 

@@ -31,7 +31,9 @@ def run(project: Project, *words: str, expect: int = 0) -> subprocess.CompletedP
 def test_a_person_is_led_from_nothing_to_masks(project: Project) -> None:
     first = run(project, "refine", "toy", "--requests", "3", expect=20)
     assert "waiting for scribbles on 4 frames: 2, 5, 8, 11" in first.stderr
-    assert first.stderr.splitlines()[-1] == "  paint on outputs/toy/requests/*.png, then give the same command again"
+    assert first.stderr.splitlines()[-1] == (
+        "  paint on outputs/toy/requests/*.png, or draw with lis annotate; then the same again"
+    )
     project.scribble(2, 5, 8, 11)
     second = run(project, "refine", "toy", "--requests", "3")
     assert second.stderr.splitlines()[-1] == "  the result: outputs/toy/masks"
@@ -261,6 +263,8 @@ def test_completion_offers_commands_sequences_and_engines(project: Project) -> N
 def test_machines_can_read_what_people_read(project: Project, page: str) -> None:
     read = json.loads(run(project, page, "--json").stdout)
     assert len(read) > 3
+    if page == "version":
+        assert f"lis {read['lis']}" in run(project, "--version").stdout.splitlines()
     if page == "options":
         assert set(read) == set(OPTIONS)
     if page == "engines":

@@ -174,6 +174,7 @@ def test_it_is_called_provisional_and_counts_as_waiting(waiting: Project) -> Non
     assert lis.returncode == 20
     assert "toy: provisional, waiting for scribbles" in lis.stderr
     assert "provisional masks of every frame: outputs/toy/provisional" in lis.stderr
+    assert "the same with --placement given" in lis.stderr
 
     waiting.run("BulkRefine", "--list", "", "--dataset", "set", expect=20)
     summary = json.loads(next((waiting.folder / "outputs" / "bulk").glob("*_*/summary.json")).read_text())

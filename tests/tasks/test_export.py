@@ -203,7 +203,7 @@ def test_a_sequence_alone_lies_with_its_results(two: Project, caplog: pytest.Log
         published = make(task)
     for line in (
         "classes: 1 object, in the order of their names; one that is added later renumbers those behind it",
-        "for correction: `lis import-masks toy FOLDER` takes back what was corrected in this folder",
+        "for correction: `lis import-masks toy CORRECTED` takes back what the tool saved, a file or a folder",
     ):
         for told in (caplog.text, *((two.root / "export/png-for-correction" / name).read_text() for name in told_in)):
             assert line in told
