@@ -21,6 +21,7 @@ from stages.formats.layout import SequencePaths
 from stages.formats.log import LOG
 from stages.formats.manifest import LIST, MANIFEST, Manifest, digests_of, load_manifest
 from stages.formats.objects_json import OBJECTS_JSON
+from stages.formats.page_log import PAGE_LOG
 from stages.formats.paintings import FOLDER
 from stages.formats.pictures import load_picture
 from stages.formats.review_json import REVIEW, read_review
@@ -75,7 +76,7 @@ _STAGES: Final = {
 _STAGES_OF_PARTS: Final = {
     *(results.ANCHOR_MASKS, results.TRACKS, results.REFINED, results.EXPORT, results.EXPORT_PARTS),
 }
-_LOOSE: Final = {FOLDER, paintings.REQUESTS_JSON, results.INTERACTIVE, LOG, DATASET_JSON}
+_LOOSE: Final = {FOLDER, paintings.REQUESTS_JSON, results.INTERACTIVE, LOG, PAGE_LOG, DATASET_JSON}
 """What lies in a sequence's folder and belongs to no stage; names that begin with a dot do, too."""
 
 
