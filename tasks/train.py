@@ -306,8 +306,8 @@ class InstallNetwork(TrainingTask, PublishedTask):
         """
         from stages.training.card import card
         from stages.training.comparison import compare
-        from stages.training.loop import in_words
         from stages.training.outcome import read_facts
+        from stages.training.record import in_words
         from stages.training.session import weights_file
 
         trained, root = self.clone(TrainNetwork).target(), Path(self.weights_root)

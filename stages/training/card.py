@@ -3,9 +3,9 @@
 from typing import Final
 
 from stages.training.comparison import Comparison
-from stages.training.loop import duration
 from stages.training.outcome import PACKAGE, Facts
 from stages.training.pictures import counted
+from stages.training.record import duration
 
 _BACKBONE: Final = f"- Backbone: EfficientNet-Lite0, ImageNet weights of the package `{PACKAGE}` 0.1.0 (Apache-2.0)."
 

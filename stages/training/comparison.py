@@ -11,8 +11,8 @@ from stages.core.errors import WeightsError
 from stages.engines import registry
 from stages.formats.checkpoints import normalise, read_checkpoint
 from stages.formats.own_network import DESCRIPTION, own_folder
-from stages.training.loop import Tell
 from stages.training.pictures import counted
+from stages.training.record import Tell
 from stages.training.session import Training, read_training_pictures, weights_file
 
 

@@ -3,20 +3,16 @@
 A step's examples depend on the seed and their number only, so that a resumed training sees what it would have seen.
 """
 
-import csv
-import io
 import math
 import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,22 +23,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from stages.core.errors import LisError, StageError
 from stages.core.progress import Progress, silent
-from stages.formats import files
-from stages.nn.prepare import choose_device
+from stages.training.learner import Learner, plain
 from stages.training.pictures import Drawing, Picture
 from stages.training.recipe import Batch, Recipe, Sample, Schedule
+from stages.training.record import Checkpoint, Lines, Table, Tell, in_words
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-Tell = Callable[[str], None]
-"""Is told a line for people."""
-
-CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_EVERY = 100
 """Steps."""
-_LONGEST_GRADIENT = 5.0
 _LOSSES_EVERY = 20
 """Steps."""
-_TELL_EVERY_S, _TELL_EVERY_SHARE = 30.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -112,8 +101,8 @@ def train(
         device = "cpu"
     learner = Learner(recipe, trunk, device, start)
     averaged = learner.averaged
-    state = _State(folder, learner.network, averaged, learner.optimiser)
-    first = state.restore()
+    checkpoint = Checkpoint(folder, learner.network, averaged, learner.optimiser)
+    first = checkpoint.restore()
     if first:
         tell(f"going on at step {first} of {schedule.steps}")
 
@@ -126,9 +115,9 @@ def train(
         pin_memory=learner.on_gpu,
         worker_init_fn=begin,
     )
-    losses = _Table(folder / "losses.csv", first)
-    validation = _Table(folder / "validation.csv", min(first, schedule.steps - 1))
-    lines = _Lines(tell, first, schedule.steps)
+    losses = Table(folder / "losses.csv", first)
+    validation = Table(folder / "validation.csv", min(first, schedule.steps - 1))
+    lines = Lines(tell, first, schedule.steps)
     started = time.monotonic()
     steps = progress(range(first, schedule.steps), schedule.steps - first)
     for step, batch in zip(steps, _batches(loader, folder), strict=True):
@@ -137,7 +126,7 @@ def train(
         if not math.isfinite(sum(parts.values())):
             raise StageError(f"step {step}: the loss is {parts}, expected numbers; lower the learning rate")
         done = step + 1
-        seconds = state.seconds + time.monotonic() - started
+        seconds = checkpoint.seconds + time.monotonic() - started
         lines.step(done, sum(parts.values()))
         if done % _LOSSES_EVERY == 0 or done == schedule.steps:
             losses.add(step=done, seconds=round(seconds), **parts)
@@ -146,183 +135,12 @@ def train(
             validation.add(step=done, seconds=round(seconds), **figures)
             tell(f"step {done} of {schedule.steps}: {in_words(figures)} on held-out pictures")
         if done % CHECKPOINT_EVERY == 0:
-            state.save(done, seconds)
-    seconds = state.seconds + time.monotonic() - started
+            checkpoint.save(done, seconds)
+    seconds = checkpoint.seconds + time.monotonic() - started
     figures = _validate(recipe, averaged, pictures[1])
     validation.add(step=schedule.steps, seconds=round(seconds), **figures)
-    state.save(schedule.steps, seconds)
+    checkpoint.save(schedule.steps, seconds)
     return Outcome(plain(averaged).cpu(), figures, seconds, learner.place)
-
-
-class Learner:
-    """A network, the average of what it has been, and how it learns from a batch."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        trunk: Mapping[str, Tensor],
-        device: str = "cpu",
-        start: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        """Begin; arguments as for `train`."""
-        self.device = choose_device(device)
-        self._recipe = recipe
-        self.network = recipe.build(trunk).train().to(self.device)
-        if start is not None:
-            self.network.load_state_dict(start, strict=False)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it
-        self.averaged = AveragedModel(self.network, multi_avg_fn=average(recipe.schedule.averaging), use_buffers=True)
-        self.optimiser = self._optimiser()
-
-    def step(self, batch: Batch, progress: float, pace: float) -> dict[str, Tensor]:
-        """Learn from a batch.
-
-        Args:
-            batch: see `Recipe.losses`; on any device.
-            progress: share of the steps done, in [0, 1).
-            pace: the learning rate as a share of its peak.
-
-        Returns:
-            Parts of the loss, on the network's device.
-        """
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * pace
-        there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        # Without a cache: what was cast without gradients, for an earlier look, must not be met again with them.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.on_gpu, cache_enabled=False):
-            parts = self._recipe.losses(self.network, there, progress)
-        self.optimiser.zero_grad()
-        torch.autograd.backward(torch.stack(list(parts.values())).sum())
-        nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
-        self.optimiser.step()
-        self.averaged.update_parameters(self.network)
-        return {name: value.detach() for name, value in parts.items()}
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether it learns on a GPU."""
-        return self.device.type == "cuda"
-
-    @property
-    def place(self) -> str:
-        """Where it learns, for people."""
-        return str(torch.cuda.get_device_name(self.device)) if self.on_gpu else self.device.type
-
-    def _optimiser(self) -> torch.optim.Optimizer:
-        schedule, trunk = self._recipe.schedule, self._recipe.trunk(self.network)
-        in_trunk = {id(p) for name, p in trunk.named_parameters() if "maps_stem" not in name}
-        groups = []
-        for of_trunk, peak in ((False, schedule.learning_rate), (True, schedule.learning_rate * schedule.trunk_rate)):
-            members = [p for p in self.network.parameters() if p.requires_grad and (id(p) in in_trunk) == of_trunk]
-            if members:
-                groups.append({"params": members, "lr": peak, "peak": peak})
-        return torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
-
-
-class _State:
-    """What a training has to remember, and its file."""
-
-    def __init__(self, folder: Path, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        self._path = folder / CHECKPOINT
-        self._parts: dict[str, Any] = {"network": network, "averaged": averaged, "optimiser": optimiser}
-        self.seconds = 0.0
-
-    def restore(self) -> int:
-        """Load the file, if there is one; returns the number of steps done."""
-        if not self._path.exists():
-            return 0
-        try:
-            content = torch.load(self._path, map_location="cpu", weights_only=True)
-            for name, part in self._parts.items():
-                part.load_state_dict(content[name])
-            self.seconds = content["seconds"]
-            return int(content["step"])
-        except Exception as error:  # whatever a damaged file makes the reader raise
-            raise StageError(
-                f"{self._path} cannot be read ({type(error).__name__}), expected the checkpoint of this training; "
-                f"delete the folder {self._path.parent} to begin anew"
-            ) from error
-
-    def save(self, step: int, seconds: float) -> None:
-        """Replace the file in one move; what killed trainings left beside it goes."""
-        files.sweep_beside(self._path)
-        content = {name: part.state_dict() for name, part in self._parts.items()}
-        packed = io.BytesIO()
-        torch.save({**content, "step": step, "seconds": seconds}, packed)
-        files.replace(self._path, packed.getbuffer())
-
-
-class _Table:
-    """A CSV file that grows; rows beyond the step at which a training resumes are dropped."""
-
-    def __init__(self, path: Path, first: int) -> None:
-        self._path = path
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
-        files.delete(path)
-        for row in rows:
-            if int(row["step"]) <= first:
-                self.add(**row)
-
-    def add(self, **row: Any) -> None:
-        """Write a row."""
-        lines = io.StringIO(newline="")
-        writer = csv.DictWriter(lines, list(row), lineterminator="\n")
-        if not self._path.exists():
-            writer.writeheader()
-        writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
-        files.append_line(self._path, lines.getvalue().removesuffix("\n"))
-
-
-class _Lines:
-    """What is told while it lasts: first after half a minute, then every half minute or 5 %, whichever is rarer."""
-
-    def __init__(self, tell: Tell, first: int, steps: int) -> None:
-        self._tell, self._first, self._steps = tell, first, steps
-        self._started = self._told = time.monotonic()
-        self._next = first
-        self._loss: float | None = None
-
-    def step(self, done: int, loss: float) -> None:
-        """A step is done."""
-        self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
-        now = time.monotonic()
-        if now - self._told < _TELL_EVERY_S or done < self._next or done == self._steps:
-            return
-        self._told, self._next = now, done + math.ceil(_TELL_EVERY_SHARE * self._steps)
-        left_s = (now - self._started) / (done - self._first) * (self._steps - done)
-        self._tell(f"step {done} of {self._steps}, loss {self._loss:.3f}, {duration(left_s)} left")
-
-
-def in_words(figures: Mapping[str, float]) -> str:
-    """`iou 0.7464, iou_3_clicks 0.8334`."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in figures.items()) or "no figures"
-
-
-def duration(seconds: float) -> str:
-    """In words: `50 s`, `12 min`, `3 h 5 min`."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """A moving average that forgets its beginning, an untrained network, however few steps there are.
-
-    Of n steps it weighs the last twentieth most, until that is as long as `decay` asks for.
-    """
-
-    @torch.no_grad()
-    def update(averaged: Tensors, now: Tensors, steps: Tensor | int) -> None:
-        count = torch.as_tensor(steps, dtype=torch.float32)
-        new_share = 1 - ((1 + count) / (20 + count)).clamp(max=decay)
-        for old, new in zip(averaged, now, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, new_share)
-            else:
-                old.copy_(new)
-
-    return update
 
 
 def _batches(loader: Iterable[Batch], folder: Path) -> Iterator[Batch]:
@@ -354,13 +172,6 @@ def _validate(recipe: Recipe, averaged: AveragedModel, held_out: Sequence[Pictur
         return {}
     with torch.no_grad():
         return recipe.validate(plain(averaged), held_out)
-
-
-def plain(averaged: AveragedModel) -> nn.Module:
-    """A copy of the averaged network, ready for inference."""
-    module = averaged.module
-    assert isinstance(module, nn.Module)
-    return deepcopy(module).eval().requires_grad_(False)
 
 
 def begin(_worker: int) -> None:

@@ -11,7 +11,7 @@ from stages.engines import registry, weight_files
 from stages.formats import files
 from stages.formats.files import sha256
 from stages.training import sets
-from stages.training.loop import CHECKPOINT, Outcome, Tell, in_words, train
+from stages.training.loop import Outcome, train
 from stages.training.outcome import (
     Facts,
     SetFacts,
@@ -25,6 +25,7 @@ from stages.training.outcome import (
 from stages.training.pictures import Picture, counted
 from stages.training.recipe import Recipe
 from stages.training.recipes import chosen_recipe
+from stages.training.record import CHECKPOINT, Tell, in_words
 from stages.training.sets import PictureSet, Unknown
 
 _FEW = 100

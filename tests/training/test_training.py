@@ -10,16 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stages.core.errors import InputError, StageError
+from stages.core.progress import silent
 from stages.engines.registry import small_networks
-from stages.training import loop
 from stages.training.card import card
+from stages.training.learner import Learner, average
 from stages.training.looks import click_on_errors
-from stages.training.loop import CHECKPOINT, Learner, average, duration, pace, train
+from stages.training.loop import pace, train
 from stages.training.losses import normalised_focal_loss, soft_iou_loss
 from stages.training.outcome import published_trunk, read_facts, read_weights, write_curves
 from stages.training.pictures import Drawing, is_held_out
 from stages.training.recipe import Schedule
 from stages.training.recipes import RECIPES, recipe
+from stages.training.record import CHECKPOINT, Lines, duration
 from stages.training.scenes import draw_scene
 from stages.training.session import plan_training, run_training
 from stages.training.sets import PictureSet, choose_sets, read_set, split
@@ -239,9 +241,7 @@ def test_ten_pictures_train_in_three_steps(tmp_path, monkeypatch):
     train_shortly(monkeypatch)
     told: list[str] = []
     plan = plan_training("fbrs_lite", write_set(tmp_path / "pets", 10, 255), {}, steps=3)
-    run_training(
-        tmp_path, plan, lambda notes, facts: card("fbrs:mine", notes, facts, "COMMAND"), loop.silent, told.append
-    )
+    run_training(tmp_path, plan, lambda notes, facts: card("fbrs:mine", notes, facts, "COMMAND"), silent, told.append)
     lines = "\n".join(told)
     assert "learning from 8 pictures with 8 objects, 2 held out. That is little" in lines
     assert "255 is the object" in lines
@@ -266,7 +266,7 @@ def test_every_network_trains_on_few_pictures(network, count, tmp_path):
     for name in ("one", "two"):
         write_set(tmp_path / "sets" / name, count // 2, 255, "webp")
     plan = plan_training(network, tmp_path / "sets", {}, steps=1)
-    run_training(tmp_path, plan, lambda *known: card("x:y", *known, ""), loop.silent, lambda _line: None)
+    run_training(tmp_path, plan, lambda *known: card("x:y", *known, ""), silent, lambda _line: None)
     assert all(np.isfinite(value) for value in read_facts(tmp_path).figures.values())
 
 
@@ -275,16 +275,16 @@ def test_every_network_trains_on_few_pictures(network, count, tmp_path):
 
 def test_a_line_every_half_minute_or_twentieth_whichever_is_rarer(monkeypatch):
     now, told = [0.0], []
-    monkeypatch.setattr("stages.training.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("stages.training.record.time.monotonic", lambda: now[0])
     for seconds, first, expected in ((1, 0, [30, 80, 130]), (10, 0, [3, 53, 103]), (0.1, 900, [])):
         told.clear()
-        lines = loop._Lines(told.append, first, 1000)
+        lines = Lines(told.append, first, 1000)
         for done in range(first + 1, 1001):
             now[0] += seconds
             lines.step(done, 2.0)
         assert [int(line.split()[1]) for line in told][:3] == expected
         assert len(told) <= 20
-    lines = loop._Lines(told.append, 0, 1000)
+    lines = Lines(told.append, 0, 1000)
     now[0] += 60
     lines.step(100, 2.0)
     assert told == ["step 100 of 1000, loss 2.000, 9 min left"]
