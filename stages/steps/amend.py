@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,10 @@ def call_absent(drawn: Drawn, object_id: int, frames: Collection[int]) -> Amendm
         _check_frame(drawn, index)
         name = _called(drawn, object_id)
         if index in drawn.given:
-            raise InputError(f"frame {index}: found a given mask, which speaks for all objects; expected strokes there")
+            raise InputError(
+                f"frame {index}: found a given mask, which speaks for all objects, expected strokes; give one without "
+                f"{name}, as requests/{index:05d}.mask.png or by lis import-masks"
+            )
         if index not in drawn.scribbles.frames:
             raise InputError(
                 f"frame {index}: found no annotation, expected one of the annotated frames "
@@ -198,7 +202,7 @@ def call_absent(drawn: Drawn, object_id: int, frames: Collection[int]) -> Amendm
         if object_id in drawn.scribbles.frame(index).object_ids:
             raise InputError(
                 f"frame {index}: found strokes of {name}, expected none if it is absent; take them back first: "
-                f"lis scribbles remove --frame {index} --object {object_id}"
+                f"lis scribbles remove {quote(drawn.scribbles.sequence)} --frame {index} --object {object_id}"
             )
         absent[index] = tuple(sorted({*absent.get(index, ()), object_id}))
         said.append(f"frame {index}: {name} is absent")
@@ -289,11 +293,12 @@ def _relisted(
     listed = drawn.objects.listed.values()
     objects = [new for each in listed for new in (become(each) if each.id == object_id else [each])]
     said = change.said
-    if others := other_sets_with(object_id, drawn.file, drawn.scribbles.sequence, drawn.scribbles.frame_count):
+    sequence = drawn.scribbles.sequence
+    if others := other_sets_with(object_id, drawn.file, sequence, drawn.scribbles.frame_count):
         said += (
             f"{OBJECTS_JSON}, which is that of all sets, lists object {object_id} no more; it stays in the scribble "
             f"set{'s' * (len(others) > 1)} {', '.join(others)}: if that is the same object, lis scribbles merge "
-            f"--scribbles {others[0].partition(' ')[0]} --object {object_id} --to {new_id}",
+            f"{quote(sequence)} --scribbles {others[0].partition(' ')[0]} --object {object_id} --to {new_id}",
         )
     return replace(change, objects=objects, said=said)
 

@@ -212,7 +212,7 @@ def test_sets_that_share_the_list_of_objects_and_keep_an_id_are_named(scene: Sce
     for change in (rename(scene.drawn(), 2, 9), merge_objects(scene.drawn(), 2, 1)):
         told = change.said[-1]
         assert "lists object 2 no more; it stays in the scribble sets 002, 004, 005 (which cannot be read): " in told
-        assert "lis scribbles merge --scribbles 002 --object 2 --to" in told and "\n" not in told
+        assert "lis scribbles merge toy --scribbles 002 --object 2 --to" in told and "\n" not in told
     assert "scribble set" not in " ".join(rename(scene.drawn(), 3, 9).said), "the list does not have it"
 
     scene.do(rename(scene.drawn(), 2, 9))
@@ -274,8 +274,8 @@ def test_an_object_is_marked_absent_and_the_mark_is_taken_back(scene: Scene) -> 
         (lambda drawn: rename(drawn, 1, 255), r"found the object 255, expected a number in 1\.\.254"),
         (lambda drawn: merge_objects(drawn, 1, 1), "found object 1 twice"),
         (lambda drawn: merge_objects(drawn, 1, 9), "found no object 9"),
-        (lambda drawn: call_absent(drawn, 1, [0]), "frame 0: found strokes of object 1.*lis scribbles remove"),
-        (lambda drawn: call_absent(drawn, 1, [3]), "frame 3: found a given mask, which speaks for all objects"),
+        (lambda drawn: call_absent(drawn, 1, [0]), "frame 0: found strokes of object 1.* remove toy --frame 0"),
+        (lambda drawn: call_absent(drawn, 1, [3]), "frame 3: found a given mask, .*/00003.mask.png"),
         (lambda drawn: call_absent(drawn, 1, [4]), "frame 4: found no annotation.*00004.empty.png"),
     ],
 )

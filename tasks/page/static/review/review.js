@@ -198,7 +198,7 @@ function approvedOf(state) {
 
 /** @param {import("../types.js").Review} review */
 function namesOf({ result }) {
-  const names = [...new Set(result.approved.map(([, , by]) => by).filter(Boolean))];
-  return names.length ? `, by ${names.join(", ")}` : "";
+  const names = [...new Set(result.approved.map(([, , by]) => by))];
+  return names.some(Boolean) ? `, by ${names.map((each) => each || "somebody").join(", ")}` : "";
 }
 
