@@ -31,6 +31,11 @@ class Engine:
         return self.spec.cost if self.network is None else self.network.cost
 
     @property
+    def version(self) -> int:
+        """Of the code that runs it: 1, and one more with each change of what it gives."""
+        return self.spec.version + (self.network.version - 1 if self.network else 0)
+
+    @property
     def quick(self) -> Options:
         """Options with which it is faster, and less exact; none: there is no quicker way."""
         return self.spec.quick if self.network is None else self.network.quick

@@ -113,6 +113,8 @@ class Network:
     cost: Cost = field(default_factory=Cost)
     is_small: bool = False
     """Whether the project trains it itself (`lis train`), so that users can train their own."""
+    version: int = 1
+    """As that of the SPEC, for what changes with this network alone."""
     by_keys: bool = False
     """Whether `build` may be given what a file holds, names with tensors, and makes the network that has them: for
     files of which the name does not say which network they hold. It is called without, too."""

@@ -340,7 +340,7 @@ class EngineTask(StageTask):
         engine = self.found_engine
         key = {self.plug: self.engine_name, "options": engine.key(self.engine_options), "weights": self.weights()}
         # The first version of an engine has no number: so it was in results that are older than the numbers.
-        return key if engine.spec.version == 1 else {**key, "engine_version": engine.spec.version}
+        return key if engine.version == 1 else {**key, "engine_version": engine.version}
 
 
 def _try_to_load(name: str, weights_root: Path) -> None:

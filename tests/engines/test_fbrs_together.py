@@ -15,7 +15,7 @@ from stages.engines import registry
 from stages.engines.protocols import HeedsMasks
 from stages.engines.segmenters.fbrs.lite import LiteClicks
 from stages.engines.segmenters.fbrs.segmenter import FBRS
-from stages.engines.segmenters.fbrs.together import softmax
+from stages.engines.segmenters.fbrs.together import probabilities
 from stages.testing.scenes import Scene
 from tests.parity.filled import fill
 
@@ -64,7 +64,8 @@ def shipped() -> FBRS:
 def test_objects_and_background_share_every_pixel(filled: LiteClicks) -> None:
     masks = segmenter(filled).segment(SCENE.frame(0), SCENE.scribbles())
     assert masks.shape == (3, 96, 160) and masks.dtype == np.float32
-    assert masks.min() >= 0 and masks.sum(axis=0).max() <= 1 + 1e-6
+    assert masks.min() >= 0 and masks.max() <= 1
+    assert (masks > 0.5).sum(axis=0).max() == 1, "a pixel has one owner"
     assert abs(masks - masks.mean(axis=0)).max() > 0.01, "each object has a mask of its own"
 
 
@@ -97,9 +98,14 @@ def test_what_was_before_is_heeded(filled: LiteClicks) -> None:
     assert abs(engine.segment(frame, scribbles, SCENE.masks(0)) - engine.segment(frame, scribbles)).max() > 0.01
 
 
-def test_the_sum_with_the_background_is_one() -> None:
-    logits = torch.tensor([[[0.0, 50.0, -50.0]], [[0.0, 50.0, -50.0]]])
-    np.testing.assert_allclose(softmax(logits)[:, 0], [[1 / 3, 0.5, 0], [1 / 3, 0.5, 0]], atol=1e-5)
+def test_the_strongest_has_a_pixel_however_many_contend() -> None:
+    logits = torch.tensor([[40.0, -50.0, 1.0, -1.0], [50.0, -50.0, 0.9, -2.0], [49.0, -50.0, 0.8, -3.0]])[:, None]
+    strongest = logits.max(0).values.clamp(-14, 14).sigmoid()
+    found = probabilities(logits)
+    assert torch.equal(found.argmax(0), logits.argmax(0)), "also where all are as sure as can be"
+    torch.testing.assert_close(found.max(0).values, strongest)
+    softmax = torch.softmax(torch.cat([logits.clamp(-14, 14), torch.zeros(1, 1, 4)]), 0)
+    torch.testing.assert_close(found[2], softmax[2])
 
 
 # -- weights of former versions ----------------------------------------------------------------------------------------

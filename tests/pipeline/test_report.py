@@ -12,7 +12,7 @@ from tests.conftest import CHEAP, Project
 def test_says_which_engines_made_the_masks_and_when(labelled_once: Project) -> None:
     page = (labelled_once.root / "report" / "index.html").read_text()
     for plug, name in CHEAP.items():
-        assert f"<td>{plug}</td><td>{name}, version {registry.find(plug, name).spec.version}</td>" in page
+        assert f"<td>{plug}</td><td>{name}, version {registry.find(plug, name).version}</td>" in page
     masks = read_manifest(labelled_once.root / "masks")
     assert masks is not None and f"made on</td><td>{masks.run['finished_at'][:10]} by LIS" in page
 

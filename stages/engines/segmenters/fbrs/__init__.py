@@ -66,6 +66,7 @@ SPEC = Spec(
             without=("spacing_px",),  # it is shown whole strokes
             cost=Cost(memory_mib=768, seconds=0.5),
             is_small=True,
+            version=2,
         ),
     ),
 )

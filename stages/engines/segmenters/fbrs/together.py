@@ -1,8 +1,8 @@
 """Objects of one picture, look by look, decided together; for networks that are shown masks (`LiteClicks`).
 
-In every look each object is segmented with what it and the others were before, and then one softmax with the background
-shares the pixels among them. The first look is at the whole picture, its first stages computed once for all objects;
-the closer ones are at each object, 1.4 times its size.
+In every look each object is segmented with what it and the others were before, and then all of them and the background
+share the pixels (`probabilities`). The first look is at the whole picture, its first stages computed once for all
+objects; the closer ones are at each object, 1.4 times its size.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Together:
         logits = torch.stack(self._look(self._whole, range(len(clicks)), clicks, probability))
         chosen, unseen = list(range(len(clicks))), list[int]()
         for turn in range(closer + 1):
-            probability = softmax(logits)
+            probability = probabilities(logits)
             empty = ~(probability > self._zoom.threshold).flatten(1).any(1).cpu().numpy()
             if turn == closer:  # for those that had not been found before their last look
                 chosen = [k for k in unseen if not empty[k]]
@@ -64,7 +64,7 @@ class Together:
             for k in chosen:
                 roi = self._whole if empty[k] else self._roi(probability[k], clicks[k])
                 logits[k] = self._look(roi, [k], clicks, probability)[0]
-        result: Probability = softmax(logits).cpu().numpy()
+        result: Probability = probabilities(logits).cpu().numpy()
         return result
 
     @torch.no_grad()
@@ -75,7 +75,7 @@ class Together:
         for k, mask in enumerate(probability):
             roi = self._roi(mask, clicks[k]) if (mask > self._zoom.threshold).any() else self._whole
             logits += self._look(roi, [k], clicks, probability)
-        result: Probability = softmax(torch.stack(logits)).cpu().numpy()
+        result: Probability = probabilities(torch.stack(logits)).cpu().numpy()
         return result
 
     def _as_tensor(self, before: Probability | None, count: int) -> Tensor:
@@ -138,10 +138,15 @@ class Clicking:
         return self._before[0]
 
 
-def softmax(logits: Tensor) -> Tensor:
-    """Probabilities (K, H, W) of objects from their logits, that of the background being 0."""
+def probabilities(logits: Tensor) -> Tensor:
+    """What objects (K, H, W) become of their logits, that of the background being 0.
+
+    They share a pixel by a softmax with the background; but the strongest is as probable as if it was alone with the
+    background, so that between two that contend no seam is left which each of them would have claimed.
+    """
     strength = logits.clamp(-_SURE, _SURE).exp()
-    return strength / (1 + strength.sum(0))
+    strongest = functional.one_hot(logits.argmax(0), len(logits)).permute(2, 0, 1).bool()
+    return strength / (1 + torch.where(strongest, strength, strength.sum(0)))
 
 
 def _resized(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
