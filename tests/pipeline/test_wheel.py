@@ -57,7 +57,7 @@ def test_it_brings_tasks_and_stages_and_no_other_name(site: Path) -> None:
 def test_each_small_network_is_there_once(site: Path) -> None:
     files = sorted(path.name for path in site.rglob("*.safetensors"))
     assert files == sorted(path.name for path in (REPOSITORY / "stages").rglob("*.safetensors"))
-    assert len(files) == len(set(files)) == 6
+    assert len(files) == len(set(files)) == 7
 
 
 def test_a_failure_is_a_failure_in_an_empty_folder(site: Path, empty: Path) -> None:

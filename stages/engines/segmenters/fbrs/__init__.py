@@ -1,10 +1,33 @@
 """f-BRS: interactive segmentation whose clicks are enforced by optimising a few numbers inside the network."""
 
+from dataclasses import replace
+
 from stages.engines.spec import EXACT, Checkpoint, Cost, Network, Option, Spec
 
 _URL = "https://github.com/saic-vul/fbrs_interactive_segmentation/releases/download/v1.0/"
 _LARGE = Cost(memory_mib=2048)
 _QUICK = {"brs_mode": "NoBRS"}
+_LITE = Network(
+    "lite",
+    "fbrs_lite",
+    "lite:LiteClicks",
+    Checkpoint(
+        "fbrs_lite.safetensors",
+        "MIT (data: see fbrs_lite.md)",
+        size_mib=6.3,
+        sha256="3a28565242e472e96a494e3949577e8b4392b6c3375351d51cc8a95e6595aabe",
+    ),
+    arguments={"line_spacing_px": 4, "look_px": 456, "crop_px": 256},
+    without=("spacing_px",),  # it is shown whole strokes
+    cost=Cost(memory_mib=768, seconds=0.5),
+    version=2,
+)
+_LITE_OPEN = replace(
+    _LITE.checkpoint,
+    file="fbrs_lite_open.safetensors",
+    licence="MIT (data: openly licensed, see fbrs_lite_open.md)",
+    sha256="d3033ed4e111072d171b16c442034501325e3d62cd80230bcd548ffc29c057b5",
+)
 
 
 def _published(name: str, file: str, size_mib: float, *ignored: str) -> Network:
@@ -52,21 +75,7 @@ SPEC = Spec(
             quick=_QUICK,
             cost=_LARGE,
         ),
-        Network(
-            "lite",
-            "fbrs_lite",
-            "lite:LiteClicks",
-            Checkpoint(
-                "fbrs_lite.safetensors",
-                "MIT (data: see fbrs_lite.md)",
-                size_mib=6.3,
-                sha256="3a28565242e472e96a494e3949577e8b4392b6c3375351d51cc8a95e6595aabe",
-            ),
-            arguments={"line_spacing_px": 4, "look_px": 456, "crop_px": 256},
-            without=("spacing_px",),  # it is shown whole strokes
-            cost=Cost(memory_mib=768, seconds=0.5),
-            is_small=True,
-            version=2,
-        ),
+        replace(_LITE, is_small=True),
+        replace(_LITE, name="lite_open", checkpoint=_LITE_OPEN),
     ),
 )
