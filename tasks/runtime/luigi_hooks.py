@@ -172,6 +172,7 @@ class ForkLock:
 
     def stop(self, _number: int, _frame: FrameType | None) -> None:
         """Handles a signal."""
+        runs.stop_all()
         self._told_to_stop = self._forks
         if not self._forks:
             raise KeyboardInterrupt

@@ -29,6 +29,8 @@ class _Run:
     begun: bool = False
     waits: bool = False
     """For people."""
+    stopped: bool = False
+    """It was told to stop."""
     last_words: dict[Callable[[Path], None], None] = field(default_factory=dict)
     """What says in the end what they have to do, each once."""
 
@@ -84,6 +86,12 @@ def tell(root: Path, task: str, event: Event, **more: Any) -> None:
         progress.say_event(root, _runs[root].name, task, event, **more)
 
 
+def stop_all() -> None:
+    """Note that this run was told to stop, be a task at work by then or not."""
+    for run in _runs.values():
+        run.stopped = True
+
+
 def end_all() -> None:
     """Say how this run, whose tasks have ended, ends for each of its sequences; it still has their locks."""
     tell_plans()
@@ -108,7 +116,7 @@ def _exit_code(root: Path, run: _Run) -> int:
     said = progress.read_progress(root)
     done = {task.task for each in said for task in each.in_state(Event.DONE)}
     own = next((each for each in said if each.run == run.name), progress.RunProgress(run.name))
-    if own.in_state(Event.START, Event.PART):
+    if own.in_state(Event.START, Event.PART) or (run.stopped and not done.issuperset(run.planned)):
         return _INTERRUPTED
     if progress.last_failure(said):
         return State.FAILED.exit_code

@@ -78,13 +78,13 @@ def until(holds: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     write_settings(tmp_path)
-    project = Project(tmp_path, Clip(frame_count=60, height=240, width=320))
+    project = Project(tmp_path, Clip(frame_count=120, height=240, width=320))
     project.write_frames()
     project.scribble(5, 30)
     server = Served(project)
