@@ -161,6 +161,7 @@ class InteractiveSession(options.SessionOptions, options.RefineOptions, Scribble
         """The pipeline on the scribbles drawn so far."""
         drawn = self.workspace / "scribbles" / self.snapshot.paths.name / f"{session.number:03d}.json"
         files.make_folder(drawn.parent)
+        files.sweep_in(drawn.parent)
         write_scribbles(drawn, session.scribbles)
         asked = self.journal / f"asked-{session.number}-{_this_run()}"
         files.make_folder(asked.parent)

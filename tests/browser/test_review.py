@@ -16,7 +16,7 @@ from stages.formats.page_log import head_of
 from stages.steps.page.doubt import Doubts, doubts_of
 from tests.browser.pointers import drag, line
 from tests.browser.serving import Served
-from tests.browser.watching import check_looks, wait_for
+from tests.browser.watching import Watch, check_looks, wait_for
 from tests.conftest import Project, copy_of
 
 A_RUN_MS = 60_000
@@ -194,8 +194,9 @@ def test_anchor_masks_are_approved_one_by_one(tab: Page, served: Served, over: P
 
 
 def test_a_run_is_stopped_and_done_and_approvals_fall_with_their_masks(
-    tab: Page, served: Served, over: Project
+    tab: Page, served: Served, over: Project, watch: Watch
 ) -> None:
+    watch.expect("/mask/3?")  # whoever looks while a run goes on may ask for a mask that is just being made anew
     open_frame(tab, served, 3)
     review, runs = tab.locator("#review"), tab.locator("#runs")
     tab.keyboard.press("Control+Shift+A")
