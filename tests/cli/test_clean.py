@@ -25,6 +25,7 @@ def soft_masks(project: Project) -> set[str]:
     return {name for name in files(project) if Path(name).name in SOFT_MASKS}
 
 
+@pytest.mark.slow
 def test_what_a_finished_sequence_needs_no_more_is_shown_then_deleted_and_it_stays_finished(finished: Project) -> None:
     before, soft = files(finished), soft_masks(finished)
     size = sum((finished.folder / name).stat().st_size for name in soft)
@@ -39,6 +40,7 @@ def test_what_a_finished_sequence_needs_no_more_is_shown_then_deleted_and_it_sta
     assert cleaned(finished)["bytes"] == 0
 
 
+@pytest.mark.slow
 def test_what_needs_soft_masks_has_them_made_again_and_no_more_of_them(finished: Project) -> None:
     finished.run()
     whole = finished.snapshot()

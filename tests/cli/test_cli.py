@@ -28,6 +28,7 @@ def run(project: Project, *words: str, expect: int = 0) -> subprocess.CompletedP
     return done
 
 
+@pytest.mark.slow
 def test_a_person_is_led_from_nothing_to_masks(project: Project) -> None:
     first = run(project, "refine", "toy", "--requests", "3", expect=20)
     assert "waiting for scribbles on 4 frames: 2, 5, 8, 11" in first.stderr
@@ -70,6 +71,7 @@ def test_a_dry_run_knows_how_long_it_took_the_last_time(finished: Project) -> No
     assert said["exit_code"] == 0 and said["waiting_for"] == []
 
 
+@pytest.mark.slow
 def test_status_names_every_sequence_and_its_state(finished: Project) -> None:
     frames = finished.folder / "data" / "set" / "JPEGImages" / "480p"
     (frames / "other").mkdir()
@@ -132,6 +134,7 @@ def test_a_failure_is_told_in_json_too(project: Project) -> None:
     assert night["sequences"][0]["state"] == "waiting" and (project.folder / night["summary"]).is_dir()
 
 
+@pytest.mark.slow
 def test_a_busy_sequence_is_said_once(project: Project) -> None:
     project.root.mkdir(parents=True)
     with (project.root / ".lock").open("a+") as lock:

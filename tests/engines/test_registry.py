@@ -347,6 +347,7 @@ def test_status_tells_present_missing_and_wrong_apart(tmp_path: Path) -> None:
     assert missing.download.endswith("releases/download/v1.0/model")
 
 
+@pytest.mark.slow
 def test_status_mentions_a_fitting_file_that_is_not_the_published_one(tmp_path: Path) -> None:
     place(tmp_path, state_of("cascadepsp:official"), "cascadepsp:official")
     row = next(row for row in inventory.status(tmp_path) if row.engine.name == "cascadepsp:official")

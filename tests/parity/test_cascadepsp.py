@@ -183,14 +183,9 @@ def assert_full_result(found: NDArray, case: Case, name: str) -> None:
         assert np.abs(to_uint8(found).astype(int) - case.expected["full_u8"]).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("name", "exact"),
-    [
-        pytest.param(name, exact, id=f"{name}-{mode}", marks=[pytest.mark.slow] if exact or name != "a160" else [])
-        for name in available("refine_")
-        for exact, mode in ((True, "exact"), (False, "default"))
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "default"])
+@pytest.mark.parametrize("name", available("refine_"))
 def test_steps_of_refinement(name: str, exact: bool) -> None:
     case = Case(name)
     expected, network = case.expected, two_sided(exact, case.final_bias)

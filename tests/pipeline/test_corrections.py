@@ -37,6 +37,7 @@ def scribbles(project: Project) -> dict:
     return json.loads(project.scribble_file.read_text())
 
 
+@pytest.mark.slow
 def test_one_stroke_on_one_of_two_objects(finished: Project) -> None:
     before, all_before = mask(finished), masks(finished)
     assert "changed" not in read_json(finished.root / "masks" / "manifest.json")["run"], "there was no result before"

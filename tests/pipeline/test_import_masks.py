@@ -37,6 +37,7 @@ def brought_back(project: Project, *frames: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_was_corrected_comes_back_and_is_said(finished: Project) -> None:
     brought_back(finished, 3, 7)
     log = (finished.root / "log.txt").read_bytes()

@@ -79,6 +79,7 @@ def test_a_picture_painted_in_place_is_read_and_never_overwritten(project: Proje
     assert {path: path.read_bytes() for path in painted} == before
 
 
+@pytest.mark.slow
 def test_names_that_are_nearly_right_are_told_with_the_right_one(project: Project) -> None:
     project.run(expect=20)
     for name in ("{:05d}.strokes.jpg", "{:05d}_strokes.png", "{}.strokes.png"):

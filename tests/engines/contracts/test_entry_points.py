@@ -101,6 +101,7 @@ def mask(project: Project, index: int) -> np.ndarray:
 TRACKS = ["tracks/00000-00002", "tracks/00002-00005", "tracks/00005-00008", "tracks/00008-00011"]
 
 
+@pytest.mark.slow
 def test_an_engine_of_another_distribution_is_run_by_its_name(project, toy):
     project.scribble(2, 5, 8, 11)
     project.run("RefineSequence", "--propagator", "toy")
