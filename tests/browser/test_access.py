@@ -1,6 +1,7 @@
 """The page for those who use no mouse, see the keyboard's focus, have large letters, or touch it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -8,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from stages.formats.draft_json import DraftState
 from stages.formats.drafts import read_draft
 from tests.browser.serving import Served
-from tests.browser.watching import HEIGHTS, Watch, check_looks, looks, picture, violations
+from tests.browser.watching import HEIGHTS, Watch, check_looks, looks, picture, violations, wait_for
 from tests.conftest import Project, copy_of
 
 FOCUS = """() => {
@@ -45,6 +46,8 @@ def goes_to(tab: Page, name: str) -> None:
     """Press Tab until something of that name has the focus; it is seen at each step."""
     for _ in range(80):
         tab.keyboard.press("Tab")
+        with suppress(AssertionError):  # what is drawn anew meanwhile may move it for a moment
+            wait_for(tab, lambda: tab.evaluate(FOCUS)[2])
         at, has_ring, is_seen = tab.evaluate(FOCUS)
         assert has_ring, f"{at} does not show that it has the focus"
         assert is_seen, f"{at} has the focus out of sight"
