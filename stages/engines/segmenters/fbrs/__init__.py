@@ -20,13 +20,19 @@ _LITE = Network(
     arguments={"line_spacing_px": 4, "look_px": 456, "crop_px": 256},
     without=("spacing_px",),  # it is shown whole strokes
     cost=Cost(memory_mib=768, seconds=0.5),
+    is_small=True,
     version=2,
 )
 _LITE_OPEN = replace(
-    _LITE.checkpoint,
-    file="fbrs_lite_open.safetensors",
-    licence="MIT (data: openly licensed, see fbrs_lite_open.md)",
-    sha256="d3033ed4e111072d171b16c442034501325e3d62cd80230bcd548ffc29c057b5",
+    _LITE,
+    name="lite_open",
+    checkpoint=replace(
+        _LITE.checkpoint,
+        file="fbrs_lite_open.safetensors",
+        licence="MIT (data: openly licensed, see fbrs_lite_open.md)",
+        sha256="d3033ed4e111072d171b16c442034501325e3d62cd80230bcd548ffc29c057b5",
+    ),
+    is_small=False,  # users train fbrs:lite, on whatever pictures
 )
 
 
@@ -75,7 +81,7 @@ SPEC = Spec(
             quick=_QUICK,
             cost=_LARGE,
         ),
-        replace(_LITE, is_small=True),
-        replace(_LITE, name="lite_open", checkpoint=_LITE_OPEN),
+        _LITE,
+        _LITE_OPEN,
     ),
 )
