@@ -116,10 +116,11 @@ def _exit_code(root: Path, run: _Run) -> int:
     said = progress.read_progress(root)
     done = {task.task for each in said for task in each.in_state(Event.DONE)}
     own = next((each for each in said if each.run == run.name), progress.RunProgress(run.name))
-    if own.in_state(Event.START, Event.PART) or (run.stopped and not done.issuperset(run.planned)):
+    is_made = done.issuperset(run.planned)
+    if own.in_state(Event.START, Event.PART) or (run.stopped and not is_made):
         return _INTERRUPTED
     if progress.last_failure(said):
         return State.FAILED.exit_code
     if run.waits:
         return State.WAITING.exit_code
-    return State.DONE.exit_code if done.issuperset(run.planned) else State.STOPPED.exit_code
+    return State.DONE.exit_code if is_made else State.STOPPED.exit_code
