@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,7 @@ def test_a_session_killed_in_the_middle_ends_with_the_same_report(sampled: Proje
         time.sleep(0.01)
     run.kill()
     run.wait(timeout=30)
+    (journal / "scribbles" / "toy" / f".tmp-003.json-{platform.node()}-{run.pid}").write_text("half")
     sampled.ran()
     sampled.run("InteractiveSession", *arguments)
     assert "frames" not in sampled.ran()
